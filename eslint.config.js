@@ -1,0 +1,58 @@
+import js from '@eslint/js'
+import { importX } from 'eslint-plugin-import-x'
+import prettier from 'eslint-config-prettier'
+import vue from 'eslint-plugin-vue'
+import globals from 'globals'
+import tseslint from 'typescript-eslint'
+
+/** Who may import what: renderer and preload see only shared; the engine never sees the shell around it. */
+const zones = [
+  { target: './src/shared', from: './src', except: ['./shared'] },
+  { target: './src/renderer', from: './src', except: ['./renderer', './shared'] },
+  { target: './src/preload', from: './src', except: ['./preload', './shared'] },
+  { target: './src/main/engine', from: './src/main', except: ['./engine'] },
+  { target: './src/main/engine', from: './src/renderer' },
+  { target: ['./src/main/app', './src/main/ipc', './src/main/host', './src/main/jobs', './src/main/projects'], from: './src/main/engine' },
+]
+
+const onlyHere = (names, message) => ({
+  'no-restricted-imports': ['error', { paths: [{ name: 'electron', importNames: names, message }] }],
+})
+
+export default tseslint.config(
+  { ignores: ['out', 'dist', 'node_modules', 'coverage', 'test-results', '.cache', 'demo-output'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts', '**/*.vue'],
+    extends: [...tseslint.configs.recommendedTypeChecked, ...vue.configs['flat/recommended']],
+    plugins: { 'import-x': importX },
+    languageOptions: {
+      globals: { ...globals.node },
+      parserOptions: {
+        parser: tseslint.parser,
+        project: ['./tsconfig.node.json', './tsconfig.web.json', './tsconfig.tests.json'],
+        tsconfigRootDir: import.meta.dirname,
+        extraFileExtensions: ['.vue'],
+      },
+    },
+    rules: {
+      'import-x/no-restricted-paths': ['error', { zones, basePath: import.meta.dirname }],
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+    },
+  },
+  { files: ['src/renderer/**'], languageOptions: { globals: { ...globals.browser } } },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/main/host/electron.ts', 'src/preload/index.ts'],
+    rules: onlyHere(['ipcMain', 'ipcRenderer'], 'Only src/main/host/electron.ts and src/preload/index.ts talk to Electron IPC.'),
+  },
+  { files: ['src/main/engine/**/*.ts'], rules: { 'no-restricted-imports': ['error', { paths: ['electron'] }] } },
+  { files: ['tests/**/*.ts'], rules: { '@typescript-eslint/unbound-method': 'off' } },
+  { files: ['**/*.js', '**/*.mjs'], languageOptions: { globals: { ...globals.node } } },
+  prettier,
+)

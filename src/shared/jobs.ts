@@ -1,0 +1,161 @@
+import { z } from 'zod'
+import { DEVICE_CHOICES, type DeviceDecision } from './devices'
+import type { AppErrorData } from './errors'
+import { methodSpecSchema, REST_CHOICES, type Method } from './methods'
+
+/** Stored element types of a checkpoint's tensors that the engine reads and writes. */
+export const TENSOR_DTYPES = ['BF16', 'F16', 'F32'] as const
+export type TensorDtype = (typeof TENSOR_DTYPES)[number]
+
+/** `keep` stores every tensor as the base model does. */
+export const OUTPUT_DTYPES = ['keep', 'bf16', 'f16', 'f32'] as const
+export type OutputDtype = (typeof OUTPUT_DTYPES)[number]
+
+/** Default shard size, 5 GB: what huggingface_hub and transformers 4 write. */
+export const DEFAULT_SHARD_BYTES = 5e9
+
+const path = z.string().min(1).max(4096)
+
+/** Grow a checkpoint. */
+export const expandSpecSchema = z.object({
+  kind: z.literal('expand'),
+  model: path,
+  out: path,
+  overwrite: z.boolean(),
+  method: methodSpecSchema,
+  rest: z.enum(REST_CHOICES),
+  dtype: z.enum(OUTPUT_DTYPES),
+  maxShardBytes: z.int().min(1_000),
+  device: z.enum(DEVICE_CHOICES),
+  seed: z.int().min(0).max(0xffff_ffff),
+})
+
+/** Measure perplexity of one or more checkpoints on one text. */
+export const evaluateSpecSchema = z.object({
+  kind: z.literal('evaluate'),
+  models: z.array(path).min(1).max(64),
+  text: path,
+  /** Tokens per window; the default is the model's own context, at most 2048. */
+  context: z.int().min(2).max(1_048_576).optional(),
+  /** The mean of each line's perplexity (the authors' notebook) instead of the whole text's. */
+  perLine: z.boolean(),
+  device: z.enum(DEVICE_CHOICES),
+})
+
+export const jobSpecSchema = z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema])
+
+export type ExpandSpec = z.infer<typeof expandSpecSchema>
+export type EvaluateSpec = z.infer<typeof evaluateSpecSchema>
+export type JobSpec = z.infer<typeof jobSpecSchema>
+
+/** One step of a job as announced before it starts; weights are relative costs. */
+export interface JobStep {
+  readonly id: string
+  readonly label: string
+  readonly weight: number
+}
+
+/** What a running job says. It knows nothing of who listens. */
+export type JobEvent =
+  | { readonly type: 'plan'; readonly steps: readonly JobStep[] }
+  | { readonly type: 'device'; readonly decision: DeviceDecision }
+  /** `done` of `total` units; a step is over when they are equal. */
+  | { readonly type: 'step'; readonly id: string; readonly done: number; readonly total: number }
+  /** New points of a series such as `loss/q_proj`. */
+  | {
+      readonly type: 'metric'
+      readonly series: string
+      readonly x: readonly number[]
+      readonly y: readonly number[]
+    }
+  | { readonly type: 'log'; readonly level: 'info' | 'warning'; readonly text: string }
+  | { readonly type: 'artifact'; readonly path: string; readonly sizeBytes: number }
+
+/** How one weight type's predictor turned out. */
+export interface PredictorReport {
+  readonly weightType: string
+  readonly samples: number
+  readonly steps: number
+  /** Mean training loss of each epoch, in order. */
+  readonly lossPerEpoch: readonly number[]
+  /** Over all training samples: mean squared errors and ‖prediction‖_F / ‖target‖_F. */
+  readonly mse: number
+  readonly mseOfZero: number
+  readonly mseOfMean: number
+  readonly normRatio: number
+  /** The same on the layer that was kept out of training. */
+  readonly holdout?: {
+    readonly layer: number
+    readonly mse: number
+    readonly mseOfZero: number
+    readonly mseOfMean: number
+    readonly cosine: number
+  }
+}
+
+/** Result of an `expand` job; the names are those of the command line's JSON. */
+export interface ExpandResult {
+  readonly kind: 'expand'
+  readonly out: string
+  readonly method: Method
+  readonly num_hidden_layers: number
+  /** Indices of the new layers in the new model. */
+  readonly new_layers: readonly number[]
+  readonly parameters: number
+  readonly bytes: number
+  readonly shards: number
+  readonly device: DeviceDecision | null
+  readonly seed: number
+  readonly seconds: number
+  readonly predictors: readonly PredictorReport[]
+  readonly warnings: readonly string[]
+}
+
+export interface PerplexityResult {
+  readonly model: string
+  readonly perplexity: number
+  /** Tokens of the text. */
+  readonly tokens: number
+  /** Positions that were predicted. */
+  readonly predicted: number
+  readonly context: number
+  readonly num_hidden_layers: number
+  readonly seconds: number
+}
+
+export interface EvaluateResult {
+  readonly kind: 'evaluate'
+  readonly results: readonly PerplexityResult[]
+}
+
+export type JobResult = ExpandResult | EvaluateResult
+
+export type JobState =
+  | 'queued'
+  | 'running'
+  | 'cancelling'
+  | 'succeeded'
+  | 'failed'
+  | 'cancelled'
+  | 'interrupted'
+
+/** Everything a window needs to show a job, whenever it asks. */
+export interface JobSnapshot {
+  readonly id: string
+  readonly spec: JobSpec
+  readonly state: JobState
+  /** Rises with every change, so that a late answer can be told from a newer one. */
+  readonly seq: number
+  readonly createdAt: number
+  readonly startedAt?: number
+  readonly endedAt?: number
+  readonly device?: DeviceDecision
+  readonly steps: readonly (JobStep & { readonly done: number; readonly total: number })[]
+  /** Overall progress, 0 … 1; it never goes back. */
+  readonly progress: number
+  /** The latest points of each series, oldest first. */
+  readonly series: Readonly<Record<string, { readonly x: readonly number[]; readonly y: readonly number[] }>>
+  readonly log: readonly { readonly at: number; readonly level: 'info' | 'warning'; readonly text: string }[]
+  readonly result?: JobResult
+  readonly error?: AppErrorData
+}

@@ -1,0 +1,35 @@
+/** One tensor of a checkpoint, without its data. */
+export interface TensorSummary {
+  readonly name: string
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly bytes: number
+  readonly shard: string
+}
+
+/** What a checkpoint is; the names are those of the command line's JSON. */
+export interface ModelSummary {
+  readonly path: string
+  /** `architectures[0]` of the config, `LlamaForCausalLM` for instance. */
+  readonly architecture: string
+  readonly model_type: string
+  /** False when layers of this architecture cannot be predicted or copied here. */
+  readonly supported: boolean
+  readonly num_hidden_layers: number
+  readonly hidden_size: number
+  readonly intermediate_size: number
+  readonly num_attention_heads: number
+  readonly num_key_value_heads: number
+  readonly vocab_size: number
+  readonly max_position_embeddings: number | null
+  readonly tie_word_embeddings: boolean
+  readonly parameters: number
+  readonly parameters_per_layer: number
+  /** Parameters by stored element type. */
+  readonly dtypes: Readonly<Record<string, number>>
+  /** Bytes of all tensors. */
+  readonly bytes: number
+  readonly shards: readonly { readonly file: string; readonly bytes: number }[]
+  readonly tensors: number
+  readonly has_tokenizer: boolean
+}

@@ -1,0 +1,55 @@
+const SI = ['', 'k', 'M', 'G', 'T'] as const
+
+/** `1_234_567` → `1.23 MB`: SI bytes, three significant digits. */
+export function formatBytes(bytes: number): string {
+  return `${scaled(bytes)}B`
+}
+
+/** `2_490_000` → `2.49 M`. */
+export function formatCount(count: number): string {
+  return scaled(count).trimEnd()
+}
+
+function scaled(value: number): string {
+  let power = 0
+  let rest = value
+  while (Math.abs(rest) >= 999.5 && power < SI.length - 1) {
+    rest /= 1000
+    power += 1
+  }
+  const digits = power === 0 ? String(Math.round(rest)) : rest.toPrecision(3)
+  return `${digits} ${SI[power] ?? ''}`
+}
+
+/** `95_000` → `1 min 35 s`; below ten seconds one decimal is kept. */
+export function formatDuration(ms: number): string {
+  const seconds = ms / 1000
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  const minutes = Math.floor(whole / 60)
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+}
+
+/** Parses `5GB`, `500 MB`, `4GiB` or plain bytes; decimal units are powers of ten. Returns `null` when it is none. */
+export function parseSize(text: string): number | null {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text)
+  const unit = SIZE_UNITS[(match?.[2] ?? '?').toUpperCase()]
+  if (match?.[1] === undefined || unit === undefined) return null
+  const bytes = Math.floor(Number(match[1]) * unit)
+  return Number.isSafeInteger(bytes) ? bytes : null
+}
