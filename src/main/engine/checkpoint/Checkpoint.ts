@@ -25,7 +25,8 @@ export declare class Checkpoint {
   ): Promise<Float32Array>
   readBytes(
     name: string,
-    options?: { start?: number; end?: number; into?: Uint8Array },
+    options?: { start?: number; end?: number },
+    into?: Uint8Array,
   ): Promise<Uint8Array>
   streamBytes(name: string, chunkBytes?: number): AsyncIterable<Uint8Array>
   /** `layerTensorName(3, 'mlp.up_proj.weight')` → `model.layers.3.mlp.up_proj.weight`. */

@@ -1,0 +1,142 @@
+import { open, type FileHandle } from 'node:fs/promises'
+import { AppError } from '@shared/errors'
+
+/** Well below the descriptor limit of every platform (macOS gives a process 256). */
+const MAX_OPEN_FILES = 48
+
+/** Largest single read: the system call is limited to 2 GiB. */
+const MAX_READ_BYTES = 2 ** 28
+
+interface PooledFile {
+  readonly handle: Promise<FileHandle>
+  users: number
+}
+
+/** Read handles that are opened when first needed, kept, and closed least recently used first. */
+export class FilePool {
+  readonly #files = new Map<string, PooledFile>()
+  #closed = false
+
+  /** Fills `target` from `offset`. @throws AppError `bad_checkpoint` when the file ends before. */
+  async read(file: string, offset: number, target: Uint8Array): Promise<void> {
+    const pooled = this.#take(file)
+    try {
+      const handle = await pooled.handle
+      await readFully(handle, file, offset, target)
+    } catch (error) {
+      throw readError(error, file)
+    } finally {
+      pooled.users -= 1
+      await this.#trim()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const files = [...this.#files.values()]
+    this.#files.clear()
+    await Promise.all(files.map(closeFile))
+  }
+
+  #take(file: string): PooledFile {
+    if (this.#closed) throw new AppError('bug', 'The checkpoint was closed.', { context: { file } })
+    const pooled = this.#files.get(file) ?? { handle: open(file, 'r'), users: 0 }
+    // A failed open is reported to whoever waits for it, and tried again by the next.
+    pooled.handle.catch(() => this.#files.delete(file))
+    // Re-inserting keeps the map in order of use.
+    this.#files.delete(file)
+    this.#files.set(file, pooled)
+    pooled.users += 1
+    return pooled
+  }
+
+  async #trim(): Promise<void> {
+    if (this.#files.size <= MAX_OPEN_FILES) return
+    for (const [file, pooled] of this.#files) {
+      if (pooled.users > 0) continue
+      this.#files.delete(file)
+      await closeFile(pooled)
+      if (this.#files.size <= MAX_OPEN_FILES) return
+    }
+  }
+}
+
+async function closeFile(pooled: PooledFile): Promise<void> {
+  const handle = await pooled.handle.catch(() => null)
+  await handle?.close()
+}
+
+/** Reads exactly `target.byteLength` bytes. @throws AppError `bad_checkpoint` when the file ends before. */
+export async function readFully(
+  handle: FileHandle,
+  file: string,
+  offset: number,
+  target: Uint8Array,
+): Promise<void> {
+  let done = 0
+  while (done < target.byteLength) {
+    const length = Math.min(MAX_READ_BYTES, target.byteLength - done)
+    const { bytesRead } = await handle.read(target, done, length, offset + done)
+    if (bytesRead === 0) {
+      throw new AppError('bad_checkpoint', `${file} ends before its data does.`, {
+        hint: 'The file is truncated or was changed while it was read. Download it again.',
+        context: {
+          file,
+          expected: `at least ${offset + target.byteLength} bytes`,
+          actual: `${offset + done} bytes`,
+        },
+      })
+    }
+    done += bytesRead
+  }
+}
+
+/** The error code of a failed system call, or the empty string. */
+export function systemCode(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return ''
+  return typeof error.code === 'string' ? error.code : ''
+}
+
+/** Says in the product's terms why `file` could not be read; an {@link AppError} passes unchanged. */
+export function readError(error: unknown, file: string): Error {
+  if (error instanceof AppError) return error
+  const context = { file, actual: systemCode(error) || String(error) }
+  switch (systemCode(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new AppError('not_found', `${file} does not exist.`, { context, cause: error })
+    case 'EACCES':
+    case 'EPERM':
+      return new AppError('path_denied', `${file} may not be read.`, {
+        hint: 'Check the permissions of the file.',
+        context,
+        cause: error,
+      })
+    default:
+      return new AppError('bad_checkpoint', `${file} could not be read.`, { context, cause: error })
+  }
+}
+
+/** Says in the product's terms why `path` could not be written; other errors than the system's pass unchanged. */
+export function writeError(error: unknown, path: string): unknown {
+  const code = systemCode(error)
+  if (error instanceof AppError || !/^E[A-Z0-9]+$/.test(code)) return error
+  const options = { context: { file: path, actual: code }, cause: error }
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new AppError('not_enough_disk', `The disk became full while writing ${path}.`, {
+        ...options,
+        hint: 'Free some space or choose another output folder.',
+      })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new AppError('path_denied', `${path} may not be written.`, {
+        ...options,
+        hint: 'Choose an output folder that you may write to.',
+      })
+    default:
+      return new AppError('write_failed', `${path} could not be written (${code}).`, options)
+  }
+}
