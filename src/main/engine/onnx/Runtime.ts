@@ -1,0 +1,166 @@
+import { AppError } from '@shared/errors'
+import type { Device } from '@shared/devices'
+import type * as Ort from 'onnxruntime-node'
+import { Graph } from './graph'
+
+export type Tensor = Ort.Tensor
+export type Feeds = Readonly<Record<string, Tensor>>
+
+/** ONNX Runtime's names for the devices. */
+const PROVIDERS: Readonly<Record<Device, string>> = {
+  cpu: 'cpu',
+  webgpu: 'webgpu',
+  cuda: 'cuda',
+  dml: 'dml',
+  coreml: 'coreml',
+}
+
+/** Only errors: the runtime's warnings are about node placement and mean nothing to people. */
+const LOG_ERRORS = 3
+
+/**
+ * ONNX Runtime on one device. One instance per process and device: the runtime's sessions must be called from one
+ * thread, and each call blocks it.
+ */
+export class Runtime {
+  private readonly kernels = new Set<Kernel>()
+  private readonly readers = new Map<number, Kernel>()
+
+  private constructor(
+    readonly device: Device,
+    private readonly ort: typeof Ort,
+  ) {}
+
+  /** Loads the runtime; whether the device works shows only when a kernel is compiled. */
+  static async open(device: Device): Promise<Runtime> {
+    // Imported when needed, so that a broken native library is an error of the job and not of the program's start.
+    const ort = await import('onnxruntime-node')
+    return new Runtime(device, ort)
+  }
+
+  /** True where results may stay in the device's memory between runs. */
+  get keepsTensors(): boolean {
+    return this.device === 'webgpu'
+  }
+
+  /**
+   * Makes a graph ready to run.
+   *
+   * @param options.resident Outputs that stay on the device, to be fed to another run or {@link read}.
+   * @throws AppError `device_unavailable` when the device or its driver refuses.
+   */
+  async compile(
+    graph: Graph,
+    options: { readonly resident?: readonly string[] } = {},
+  ): Promise<Kernel> {
+    const resident = this.keepsTensors ? (options.resident ?? []) : []
+    const locations = Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const]))
+    try {
+      const session = await this.ort.InferenceSession.create(graph.build(), {
+        executionProviders: [PROVIDERS[this.device]],
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: LOG_ERRORS,
+        ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
+      })
+      const kernel = new Kernel(session, this.device, () => this.kernels.delete(kernel))
+      this.kernels.add(kernel)
+      return kernel
+    } catch (cause) {
+      throw new AppError('device_unavailable', `The device ${this.device} can't run this graph.`, {
+        hint: 'Choose another device, or cpu, which always works.',
+        context: { device: this.device, actual: cause instanceof Error ? cause.message : '' },
+        cause,
+      })
+    }
+  }
+
+  float32(values: Float32Array, dims: readonly number[]): Tensor {
+    return new this.ort.Tensor('float32', values, dims)
+  }
+
+  int64(values: BigInt64Array, dims: readonly number[]): Tensor {
+    return new this.ort.Tensor('int64', values, dims)
+  }
+
+  /** The values of a float32 tensor, fetched from the device when it is there. */
+  async read(tensor: Tensor): Promise<Float32Array> {
+    // Reading a device tensor directly aborts the process (onnxruntime-node 1.30): copy it through a kernel.
+    const local = tensor.location === 'cpu' ? tensor : await this.fetch(tensor)
+    if (local.data instanceof Float32Array) return local.data
+    throw new AppError('bug', `Expected a float32 tensor, found ${local.type}.`)
+  }
+
+  async dispose(): Promise<void> {
+    for (const kernel of [...this.kernels]) await kernel.dispose()
+    this.readers.clear()
+  }
+
+  private async fetch(tensor: Tensor): Promise<Tensor> {
+    const rank = tensor.dims.length
+    let reader = this.readers.get(rank)
+    if (!reader) {
+      const g = new Graph()
+      const dims = Array.from({ length: rank }, (_, axis) => `d${axis}`)
+      g.output('y', g.identity(g.input('x', dims)))
+      reader = await this.compile(g)
+      this.readers.set(rank, reader)
+    }
+    return (await reader.run({ x: tensor })).one('y')
+  }
+}
+
+/** Results of a run by name. */
+export class Results {
+  constructor(private readonly tensors: Readonly<Record<string, Tensor>>) {}
+
+  one(name: string): Tensor {
+    const tensor = this.tensors[name]
+    if (tensor) return tensor
+    throw new AppError('bug', `The graph has no output ${name}.`)
+  }
+
+  /** The values of a float32 output that is not resident. */
+  floats(name: string): Float32Array {
+    const { data } = this.one(name)
+    if (data instanceof Float32Array) return data
+    throw new AppError('bug', `Output ${name} is not float32.`)
+  }
+
+  /** Frees outputs that stay on the device. */
+  dispose(...names: readonly string[]): void {
+    for (const name of names) this.one(name).dispose()
+  }
+}
+
+/** A compiled graph. */
+export class Kernel {
+  constructor(
+    private readonly session: Ort.InferenceSession,
+    private readonly device: Device,
+    private readonly onDispose: () => void,
+  ) {}
+
+  /**
+   * Runs the graph once. Blocks the thread until it is done.
+   *
+   * @throws AppError `device_lost` when a device other than the CPU fails, `not_enough_memory` or `bug` on the CPU.
+   */
+  async run(feeds: Feeds): Promise<Results> {
+    try {
+      return new Results(await this.session.run(feeds))
+    } catch (cause) {
+      const actual = cause instanceof Error ? cause.message : String(cause)
+      const code = this.device === 'cpu' ? 'bug' : 'device_lost'
+      throw new AppError(code, `The computation failed on ${this.device}: ${actual}`, {
+        context: { device: this.device },
+        ...(code === 'device_lost' ? { hint: 'Run it again with --device cpu.' } : {}),
+        cause,
+      })
+    }
+  }
+
+  async dispose(): Promise<void> {
+    this.onDispose()
+    await this.session.release()
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * @file Reverse-mode differentiation of the expression builder: from a scalar back to its inputs, one rule for each
+ * operator, adding the gradient's nodes to the same graph.
+ */
+import { AppError } from '@shared/errors'
+import type { Graph, Node, OperatorName, Value } from './graph'
+import { reachable } from './lowering'
+
+/** Operators through which no gradient flows: piecewise constant, integer-valued, or control. */
+type NotDifferentiable =
+  'Sign' | 'Greater' | 'GreaterOrEqual' | 'Equal' | 'Cast' | 'ScatterAdd' | 'Loop'
+export type DifferentiableOperator = Exclude<OperatorName, NotDifferentiable>
+
+interface RuleContext<K extends OperatorName> {
+  readonly g: Graph
+  readonly node: Node<K>
+  /** The operator's result. */
+  readonly y: Value
+  /** ∂loss/∂y, in the shape of y. */
+  readonly dy: Value
+}
+
+/** ∂loss/∂input for every input, before broadcasting is undone; `null` where none flows. */
+type Rule<K extends OperatorName> = (
+  context: RuleContext<K>,
+  ...inputs: Value[]
+) => readonly (Value | null)[]
+
+export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> } = {
+  Add: ({ dy }) => [dy, dy],
+  Sub: ({ g, dy }) => [dy, g.neg(dy)],
+  Mul: ({ g, dy }, a, b) => [g.mul(dy, need(b)), g.mul(dy, need(a))],
+  // d(a/b) = da/b − y·db/b
+  Div: ({ g, y, dy }, _a, b) => {
+    const da = g.div(dy, need(b))
+    return [da, g.neg(g.mul(y, da))]
+  },
+  // At a tie the first input takes it all.
+  Max: ({ g, dy }, a, b) => {
+    const first = g.cast(g.greaterOrEqual(need(a), need(b)), 'float32')
+    return [g.mul(dy, first), g.sub(dy, g.mul(dy, first))]
+  },
+  Neg: ({ g, dy }) => [g.neg(dy)],
+  Sqrt: ({ g, y, dy }) => [g.div(g.mul(dy, 0.5), y)],
+  Exp: ({ g, y, dy }) => [g.mul(dy, y)],
+  Log: ({ g, dy }, x) => [g.div(dy, need(x))],
+  Sin: ({ g, dy }, x) => [g.mul(dy, g.cos(need(x)))],
+  Cos: ({ g, dy }, x) => [g.neg(g.mul(dy, g.sin(need(x))))],
+  // y ≥ 0, so its sign is the 0/1 mask.
+  Relu: ({ g, y, dy }) => [g.mul(dy, g.sign(y))],
+  Sigmoid: ({ g, y, dy }) => [g.mul(dy, g.sub(y, g.square(y)))],
+  Identity: ({ dy }) => [dy],
+  MatMul: ({ g, dy }, a, b) => [
+    g.matmul(dy, transposeLast(g, need(b))),
+    g.matmul(transposeLast(g, need(a)), dy),
+  ],
+  Gemm: ({ g, node, dy }, a, b, c) => {
+    const { transA, transB, alpha, beta } = node.attributes
+    const left = need(a)
+    const right = need(b)
+    // Y = α·op(A)·op(B): dop(A) = α·dY·op(B)ᵀ, dop(B) = α·op(A)ᵀ·dY; an operand that is transposed swaps both sides.
+    const da = transA
+      ? g.gemm(right, dy, { transA: transB, transB: true, alpha })
+      : g.gemm(dy, right, { transB: !transB, alpha })
+    const db = transB
+      ? g.gemm(dy, left, { transA: true, transB: transA, alpha })
+      : g.gemm(left, dy, { transA: !transA, alpha })
+    return c === undefined ? [da, db] : [da, db, beta === 1 ? dy : g.mul(dy, beta)]
+  },
+  Transpose: ({ g, node, dy }) => {
+    const inverse = node.attributes.perm.map((_, axis) => node.attributes.perm.indexOf(axis))
+    return [g.transpose(dy, inverse)]
+  },
+  Reshape: ({ g, dy }, x) => [g.reshape(dy, need(x).shape)],
+  ExpandLike: ({ dy }) => [dy, null],
+  Concat: ({ g, node, dy }, ...inputs) => {
+    const { axis } = node.attributes
+    let start = 0
+    return inputs.map((input) => {
+      const end = start + knownSize(input, axis)
+      const part = g.slice(dy, axis, start, end)
+      start = end
+      return part
+    })
+  },
+  Slice: ({ g, node, dy }, x) => {
+    const { axis, start, end } = node.attributes
+    return [g.pad(dy, axis, start, knownSize(need(x), axis) - end)]
+  },
+  Pad: ({ g, node, dy }, x) => {
+    const { axis, before } = node.attributes
+    return [g.slice(dy, axis, before, before + knownSize(need(x), axis))]
+  },
+  Gather: ({ g, dy }, x, indices) => [g.scatterAdd(need(x), need(indices), dy), null],
+  GatherLast: ({ g, dy }, x, indices) => {
+    // One-hot of the index along the last axis, times the gradient.
+    const source = need(x)
+    const columns = g.integers([...Array(knownSize(source, source.rank - 1)).keys()])
+    return [g.mul(g.cast(g.equal(need(indices), columns), 'float32'), dy), null]
+  },
+  ReduceSum: ({ g, node, dy }, x) => [g.expandLike(keepAxes(g, node, dy), need(x))],
+  ReduceMean: ({ g, node, dy }, x) => {
+    const source = need(x)
+    const { axes, keepdims } = node.attributes
+    const known = axes.every((axis) => typeof source.shape[axis] === 'number')
+    // Where a reduced size is symbolic, the count is taken at run time as a sum of ones.
+    const share = known
+      ? g.div(
+          dy,
+          axes.reduce((count, axis) => count * knownSize(source, axis), 1),
+        )
+      : g.div(dy, g.sum(g.expandLike(g.scalar(1), source), axes, keepdims))
+    return [g.expandLike(keepAxes(g, node, share), source)]
+  },
+  ReduceMax: ({ g, node, y, dy }, x) => {
+    // Shared equally among equal maxima.
+    const source = need(x)
+    const isMax = g.cast(g.equal(source, keepAxes(g, node, y)), 'float32')
+    const ties = g.sum(isMax, node.attributes.axes, true)
+    return [g.mul(isMax, g.div(keepAxes(g, node, dy), ties))]
+  },
+  // dx = y ⊙ (dy − Σ y⊙dy)
+  Softmax: ({ g, y, dy }) => [g.mul(y, g.sub(dy, g.sum(g.mul(y, dy), [y.rank - 1], true)))],
+  Where: ({ g, dy }, condition) => {
+    const zero = g.scalar(0)
+    return [null, g.where(need(condition), dy, zero), g.where(need(condition), zero, dy)]
+  },
+  Unsqueeze: ({ g, node, dy }) => [g.squeeze(dy, node.attributes.axes)],
+  Squeeze: ({ g, node, dy }) => [g.unsqueeze(dy, node.attributes.axes)],
+}
+
+/**
+ * ∂`loss`/∂v for every v in `wrt`, as new values of the same graph.
+ *
+ * @param loss A float32 scalar.
+ * @throws AppError `bug` when `loss` does not depend on a v, or only through an operator without a gradient.
+ */
+export function gradients(g: Graph, loss: Value, wrt: readonly Value[]): Value[] {
+  if (loss.rank !== 0) throw new AppError('bug', 'Only a scalar can be differentiated.')
+  const between = dependents(g, loss, wrt)
+  const carries = (value: Value): boolean =>
+    wrt.includes(value) || (value.node !== null && between.has(value.node))
+  const total = new Map<Value, Value>([[loss, g.scalar(1)]])
+  // Rules append nodes while the list is walked, so walk a copy; creation order is topological.
+  for (const node of [...g.nodes].reverse()) {
+    if (!between.has(node)) continue
+    const y = node.outputs[0]
+    const dy = y && total.get(y)
+    if (!y || !dy) continue
+    const rule = (GRADIENT_RULES as Partial<Record<OperatorName, Rule<OperatorName>>>)[node.op]
+    if (!rule) throw new AppError('bug', `${node.op} has no gradient.`)
+    const partial = rule({ g, node, y, dy }, ...node.inputs)
+    node.inputs.forEach((input, index) => {
+      const flow = partial[index]
+      if (!flow || !carries(input)) return
+      const share = undoBroadcast(g, flow, input)
+      const sum = total.get(input)
+      total.set(input, sum ? g.add(sum, share) : share)
+    })
+  }
+  return wrt.map((value) => {
+    const gradient = total.get(value)
+    if (!gradient) throw new AppError('bug', `The loss does not depend on ${value.name}.`)
+    return gradient
+  })
+}
+
+/** Nodes on a path from `wrt` to `loss`: only these need gradients. */
+function dependents(g: Graph, loss: Value, wrt: readonly Value[]): Set<Node> {
+  const above = reachable([loss])
+  const carriers = new Set<Value>(wrt)
+  const between = new Set<Node>()
+  for (const node of g.nodes) {
+    if (!above.has(node) || !node.inputs.some((input) => carriers.has(input))) continue
+    between.add(node)
+    for (const output of node.outputs) carriers.add(output)
+  }
+  return between
+}
+
+/** Sums a gradient over the axes along which its input was repeated. */
+function undoBroadcast(g: Graph, gradient: Value, input: Value): Value {
+  const extra = gradient.rank - input.rank
+  const leading = [...Array(Math.max(0, extra)).keys()]
+  const summed = extra > 0 ? g.sum(gradient, leading) : gradient
+  const repeated = input.shape.flatMap((dim, axis) =>
+    dim === 1 && summed.shape[axis] !== 1 ? [axis] : [],
+  )
+  return repeated.length > 0 ? g.sum(summed, repeated, true) : summed
+}
+
+/** Puts reduced axes back with size 1. */
+function keepAxes(
+  g: Graph,
+  node: Node<'ReduceSum' | 'ReduceMean' | 'ReduceMax'>,
+  value: Value,
+): Value {
+  return node.attributes.keepdims ? value : g.unsqueeze(value, node.attributes.axes)
+}
+
+function transposeLast(g: Graph, x: Value): Value {
+  const axes = [...x.shape.keys()]
+  return g.transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2])
+}
+
+function knownSize(value: Value, axis: number): number {
+  const size = value.shape[axis]
+  if (typeof size === 'number') return size
+  throw new AppError('bug', `The gradient needs a known size, found ${String(size)}.`)
+}
+
+function need(value: Value | undefined): Value {
+  if (value) return value
+  throw new AppError('bug', 'An operator lacks an input.')
+}

@@ -1,0 +1,304 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  GRADIENT_RULES,
+  gradients,
+  type DifferentiableOperator,
+} from '../../../../src/main/engine/onnx/gradients'
+import { Graph, type Value } from '../../../../src/main/engine/onnx/graph'
+import { Runtime, type Tensor } from '../../../../src/main/engine/onnx/Runtime'
+import { seededFloats } from '../../../support/random'
+
+interface Case {
+  /** Shapes of the float inputs that are differentiated. */
+  readonly shapes: readonly (readonly number[])[]
+  readonly build: (g: Graph, inputs: readonly Value[]) => Value
+  /** Values are drawn from here; away from kinks and poles. */
+  readonly range?: readonly [number, number]
+}
+
+const at = (values: readonly Value[], index: number): Value => {
+  const value = values[index]
+  if (!value) throw new Error(`no input ${index}`)
+  return value
+}
+const unary =
+  (op: 'neg' | 'sqrt' | 'exp' | 'log' | 'sin' | 'cos' | 'relu' | 'sigmoid' | 'identity') =>
+  (g: Graph, v: readonly Value[]): Value =>
+    g[op](at(v, 0))
+const binary =
+  (op: 'add' | 'sub' | 'mul' | 'div' | 'max') =>
+  (g: Graph, v: readonly Value[]): Value =>
+    g[op](at(v, 0), at(v, 1))
+
+/** At least one case for each rule; broadcasting and every flag have their own. */
+const CASES: { readonly [K in DifferentiableOperator]: readonly Case[] } = {
+  Add: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 3],
+      ],
+      build: binary('add'),
+    },
+    { shapes: [[2, 3], [3]], build: binary('add') },
+    {
+      shapes: [
+        [2, 1, 3],
+        [4, 1],
+      ],
+      build: binary('add'),
+    },
+    { shapes: [[3], []], build: binary('add') },
+  ],
+  Sub: [
+    {
+      shapes: [
+        [2, 3],
+        [1, 3],
+      ],
+      build: binary('sub'),
+    },
+  ],
+  Mul: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 1],
+      ],
+      build: binary('mul'),
+    },
+    { shapes: [[2, 3]], build: (g, v) => g.square(at(v, 0)) },
+  ],
+  Div: [{ shapes: [[2, 3], [3]], build: binary('div'), range: [0.5, 2] }],
+  Max: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 3],
+      ],
+      build: binary('max'),
+    },
+  ],
+  Neg: [{ shapes: [[4]], build: unary('neg') }],
+  Sqrt: [{ shapes: [[4]], build: unary('sqrt'), range: [0.5, 2] }],
+  Exp: [{ shapes: [[4]], build: unary('exp') }],
+  Log: [{ shapes: [[4]], build: unary('log'), range: [0.5, 2] }],
+  Sin: [{ shapes: [[4]], build: unary('sin') }],
+  Cos: [{ shapes: [[4]], build: unary('cos') }],
+  Relu: [{ shapes: [[3, 5]], build: unary('relu') }],
+  Sigmoid: [{ shapes: [[4]], build: unary('sigmoid') }],
+  Identity: [{ shapes: [[4]], build: unary('identity') }],
+  MatMul: [
+    {
+      shapes: [
+        [2, 3],
+        [3, 4],
+      ],
+      build: (g, v) => g.matmul(at(v, 0), at(v, 1)),
+    },
+    {
+      shapes: [
+        [2, 2, 3],
+        [2, 3, 4],
+      ],
+      build: (g, v) => g.matmul(at(v, 0), at(v, 1)),
+    },
+    {
+      shapes: [
+        [2, 2, 3],
+        [3, 4],
+      ],
+      build: (g, v) => g.matmul(at(v, 0), at(v, 1)),
+    },
+    {
+      shapes: [
+        [2, 3],
+        [2, 3, 4],
+      ],
+      build: (g, v) => g.matmul(at(v, 0), at(v, 1)),
+    },
+  ],
+  Gemm: [
+    {
+      shapes: [
+        [2, 3],
+        [3, 4],
+      ],
+      build: (g, v) => g.gemm(at(v, 0), at(v, 1), { alpha: 0.5 }),
+    },
+    {
+      shapes: [
+        [3, 2],
+        [3, 4],
+      ],
+      build: (g, v) => g.gemm(at(v, 0), at(v, 1), { transA: true }),
+    },
+    {
+      shapes: [
+        [2, 3],
+        [4, 3],
+      ],
+      build: (g, v) => g.gemm(at(v, 0), at(v, 1), { transB: true }),
+    },
+    {
+      shapes: [[3, 2], [4, 3], [4]],
+      build: (g, v) =>
+        g.gemm(at(v, 0), at(v, 1), {
+          transA: true,
+          transB: true,
+          alpha: 2,
+          beta: 0.5,
+          c: at(v, 2),
+        }),
+    },
+    { shapes: [[2, 3], [4, 3], [4]], build: (g, v) => g.linear(at(v, 0), at(v, 1), at(v, 2)) },
+  ],
+  Transpose: [{ shapes: [[2, 3, 4]], build: (g, v) => g.transpose(at(v, 0), [2, 0, 1]) }],
+  Reshape: [{ shapes: [[2, 6]], build: (g, v) => g.reshape(at(v, 0), [3, 4]) }],
+  ExpandLike: [
+    {
+      shapes: [[1, 3]],
+      build: (g, v) => g.expandLike(at(v, 0), g.constant(new Float32Array(6), [2, 3])),
+    },
+  ],
+  Concat: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 1],
+      ],
+      build: (g, v) => g.concat(v, 1),
+    },
+  ],
+  Slice: [{ shapes: [[5, 2]], build: (g, v) => g.slice(at(v, 0), 0, 1, 4) }],
+  Pad: [{ shapes: [[2, 3]], build: (g, v) => g.pad(at(v, 0), 1, 2, 1) }],
+  Gather: [{ shapes: [[4, 2]], build: (g, v) => g.gather(at(v, 0), g.integers([3, 0, 3])) }],
+  GatherLast: [
+    {
+      shapes: [[2, 4]],
+      build: (g, v) => g.gatherLast(at(v, 0), g.unsqueeze(g.integers([3, 1]), [1])),
+    },
+  ],
+  ReduceSum: [
+    { shapes: [[2, 3]], build: (g, v) => g.sum(at(v, 0), [0]) },
+    { shapes: [[2, 3]], build: (g, v) => g.sum(at(v, 0), [1], true) },
+    { shapes: [[2, 3]], build: (g, v) => g.sum(at(v, 0)) },
+  ],
+  ReduceMean: [
+    { shapes: [[2, 3, 2]], build: (g, v) => g.mean(at(v, 0), [0, 2]) },
+    { shapes: [[2, 3]], build: (g, v) => g.mean(at(v, 0), [-1], true) },
+  ],
+  ReduceMax: [{ shapes: [[2, 5]], build: (g, v) => g.reduceMax(at(v, 0), [1]) }],
+  Softmax: [{ shapes: [[2, 4]], build: (g, v) => g.softmax(at(v, 0)) }],
+  Where: [
+    {
+      shapes: [[2, 3], [3]],
+      build: (g, v) => g.where(g.greater(g.constant([1, -1, 1], [3]), 0), at(v, 0), at(v, 1)),
+    },
+  ],
+  Unsqueeze: [{ shapes: [[2, 3]], build: (g, v) => g.unsqueeze(at(v, 0), [0, 2]) }],
+  Squeeze: [{ shapes: [[2, 1, 3]], build: (g, v) => g.squeeze(at(v, 0), [1]) }],
+}
+
+let runtime: Runtime
+beforeAll(async () => {
+  runtime = await Runtime.open('cpu')
+})
+afterAll(() => runtime.dispose())
+
+/**
+ * Compares every partial derivative of Σ weight·y (weights random, so that no entry can hide) with the symmetric
+ * difference quotient.
+ */
+async function check({ shapes, build, range = [-1, 1] }: Case): Promise<number> {
+  const g = new Graph()
+  const inputs = shapes.map((shape, index) => g.input(`x${index}`, shape))
+  const y = build(g, inputs)
+  const weightShape = y.shape.map(Number)
+  const size = weightShape.reduce((product, dim) => product * dim, 1)
+  const loss = g.sum(g.mul(y, g.constant(seededFloats(size, 7, [0.5, 1.5]), weightShape)))
+  g.output('loss', loss)
+  gradients(g, loss, inputs).forEach((gradient, index) => {
+    expect(gradient.shape).toEqual(shapes[index])
+    g.output(`d${index}`, gradient)
+  })
+  const kernel = await runtime.compile(g)
+  const values = shapes.map((shape, index) =>
+    seededFloats(
+      shape.reduce((product, dim) => product * dim, 1),
+      index + 1,
+      range,
+    ),
+  )
+  const run = (arrays: readonly Float32Array[]) => {
+    const feeds: Record<string, Tensor> = {}
+    arrays.forEach((array, index) => {
+      feeds[`x${index}`] = runtime.float32(array, shapes[index] ?? [])
+    })
+    return kernel.run(feeds)
+  }
+  const exact = await run(values)
+  const step = 1e-2
+  let compared = 0
+  for (const [index, array] of values.entries()) {
+    const gradient = exact.floats(`d${index}`)
+    for (let k = 0; k < array.length; k += 1) {
+      const moved = async (by: number): Promise<number> => {
+        const copy = values.map((other) => other.slice())
+        const target = copy[index]
+        if (target) target[k] = (target[k] ?? 0) + by
+        return (await run(copy)).floats('loss')[0] ?? NaN
+      }
+      const difference = ((await moved(step)) - (await moved(-step))) / (2 * step)
+      expect(gradient[k]).toBeCloseTo(difference, 2)
+      compared += 1
+    }
+  }
+  await kernel.dispose()
+  return compared
+}
+
+describe('every gradient rule agrees with finite differences', () => {
+  for (const op of Object.keys(GRADIENT_RULES) as DifferentiableOperator[]) {
+    CASES[op].forEach((testCase, index) => {
+      test(`${op} ${index + 1}: ${testCase.shapes.map((shape) => `[${shape.join()}]`).join(' ')}`, async () => {
+        expect(await check(testCase)).toBeGreaterThan(0)
+      })
+    })
+    test(`${op} has a case`, () => expect(CASES[op].length).toBeGreaterThan(0))
+  }
+})
+
+describe('gradients', () => {
+  test('of a value that is itself computed, such as a view of packed parameters', async () => {
+    const g = new Graph()
+    const packed = g.input('x0', [6])
+    const view = g.reshape(g.slice(packed, 0, 2, 6), [2, 2])
+    const loss = g.sum(g.square(view))
+    const [gradient] = gradients(g, loss, [view])
+    if (!gradient) throw new Error('no gradient')
+    g.output('d', gradient)
+    const kernel = await runtime.compile(g)
+    const feeds = { x0: runtime.float32(Float32Array.of(1, 2, 3, 4, 5, 6), [6]) }
+    expect([...(await kernel.run(feeds)).floats('d')]).toEqual([6, 8, 10, 12])
+  })
+
+  test('of something the loss does not depend on is an error, not a zero', () => {
+    const g = new Graph()
+    const x = g.input('x', [2])
+    const other = g.input('other', [2])
+    expect(() => gradients(g, g.sum(x), [other])).toThrow(/does not depend/)
+  })
+
+  test('with a symbolic batch size', async () => {
+    const g = new Graph()
+    const x = g.input('x', ['n', 2])
+    const loss = g.mean(g.square(x))
+    const [gradient] = gradients(g, loss, [x])
+    if (!gradient) throw new Error('no gradient')
+    g.output('d', gradient)
+    const kernel = await runtime.compile(g)
+    const feeds = { x: runtime.float32(Float32Array.of(3, 6, 9, 12), [2, 2]) }
+    expect([...(await kernel.run(feeds)).floats('d')]).toEqual([1.5, 3, 4.5, 6])
+  })
+})
