@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { CommandId } from './commands'
 import type { DeviceReport } from './devices'
 import type { AppErrorData } from './errors'
 import { jobSpecSchema, type JobSnapshot } from './jobs'
@@ -10,6 +11,8 @@ export type HostKind = 'electron' | 'browser'
 export interface AppInfo {
   readonly version: string
   readonly host: HostKind
+  /** What joins the parts of a path here. */
+  readonly pathSeparator: '/' | '\\'
   /** The bundled model and its text. */
   readonly demoModel: string
   readonly demoText: string
@@ -56,6 +59,8 @@ export interface CallResults {
 /** What is pushed without being asked for. */
 export interface Pushes {
   'jobs:changed': JobSnapshot
+  /** A menu item was chosen. */
+  'app:command': CommandId
 }
 
 export type CallName = keyof typeof callArguments & keyof CallResults

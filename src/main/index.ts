@@ -1,0 +1,82 @@
+/** @file The desktop program: what is made here is joined here, and nothing else happens here. */
+import { join } from 'node:path'
+import { app, dialog, Menu, session, type BrowserWindow } from 'electron'
+import { menuTemplate } from './app/menu'
+import { APP_ORIGIN, handleAppScheme, registerAppScheme } from './app/protocol'
+import { harden } from './app/security'
+import { openWindow } from './app/window'
+import { serveElectron } from './host/electron'
+import { createWorkbench, type Workbench } from './ipc/workbench'
+import { ElectronEngineProcess } from './jobs/ElectronEngineProcess'
+import { EngineClient } from './jobs/EngineClient'
+
+const here = import.meta.dirname
+const developmentUrl = app.isPackaged ? undefined : process.env['ELECTRON_RENDERER_URL']
+const origin = developmentUrl === undefined ? APP_ORIGIN : new URL(developmentUrl).origin
+let window: BrowserWindow | null = null
+
+app.enableSandbox()
+registerAppScheme()
+
+if (app.requestSingleInstanceLock()) {
+  app.on('second-instance', focusWindow)
+  app.on('window-all-closed', () => app.quit())
+  void app.whenReady().then(start)
+} else {
+  app.quit()
+}
+
+function start(): void {
+  harden(origin, session.defaultSession)
+  handleAppScheme(session.defaultSession, join(here, '../renderer'))
+
+  const workbench = createWorkbench({
+    engine: new EngineClient(() => new ElectronEngineProcess(join(here, 'engine.js'))),
+    host: 'electron',
+    version: app.getVersion(),
+    resources: app.isPackaged ? process.resourcesPath : join(here, '../../resources'),
+    chooseFolder,
+    includeStacks: !app.isPackaged,
+    onBug: (error) => console.error(error),
+  })
+  serveElectron({ ...workbench, window: () => window, origin })
+  const menu = menuTemplate((command) => workbench.pushes.emit('app:command', command), {
+    isMac: process.platform === 'darwin',
+    isDevelopment: !app.isPackaged,
+  })
+  Menu.setApplicationMenu(Menu.buildFromTemplate(menu))
+  endCleanly(workbench)
+
+  window = openWindow({
+    preload: join(here, '../preload/index.cjs'),
+    url: `${origin}/`,
+    stateFile: join(app.getPath('userData'), 'window.json'),
+  })
+  window.on('closed', () => (window = null))
+}
+
+function focusWindow(): void {
+  if (window?.isMinimized()) window.restore()
+  window?.focus()
+}
+
+async function chooseFolder(): Promise<string | null> {
+  const options = { properties: ['openDirectory', 'createDirectory'] as const }
+  const { filePaths } = await (window
+    ? dialog.showOpenDialog(window, { properties: [...options.properties] })
+    : dialog.showOpenDialog({ properties: [...options.properties] }))
+  return filePaths[0] ?? null
+}
+
+/** Quitting waits until jobs have removed their unfinished output. */
+function endCleanly(workbench: Workbench): void {
+  let ended = false
+  app.on('before-quit', (event) => {
+    if (ended) return
+    event.preventDefault()
+    void workbench.dispose().finally(() => {
+      ended = true
+      app.quit()
+    })
+  })
+}

@@ -1,0 +1,78 @@
+import type { Dirent } from 'node:fs'
+import { access, readdir, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { FolderListing } from '@shared/contract'
+import { AppError } from '@shared/errors'
+import { resolvePath } from '../paths'
+
+/** Longer lists are of no use to a person; the rest is reached by typing. */
+const MAX_FOLDERS = 1_000
+
+/** Folders looked into at once when telling models from others. */
+const BATCH = 32
+
+/**
+ * The subfolders of a folder, for the hosts that have no native dialog: names and whether each holds a model, nothing
+ * of what is in any file. Hidden folders are left out, except `.cache`, where models are often kept.
+ *
+ * @throws AppError `not_found`, `path_denied`.
+ */
+export async function listFolders(path: string | null): Promise<FolderListing> {
+  const folder = path === null ? homedir() : resolvePath(path)
+  const entries = await readFolder(folder)
+  const names = entries
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map((entry) => entry.name)
+    .filter((name) => !name.startsWith('.') || name === '.cache')
+    .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
+    .slice(0, MAX_FOLDERS)
+
+  const folders: { name: string; isModel: boolean }[] = []
+  for (let start = 0; start < names.length; start += BATCH) {
+    const batch = names.slice(start, start + BATCH).map(async (name) => {
+      const child = join(folder, name)
+      return (await isFolder(child)) ? [{ name, isModel: await isModel(child) }] : []
+    })
+    folders.push(...(await Promise.all(batch)).flat())
+  }
+  const parent = dirname(folder)
+  return { path: folder, parent: parent === folder ? null : parent, folders }
+}
+
+async function readFolder(folder: string): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true })
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    if (code === 'EACCES' || code === 'EPERM') {
+      throw new AppError('path_denied', `${folder} may not be read.`, {
+        hint: 'Choose another folder, or change its permissions.',
+        context: { file: folder },
+        cause,
+      })
+    }
+    throw new AppError('not_found', `${folder} is not a folder.`, {
+      context: { file: folder },
+      cause,
+    })
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() ?? false
+}
+
+async function isModel(folder: string): Promise<boolean> {
+  return (await exists(join(folder, 'config.json')))
+    ? (await exists(join(folder, 'model.safetensors'))) ||
+        (await exists(join(folder, 'model.safetensors.index.json')))
+    : false
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,265 @@
+import { randomUUID } from 'node:crypto'
+import type {
+  EngineAnswer,
+  EngineCallArguments,
+  EngineCallName,
+  EngineCallResult,
+  EngineRequest,
+  JobOutcome,
+} from '@shared/engineProtocol'
+import { AppError } from '@shared/errors'
+import type { JobEvent, JobResult, JobSpec } from '@shared/jobs'
+import type { EngineExit, EngineProcess } from './EngineProcess'
+import { identifyPartialOutput, removePartialOutput } from './output'
+
+export interface EngineClientOptions {
+  /** How long a cancelled job may take to end by itself before its process is ended. Default 5 s. */
+  readonly graceMs?: number
+}
+
+export interface RunJobOptions {
+  readonly jobId?: string
+  readonly workDir?: string
+  /** Aborting it cancels the job. */
+  readonly signal?: AbortSignal
+  readonly onEvent: (event: JobEvent) => void
+}
+
+const DEFAULT_GRACE_MS = 5_000
+
+/**
+ * Supervises the engine's process: starts it when it is first needed, starts it again after a crash, and settles
+ * whatever was in flight.
+ */
+export class EngineClient {
+  readonly #spawn: () => EngineProcess
+  readonly #graceMs: number
+  /** The process in use; `null` until it is needed and after it has gone. */
+  #session: EngineSession | null = null
+  readonly #shutdown = new AbortController()
+  readonly #running = new Set<Promise<unknown>>()
+
+  constructor(spawn: () => EngineProcess, options: EngineClientOptions = {}) {
+    this.#spawn = spawn
+    this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS
+  }
+
+  /** @throws AppError what the engine answered, or `engine_crashed`. */
+  async call<C extends EngineCallName>(
+    name: C,
+    ...args: EngineCallArguments<C>
+  ): Promise<EngineCallResult<C>> {
+    for (;;) {
+      const session = await this.#connect()
+      try {
+        return (await session.call(name, args)) as EngineCallResult<C>
+      } catch (thrown) {
+        // The process was ended to stop another job, and this call does no harm when it is made again.
+        if (!session.killed || this.#shutdown.signal.aborted) throw thrown
+      }
+    }
+  }
+
+  /**
+   * Runs a job to its end. Cancelling it is a ladder: the engine is told, and when the job has not ended after the
+   * grace period its process is ended and its unfinished output removed.
+   *
+   * @throws AppError what the job failed with, `engine_crashed`, or `cancelled`.
+   */
+  runJob(spec: JobSpec, options: RunJobOptions): Promise<JobResult> {
+    const running = this.#runJob(spec, options)
+    this.#running.add(running)
+    const forget = (): void => void this.#running.delete(running)
+    running.then(forget, forget)
+    return running
+  }
+
+  /** Cancels what runs, waits for it to clean up, and ends the process; the client cannot be used afterwards. */
+  async dispose(): Promise<void> {
+    this.#shutdown.abort()
+    await Promise.allSettled(this.#running)
+    const session = this.#session
+    if (!session) return
+    session.kill()
+    await session.gone
+  }
+
+  async #runJob(spec: JobSpec, options: RunJobOptions): Promise<JobResult> {
+    const signal = AbortSignal.any([
+      this.#shutdown.signal,
+      ...(options.signal ? [options.signal] : []),
+    ])
+    if (signal.aborted) throw cancelled()
+    const [session, foreign] = await Promise.all([this.#connect(), identifyPartialOutput(spec)])
+    if (signal.aborted) throw cancelled()
+
+    const jobId = options.jobId ?? randomUUID()
+    let grace: NodeJS.Timeout | undefined
+    const cancel = (): void => {
+      session.send({ type: 'job:cancel', jobId })
+      grace = setTimeout(() => session.kill(), this.#graceMs)
+    }
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      const outcome = await session.runJob(jobId, spec, options)
+      switch (outcome.state) {
+        case 'succeeded':
+          return outcome.result
+        case 'failed':
+          throw AppError.fromData(outcome.error)
+        case 'cancelled':
+          throw cancelled()
+      }
+    } catch (thrown) {
+      if (!session.lost) throw thrown
+      // The engine could not clean up behind the job.
+      await removePartialOutput(spec, foreign)
+      throw signal.aborted ? cancelled() : thrown
+    } finally {
+      clearTimeout(grace)
+      signal.removeEventListener('abort', cancel)
+    }
+  }
+
+  async #connect(): Promise<EngineSession> {
+    for (;;) {
+      if (this.#shutdown.signal.aborted) {
+        throw new AppError('engine_crashed', 'The engine has been shut down.')
+      }
+      if (!this.#session) {
+        const session = new EngineSession(this.#spawn())
+        this.#session = session
+        void session.gone.then(() => {
+          if (this.#session === session) this.#session = null
+        })
+      }
+      const session = this.#session
+      if (session.killed) {
+        // It may still hold the device and the files; the next one starts when it has gone.
+        await session.gone
+        continue
+      }
+      await session.ready
+      return session
+    }
+  }
+}
+
+interface Deferred<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: AppError) => void
+}
+
+interface JobInFlight extends Deferred<JobOutcome> {
+  readonly onEvent: (event: JobEvent) => void
+}
+
+/** One life of the engine's process. */
+class EngineSession {
+  /** Resolves when the engine listens; rejects with `engine_crashed` when it ends before. */
+  readonly ready: Promise<void>
+  /** Resolves when the process has ended. */
+  readonly gone: Promise<void>
+  /** We ended it. */
+  killed = false
+  /** It has ended, one way or the other. */
+  lost = false
+
+  readonly #process: EngineProcess
+  readonly #calls = new Map<number, Deferred<unknown>>()
+  readonly #jobs = new Map<string, JobInFlight>()
+  #crash: AppError | null = null
+  #nextCall = 1
+  #starting!: Deferred<void>
+  #leaving!: () => void
+
+  constructor(process: EngineProcess) {
+    this.#process = process
+    this.ready = new Promise((resolve, reject) => (this.#starting = { resolve, reject }))
+    // Whoever waits for it sees the rejection; nobody may be waiting.
+    this.ready.catch(() => {})
+    this.gone = new Promise((resolve) => (this.#leaving = resolve))
+    process.onAnswer((answer) => this.#receive(answer))
+    process.onExit((exit) => this.#end(exit))
+  }
+
+  send(request: EngineRequest): void {
+    if (!this.lost) this.#process.send(request)
+  }
+
+  kill(): void {
+    if (this.lost || this.killed) return
+    this.killed = true
+    this.#process.kill()
+  }
+
+  call(name: EngineCallName, args: readonly unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#crash) return reject(this.#crash)
+      const id = this.#nextCall
+      this.#nextCall += 1
+      this.#calls.set(id, { resolve, reject })
+      this.send({ type: 'call', id, name, args } as EngineRequest)
+    })
+  }
+
+  runJob(
+    jobId: string,
+    spec: JobSpec,
+    { workDir, onEvent }: Pick<RunJobOptions, 'workDir' | 'onEvent'>,
+  ): Promise<JobOutcome> {
+    return new Promise((resolve, reject) => {
+      if (this.#crash) return reject(this.#crash)
+      this.#jobs.set(jobId, { resolve, reject, onEvent })
+      this.send({ type: 'job:start', jobId, spec, ...(workDir === undefined ? {} : { workDir }) })
+    })
+  }
+
+  #receive(answer: EngineAnswer): void {
+    switch (answer.type) {
+      case 'ready':
+        this.#starting.resolve()
+        return
+      case 'answer': {
+        const call = this.#calls.get(answer.id)
+        this.#calls.delete(answer.id)
+        if (answer.ok) call?.resolve(answer.value)
+        else call?.reject(AppError.fromData(answer.error))
+        return
+      }
+      case 'job:event':
+        this.#jobs.get(answer.jobId)?.onEvent(answer.event)
+        return
+      case 'job:end': {
+        const job = this.#jobs.get(answer.jobId)
+        this.#jobs.delete(answer.jobId)
+        job?.resolve(answer.outcome)
+      }
+    }
+  }
+
+  #end(exit: EngineExit): void {
+    this.lost = true
+    const crash = crashError(exit)
+    this.#crash = crash
+    this.#leaving()
+    this.#starting.reject(crash)
+    for (const { reject } of this.#calls.values()) reject(crash)
+    for (const { reject } of this.#jobs.values()) reject(crash)
+    this.#calls.clear()
+    this.#jobs.clear()
+  }
+}
+
+function crashError({ code, signal, reason, stderr }: EngineExit): AppError {
+  const how = reason ?? (signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`)
+  const tail = stderr === '' ? '' : `\n${stderr}`
+  return new AppError('engine_crashed', `The engine stopped unexpectedly (${how}).${tail}`, {
+    hint: 'It starts again with the next job. If memory ran out, close other programs or choose another device.',
+    context: { actual: how },
+  })
+}
+
+function cancelled(): AppError {
+  return new AppError('cancelled', 'The job was cancelled.')
+}
