@@ -13,7 +13,9 @@ export default class CountReporter implements Reporter {
     }
     // After the default reporter's summary, which is printed in the same phase.
     process.once('exit', () => {
-      process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
+      process.stdout.write(
+        `\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,
+      )
     })
   }
 }

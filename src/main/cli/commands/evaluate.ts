@@ -1,0 +1,42 @@
+import { resolve } from 'node:path'
+import type { DeviceChoice } from '@shared/devices'
+import { evaluateSpecSchema } from '@shared/jobs'
+import { runJob } from '../job'
+import { EXIT_OK } from '../exitCodes'
+import type { CommandContext } from '../program'
+import { formatPerplexities, toJson } from '../results'
+import { UsageError } from '../usage'
+
+export interface EvaluateOptions {
+  readonly text: string
+  readonly context?: number
+  readonly perLine?: boolean
+  readonly device?: DeviceChoice
+}
+
+/** @throws UsageError before anything is started. */
+export async function evaluate(
+  models: readonly string[],
+  options: EvaluateOptions,
+  context: CommandContext,
+): Promise<number> {
+  const { io, json } = context
+  const parsed = evaluateSpecSchema.safeParse({
+    kind: 'evaluate',
+    models: models.map((model) => resolve(io.cwd, model)),
+    text: resolve(io.cwd, options.text),
+    ...(options.context === undefined ? {} : { context: options.context }),
+    perLine: options.perLine ?? false,
+    device: options.device ?? 'auto',
+  })
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    const field = String(issue?.path[0])
+    throw new UsageError(`${field === 'models' ? 'MODEL' : `--${field}`}: ${issue?.message ?? ''}`)
+  }
+  const end = await runJob(parsed.data, context)
+  if ('exitCode' in end) return end.exitCode
+  const { results } = end.result
+  io.stdout.write(json ? toJson({ results }) : formatPerplexities(results, io.cwd))
+  return EXIT_OK
+}

@@ -1,0 +1,77 @@
+import { AppError } from '@shared/errors'
+import type { EvaluateResult, ExpandResult, ExpandSpec, JobSpec } from '@shared/jobs'
+import { EngineClient } from '../jobs/EngineClient'
+import { NodeEngineProcess } from '../jobs/NodeEngineProcess'
+import { checkOutput } from '../jobs/output'
+import { reportError } from './errors'
+import { Interrupt } from './interrupt'
+import { EXIT_FAILED } from './exitCodes'
+import { Progress } from './progress'
+import type { CommandContext } from './program'
+
+/** The engine in a process of its own; to be disposed of. */
+export function startEngine({ paths }: CommandContext): EngineClient {
+  return new EngineClient(() => new NodeEngineProcess(paths.engine))
+}
+
+type ResultOf<Spec extends JobSpec> = Spec extends ExpandSpec ? ExpandResult : EvaluateResult
+
+/** How a job that was run from the command line ended. */
+export type JobEnd<Result> =
+  { readonly result: Result; readonly warned: ReadonlySet<string> } | { readonly exitCode: number }
+
+/**
+ * Runs one job in a fresh engine with progress on stderr. Ctrl-C cancels it; whatever it ends with has been said when
+ * this returns, except for a result.
+ */
+export async function runJob<Spec extends JobSpec>(
+  spec: Spec,
+  context: CommandContext,
+): Promise<JobEnd<ResultOf<Spec>>> {
+  const engine = startEngine(context)
+  try {
+    return await runJobIn(engine, spec, context)
+  } finally {
+    await engine.dispose()
+  }
+}
+
+/** The same in an engine that runs already. */
+export async function runJobIn<Spec extends JobSpec>(
+  engine: EngineClient,
+  spec: Spec,
+  { io, json }: CommandContext,
+): Promise<JobEnd<ResultOf<Spec>>> {
+  const progress = new Progress(io, spec)
+  const interrupt = new Interrupt(
+    {
+      on: (signal, listener) => process.on(signal, listener),
+      off: (signal, listener) => process.off(signal, listener),
+      exit: (code) => process.exit(code),
+    },
+    () => progress.note('cancelling …'),
+  )
+  try {
+    checkOutput(spec)
+    const result = await engine.runJob(spec, {
+      signal: interrupt.signal,
+      onEvent: (event) => progress.onEvent(event),
+    })
+    progress.close()
+    return {
+      result: result as ResultOf<Spec>,
+      warned: progress.warned,
+    }
+  } catch (thrown) {
+    progress.close()
+    if (!(thrown instanceof AppError)) throw thrown
+    if (thrown.code === 'cancelled') {
+      io.stderr.write('cancelled; nothing was left behind\n')
+      return { exitCode: interrupt.exitCode }
+    }
+    reportError(io, thrown, json)
+    return { exitCode: EXIT_FAILED }
+  } finally {
+    interrupt.dispose()
+  }
+}

@@ -1,0 +1,236 @@
+import { Command, CommanderError, Option } from 'commander'
+import { version } from '../../../package.json'
+import {
+  DEVICE_CHOICES,
+  DTYPE_CHOICES,
+  METHOD_CHOICES,
+  PRESET_CHOICES,
+  REST_CHOICES,
+} from './choices'
+import type { EvaluateOptions } from './commands/evaluate'
+import type { ExpandOptions } from './expandSpec'
+import type { CliIo, ProgramPaths } from './io'
+import { UsageError } from './usage'
+import { decimal, integer, layerRange, port, size } from './values'
+
+/** What a command is called with, beside its own arguments. */
+export interface CommandContext {
+  readonly io: CliIo
+  readonly paths: ProgramPaths
+  /** Results as one JSON document on stdout, an error as one on stderr. */
+  readonly json: boolean
+}
+
+/**
+ * The commands with their options. Each command's code is loaded when it runs, so that help is fast.
+ *
+ * @param setExitCode Takes what a command ends with.
+ */
+export function buildProgram(
+  io: CliIo,
+  paths: ProgramPaths,
+  setExitCode: (code: number) => void,
+): Command {
+  const context = (json: boolean | undefined): CommandContext => ({
+    io,
+    paths,
+    json: json ?? false,
+  })
+  const program = new Command('lesa')
+    .description(
+      'Grow a trained language model in depth: predict new layers with LESA, compare with other methods, ' +
+        'and write a Hugging Face checkpoint.',
+    )
+    .version(version, '-V, --version')
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  lesa inspect resources/demo-model\n' +
+        '  lesa expand resources/demo-model --out grown --method lesa --gaps 5-10\n' +
+        '  lesa evaluate resources/demo-model grown --text resources/demo-model/eval.txt\n\n' +
+        'Exit codes: 0 done, 1 the job failed, 2 wrong usage, 130 cancelled with Ctrl-C.',
+    )
+
+  program
+    .command('inspect')
+    .description('show what a checkpoint is')
+    .argument('<model>', 'folder of a Hugging Face checkpoint')
+    .addOption(jsonOption())
+    .action(async (model: string, { json }: { json?: boolean }) => {
+      const { inspect } = await import('./commands/inspect')
+      setExitCode(await inspect(model, context(json)))
+    })
+
+  addExpandOptions(
+    program
+      .command('expand')
+      .description('insert layers and write the grown checkpoint')
+      .argument('<model>', 'folder of a Hugging Face checkpoint'),
+  ).action(async (model: string, options: ExpandOptions & { json?: boolean }, command: Command) => {
+    const { expand } = await import('./commands/expand')
+    setExitCode(await expand(model, given(options, command), context(options.json)))
+  })
+
+  program
+    .command('evaluate')
+    .description('measure the perplexity of one or more checkpoints on a text')
+    .argument('<model...>', 'folders of Hugging Face checkpoints')
+    .requiredOption('--text <file>', 'UTF-8 text to measure on')
+    .option(
+      '--context <tokens>',
+      "tokens per window (default: the model's own context, at most 2048)",
+      integer,
+    )
+    .option('--per-line', "mean of each line's perplexity instead of the whole text's")
+    .addOption(deviceOption())
+    .addOption(jsonOption())
+    .action(async (models: string[], options: EvaluateOptions & { json?: boolean }) => {
+      const { evaluate } = await import('./commands/evaluate')
+      setExitCode(await evaluate(models, options, context(options.json)))
+    })
+
+  program
+    .command('devices')
+    .description('try every device and say what `auto` takes')
+    .addOption(jsonOption())
+    .action(async ({ json }: { json?: boolean }) => {
+      const { devices } = await import('./commands/devices')
+      setExitCode(await devices(context(json)))
+    })
+
+  program
+    .command('serve')
+    .description('serve the workbench to a browser on this machine')
+    .option('--port <number>', 'TCP port on 127.0.0.1; 0 takes a free one (default: 0)', port)
+    .action(async (options: { port?: number }) => {
+      const { serve } = await import('./commands/serve')
+      setExitCode(await serve(options, context(false)))
+    })
+
+  program
+    .command('demo', { hidden: true })
+    .description('grow the bundled model with five methods and compare them')
+    .option('--out <dir>', 'folder for the checkpoints', 'demo-output')
+    .action(async ({ out }: { out: string }) => {
+      const { demo } = await import('./commands/demo')
+      setExitCode(await demo(out, context(false)))
+    })
+
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => io.stdout.write(text),
+        writeErr: (text) => io.stderr.write(text),
+        // The error itself is printed where it is caught.
+        outputError: () => {},
+        getOutHelpWidth: () => io.stdout.columns ?? 100,
+        getErrHelpWidth: () => io.stderr.columns ?? 100,
+      })
+      .configureHelp({ sortOptions: false })
+  }
+  return program
+}
+
+function addExpandOptions(command: Command): Command {
+  return command
+    .requiredOption('--out <dir>', 'folder for the grown checkpoint')
+    .addOption(
+      choice('--method <name>', 'how the new layers come about', METHOD_CHOICES).default('lesa'),
+    )
+    .option('--overwrite', 'replace the output folder when it exists')
+    .optionsGroup('Where the layers go:')
+    .option(
+      '--gaps <list>',
+      'gaps between layers, 5-10 or 3,7,7; gap i lies between i and i+1 (lesa, noise, interpolation, ' +
+        'neighbour-mean; default: the later half, one layer each)',
+    )
+    .option(
+      '--groups <n>',
+      'groups that get a new layer each (llama-pro; default: layers / 4)',
+      integer,
+    )
+    .option('--overlap <n>', 'layers left out of each copy (solar; default: layers / 4)', integer)
+    .option(
+      '--repeat <a-b>',
+      'layers to repeat, such as 8-23 (stack; default: the later half)',
+      layerRange,
+    )
+    .addOption(
+      choice(
+        '--rest <from>',
+        'norm weights and biases of computed layers (lesa, noise, neighbour-mean; default: mean)',
+        REST_CHOICES,
+      ),
+    )
+    .optionsGroup('Training the predictors (lesa, noise):')
+    .addOption(
+      choice(
+        '--preset <name>',
+        'starting point of all that follows (default: paper)',
+        PRESET_CHOICES,
+      ),
+    )
+    .option('--epochs <n>', 'passes over the samples', integer)
+    .option('--steps <n>', 'mini-batches, instead of epochs', integer)
+    .option('--lambda <x>', 'weight of the norm term in the loss', decimal)
+    .option('--lr <x>', 'learning rate', decimal)
+    .option('--batch-size <n>', 'samples in a mini-batch', integer)
+    .option('--hidden-size <n>', 'width of the two hidden layers', integer)
+    .option('--weight-decay <x>', "AdamW's weight decay", decimal)
+    .option('--beta1 <x>', "AdamW's first decay rate", decimal)
+    .option('--beta2 <x>', "AdamW's second decay rate", decimal)
+    .option('--epsilon <x>', "AdamW's ε", decimal)
+    .option(
+      '--energy <share>',
+      'keep the leading directions with this share of Σσ² (default: 1, all)',
+      decimal,
+    )
+    .option('--no-svd', "predict the weights' own rows (the paper's ablation)")
+    .option(
+      '--holdout [layer]',
+      'keep a layer out of training and report how well it is predicted (default: the middle one)',
+      integer,
+    )
+    .optionsGroup('Output and device:')
+    .addOption(
+      choice('--dtype <type>', 'element type of the output (default: keep)', DTYPE_CHOICES),
+    )
+    .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
+    .addOption(deviceOption())
+    .option('--seed <n>', 'of everything random (default: 0)', integer)
+    .addOption(jsonOption())
+}
+
+function choice(flags: string, description: string, choices: readonly string[]): Option {
+  return new Option(flags, description).choices(choices)
+}
+
+function deviceOption(): Option {
+  return choice('--device <name>', 'where to compute (default: auto)', DEVICE_CHOICES)
+}
+
+function jsonOption(): Option {
+  return new Option('--json', 'print the result as one JSON document')
+}
+
+/** Only what was given: `--no-svd` would otherwise read as a given `svd` in every call. */
+function given<T extends object>(options: T, command: Command): T {
+  const names = Object.keys(options).filter(
+    (name) => name !== 'svd' || command.getOptionValueSource(name) === 'cli',
+  )
+  return Object.fromEntries(names.map((name) => [name, options[name as keyof T]])) as T
+}
+
+/**
+ * What commander ended with: `null` when it printed help or the version as asked.
+ *
+ * @throws what it is not.
+ */
+export function usageErrorOf(thrown: unknown): UsageError | null {
+  if (thrown instanceof UsageError) return thrown
+  if (!(thrown instanceof CommanderError)) throw thrown
+  if (thrown.exitCode === 0) return null
+  return new UsageError(thrown.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' '))
+}

@@ -1,0 +1,206 @@
+import { stripVTControlCharacters } from 'node:util'
+import type { JobEvent, JobSnapshot, JobSpec } from '@shared/jobs'
+import { formatBytes, formatDuration } from '@shared/units'
+import { foldEvent, newSnapshot } from '../jobs/snapshot'
+import type { CliIo } from './io'
+
+/** The bar is drawn at most this often: ten times a second. */
+const REDRAW_MS = 100
+/** Without a terminal, a step that goes on is heard of at most this often. */
+const PLAIN_INTERVAL_MS = 10_000
+/** An estimate from less than this is a guess. */
+const ETA_AFTER_MS = 2_000
+const ETA_AFTER_SHARE = 0.02
+const BAR_WIDTH = 24
+
+type Step = JobSnapshot['steps'][number]
+
+/** Shows a job's progress on stderr: one live line on a terminal, a line for each finished step elsewhere. */
+export class Progress {
+  readonly #view: LiveLine | PlainLines
+  readonly #io: CliIo
+  readonly #now: () => number
+  readonly #warned = new Set<string>()
+  #snapshot: JobSnapshot
+
+  constructor(io: CliIo, spec: JobSpec, now: () => number = Date.now) {
+    this.#io = io
+    this.#now = now
+    this.#snapshot = { ...newSnapshot('', spec, now()), startedAt: now() }
+    const isLive = io.stderr.isTTY === true && io.env['TERM'] !== 'dumb'
+    this.#view = isLive ? new LiveLine(io, now) : new PlainLines(io, now)
+  }
+
+  /** Warnings that were shown. */
+  get warned(): ReadonlySet<string> {
+    return this.#warned
+  }
+
+  onEvent(event: JobEvent): void {
+    this.#snapshot = foldEvent(this.#snapshot, event, this.#now())
+    switch (event.type) {
+      case 'device':
+        this.note(`device: ${event.decision.device} (${event.decision.reason})`)
+        break
+      case 'log':
+        if (event.level === 'warning') this.warn(event.text)
+        else this.note(event.text)
+        break
+      case 'artifact':
+        this.note(`wrote ${event.path} (${formatBytes(event.sizeBytes)})`)
+        break
+      case 'step': {
+        const step = this.#snapshot.steps.find(({ id }) => id === event.id)
+        if (step) this.#view.show(this.#snapshot, step)
+        break
+      }
+      case 'plan':
+      case 'metric':
+    }
+  }
+
+  /** Prints a line of its own; control characters in it (a file's name may hold some) do nothing. */
+  note(text: string): void {
+    this.#view.clear()
+    this.#io.stderr.write(`${printable(text)}\n`)
+  }
+
+  warn(text: string): void {
+    if (this.#warned.has(text)) return
+    this.#warned.add(text)
+    this.note(`${paint(this.#io, '33', 'warning')}: ${printable(text)}`)
+  }
+
+  /** Leaves the terminal as it was. */
+  close(): void {
+    this.#view.clear()
+  }
+}
+
+/** One line that is drawn over and over. */
+class LiveLine {
+  readonly #io: CliIo
+  readonly #now: () => number
+  #drawnAt = -Infinity
+  #isDrawn = false
+
+  constructor(io: CliIo, now: () => number) {
+    this.#io = io
+    this.#now = now
+  }
+
+  show(snapshot: JobSnapshot, step: Step): void {
+    const now = this.#now()
+    if (now - this.#drawnAt < REDRAW_MS) return
+    this.#drawnAt = now
+    this.#isDrawn = true
+    // A terminal that does not know its width says 0.
+    const width = (this.#io.stderr.columns || 80) - 1
+    this.#io.stderr.write(`\r\u001b[K${fit(liveText(snapshot, step, now, this.#io), width)}`)
+  }
+
+  clear(): void {
+    if (this.#isDrawn) this.#io.stderr.write('\r\u001b[K')
+    this.#isDrawn = false
+    this.#drawnAt = -Infinity
+  }
+}
+
+/** Lines for a log file: one when a step has ended, and one now and then while it goes on. */
+class PlainLines {
+  readonly #io: CliIo
+  readonly #now: () => number
+  readonly #ended = new Set<string>()
+  #saidAt: number
+
+  constructor(io: CliIo, now: () => number) {
+    this.#io = io
+    this.#now = now
+    this.#saidAt = now()
+  }
+
+  show(snapshot: JobSnapshot, step: Step): void {
+    const now = this.#now()
+    const isOver = step.total > 0 && step.done >= step.total
+    if (isOver ? this.#ended.has(step.id) : now - this.#saidAt < PLAIN_INTERVAL_MS) return
+    if (isOver) this.#ended.add(step.id)
+    this.#saidAt = now
+    const parts = [`[${percent(snapshot)}] ${printable(step.label)}`, ...facts(snapshot, step, now)]
+    this.#io.stderr.write(`${parts.join('  ')}\n`)
+  }
+
+  clear(): void {}
+}
+
+function liveText(snapshot: JobSnapshot, step: Step, now: number, io: CliIo): string {
+  const filled = Math.round(snapshot.progress * BAR_WIDTH)
+  const bar = paint(io, '36', '='.repeat(filled)) + paint(io, '2', '-'.repeat(BAR_WIDTH - filled))
+  return [
+    `[${bar}] ${percent(snapshot)}  ${printable(step.label)}`,
+    ...facts(snapshot, step, now),
+  ].join('  ')
+}
+
+/** What there is to say of a step: how far it is, the latest loss, the time left. */
+function facts(snapshot: JobSnapshot, step: Step, now: number): string[] {
+  const isOver = step.total > 0 && step.done >= step.total
+  const loss = latestLoss(snapshot, step)
+  const left = remainingMs(snapshot, now)
+  return [
+    ...(isOver ? ['done'] : step.total > 1 ? [`${step.done}/${step.total}`] : []),
+    ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
+    ...(left === null ? [] : [`ETA ${formatDuration(left)}`]),
+  ]
+}
+
+/** The last point of the step's own loss series; a step about `q_proj` has the series `loss/q_proj`. */
+function latestLoss(snapshot: JobSnapshot, step: Step): number | null {
+  const name = Object.keys(snapshot.series).find((series) => {
+    const subject = /^loss\/(.+)$/.exec(series)?.[1]
+    return subject !== undefined && `${step.id} ${step.label}`.includes(subject)
+  })
+  return (name === undefined ? undefined : snapshot.series[name]?.y.at(-1)) ?? null
+}
+
+/** Time left if the rest goes as the part that is done; `null` while it is too early to tell. */
+export function remainingMs(
+  snapshot: Pick<JobSnapshot, 'progress' | 'startedAt'>,
+  now: number,
+): number | null {
+  const elapsed = now - (snapshot.startedAt ?? now)
+  const { progress } = snapshot
+  if (elapsed < ETA_AFTER_MS || progress < ETA_AFTER_SHARE || progress >= 0.999) return null
+  return (elapsed * (1 - progress)) / progress
+}
+
+function percent({ progress }: JobSnapshot): string {
+  return `${Math.floor(progress * 100)
+    .toString()
+    .padStart(3)} %`
+}
+
+/** Cuts a line with colour codes to `width` visible characters. */
+function fit(text: string, width: number): string {
+  if (stripVTControlCharacters(text).length <= width) return text
+  let visible = 0
+  let cut = ''
+  // eslint-disable-next-line no-control-regex -- colour codes take no room and stay whole.
+  for (const [part] of text.matchAll(/\u001b\[\d*m|[^]/gu)) {
+    const isCode = part.startsWith('\u001b')
+    if (isCode || visible < width - 1) cut += part
+    if (!isCode) visible += 1
+  }
+  return `${cut}…`
+}
+
+/** Text from files and paths, harmless to a terminal. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
+}
+
+/** Colours text on a terminal that wants it (https://no-color.org). */
+export function paint(io: CliIo, code: string, text: string): string {
+  const wantsColour =
+    io.stderr.isTTY === true && !io.env['NO_COLOR'] && io.env['TERM'] !== 'dumb' && text !== ''
+  return wantsColour ? `\u001b[${code}m${text}\u001b[0m` : text
+}

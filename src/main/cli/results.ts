@@ -1,0 +1,167 @@
+import { relative } from 'node:path'
+import type { DeviceDecision, DeviceReport } from '@shared/devices'
+import type { ExpandResult, PerplexityResult, PredictorReport } from '@shared/jobs'
+import { METHOD_NAMES } from '@shared/methods'
+import type { ModelSummary } from '@shared/model'
+import { formatGaps } from '@shared/plan'
+import { formatBytes, formatCount, formatDuration } from '@shared/units'
+import { formatFields, formatTable } from './table'
+
+/** One JSON document; an infinite perplexity has no JSON number and becomes `null`. */
+export function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}
+
+export function formatModel(model: ModelSummary): string {
+  const dtypes = Object.entries(model.dtypes)
+    .map(([dtype, count]) => `${dtype} (${formatCount(count)})`)
+    .join(', ')
+  const shards = model.shards.length
+  return formatFields([
+    ['path', model.path],
+    ['architecture', model.architecture + (model.supported ? '' : ' (not supported)')],
+    ['layers', String(model.num_hidden_layers)],
+    ['hidden size', String(model.hidden_size)],
+    ['MLP size', String(model.intermediate_size)],
+    ['attention heads', `${model.num_attention_heads} (${model.num_key_value_heads} key/value)`],
+    ['vocabulary', String(model.vocab_size)],
+    [
+      'context',
+      model.max_position_embeddings === null ? '–' : String(model.max_position_embeddings),
+    ],
+    ['tied embeddings', model.tie_word_embeddings ? 'yes' : 'no'],
+    [
+      'parameters',
+      `${formatCount(model.parameters)} (${formatCount(model.parameters_per_layer)} a layer)`,
+    ],
+    ['element types', dtypes],
+    [
+      'size',
+      `${formatBytes(model.bytes)} in ${plural(model.tensors, 'tensor')}, ${plural(shards, 'shard')}`,
+    ],
+    ['tokenizer', model.has_tokenizer ? 'yes' : 'none'],
+  ])
+}
+
+export function formatExpansion(result: ExpandResult): string {
+  const layers = result.num_hidden_layers
+  const added = result.new_layers.length
+  const fields = formatFields([
+    ['out', result.out],
+    ['method', METHOD_NAMES[result.method]],
+    ['layers', `${layers - added} → ${layers}`],
+    ['new layers', formatGaps(result.new_layers)],
+    ['parameters', formatCount(result.parameters)],
+    ['size', `${formatBytes(result.bytes)} in ${plural(result.shards, 'shard')}`],
+    ...(result.device === null
+      ? []
+      : [['device', `${result.device.device} (${result.device.reason})`] as const]),
+    ['seed', String(result.seed)],
+    ['time', formatDuration(result.seconds * 1000)],
+  ])
+  return result.predictors.length === 0
+    ? fields
+    : `${fields}\n${formatPredictors(result.predictors)}`
+}
+
+/** Errors are shown over that of predicting zero, and of predicting the neighbours' mean: below 1 is better than it. */
+function formatPredictors(predictors: readonly PredictorReport[]): string {
+  const right = 'right' as const
+  const hasHoldout = predictors.some(({ holdout }) => holdout !== undefined)
+  const table = formatTable(
+    [
+      { title: 'predictor' },
+      { title: 'samples', align: right },
+      { title: 'steps', align: right },
+      { title: 'first loss', align: right },
+      { title: 'last loss', align: right },
+      { title: 'error/zero', align: right },
+      { title: 'error/mean', align: right },
+      { title: 'norm', align: right },
+      ...(hasHoldout
+        ? [
+            { title: 'held-out layer', align: right },
+            { title: 'error/zero', align: right },
+            { title: 'error/mean', align: right },
+            { title: 'cosine', align: right },
+          ]
+        : []),
+    ],
+    predictors.map((report) => [
+      report.weightType,
+      String(report.samples),
+      String(report.steps),
+      short(report.lossPerEpoch[0]),
+      short(report.lossPerEpoch.at(-1)),
+      short(report.mse / report.mseOfZero),
+      short(report.mse / report.mseOfMean),
+      short(report.normRatio),
+      ...(report.holdout === undefined
+        ? []
+        : [
+            String(report.holdout.layer),
+            short(report.holdout.mse / report.holdout.mseOfZero),
+            short(report.holdout.mse / report.holdout.mseOfMean),
+            report.holdout.cosine.toFixed(3),
+          ]),
+    ]),
+  )
+  return (
+    `${table}\nerror/zero, error/mean: mean squared error over that of predicting zero, or the neighbours' mean; ` +
+    'below 1 is better.\nnorm: the predictions’ Frobenius norm over the targets’.\n'
+  )
+}
+
+export function formatPerplexities(results: readonly PerplexityResult[], cwd: string): string {
+  const right = 'right' as const
+  return formatTable(
+    [
+      { title: 'model' },
+      { title: 'layers', align: right },
+      { title: 'perplexity', align: right },
+      { title: 'tokens', align: right },
+      { title: 'context', align: right },
+      { title: 'time', align: right },
+    ],
+    results.map((result) => [
+      shortPath(result.model, cwd),
+      String(result.num_hidden_layers),
+      formatPerplexity(result.perplexity),
+      String(result.tokens),
+      String(result.context),
+      formatDuration(result.seconds * 1000),
+    ]),
+  )
+}
+
+export function formatDevices(devices: readonly DeviceReport[], auto: DeviceDecision): string {
+  const table = formatTable(
+    [{ title: 'device' }, { title: 'works' }, { title: 'name' }, { title: 'reason' }],
+    devices.map((report) => [
+      report.device,
+      report.available ? (report.isSoftware ? 'in software' : 'yes') : 'no',
+      report.name ?? '–',
+      report.reason,
+    ]),
+  )
+  return `${table}\nauto takes ${auto.device}: ${auto.reason}\n`
+}
+
+/** Four decimals, or six significant digits of what has grown out of a table. */
+export function formatPerplexity(perplexity: number): string {
+  return perplexity < 10_000 ? perplexity.toFixed(4) : perplexity.toPrecision(6)
+}
+
+/** A path below `cwd` is shown from there. */
+export function shortPath(path: string, cwd: string): string {
+  const below = relative(cwd, path)
+  return below !== '' && !below.startsWith('..') ? below : path
+}
+
+function short(value: number | undefined): string {
+  return value === undefined ? '–' : value.toPrecision(4)
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}

@@ -1,0 +1,43 @@
+import { parseSize } from '@shared/units'
+import { InvalidArgumentError } from 'commander'
+
+/** A whole number, not negative; ranges are checked with the whole spec. */
+export function integer(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError('It should be a whole number.')
+  }
+  return value
+}
+
+/** A decimal number such as `0.99` or `5e-5`. */
+export function decimal(text: string): number {
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) {
+    throw new InvalidArgumentError('It should be a number.')
+  }
+  return Number(text)
+}
+
+/** `5GB`, `500 MB`, `4GiB` or bytes. */
+export function size(text: string): number {
+  const bytes = parseSize(text)
+  if (bytes === null) throw new InvalidArgumentError('It should be a size such as 5GB or 500MB.')
+  return bytes
+}
+
+/** `8-23`. */
+export function layerRange(text: string): readonly [first: number, last: number] {
+  const match = /^(\d{1,6})-(\d{1,6})$/.exec(text)
+  const [first, last] = [Number(match?.[1]), Number(match?.[2])]
+  if (!match || last < first) {
+    throw new InvalidArgumentError('It should be first and last layer, such as 8-23.')
+  }
+  return [first, last]
+}
+
+/** A TCP port; 0 lets the system choose. */
+export function port(text: string): number {
+  const value = integer(text)
+  if (value > 65_535) throw new InvalidArgumentError('It should be a port, 0 to 65535.')
+  return value
+}
