@@ -1,3 +1,5 @@
+import { AppError } from '@shared/errors'
+
 /** How rotary positions are stretched; the names are those of `rope_type` in the config. */
 export type RopeScaling =
   | { readonly type: 'default' }
@@ -35,7 +37,257 @@ export interface ModelConfig {
   readonly windows: readonly (number | null)[]
 }
 
+/**
+ * Which layers attend through a sliding window: `none`; `global`, all of them when `sliding_window` is a number;
+ * `by_layer`, those that `layer_types` names, or that lie at `max_window_layers` and beyond, if `use_sliding_window`.
+ */
+export type WindowRule = 'none' | 'global' | 'by_layer'
+
+/** What a config means where it says nothing: the defaults of the reference implementation, by architecture. */
+export interface ConfigRules {
+  readonly modelType: string
+  readonly architectureName: string
+  /** When `num_key_value_heads` is absent; `null` means as many as query heads. */
+  readonly defaultKeyValueHeads: number | null
+  /** When `head_dim` is absent; `null` means hidden size over heads. */
+  readonly defaultHeadDim: number | null
+  readonly window: WindowRule
+}
+
+/** The keys and values of a `config.json`. */
+export type RawConfig = Readonly<Record<string, unknown>>
+
+const DEFAULT_ROPE_THETA = 10_000
+const DEFAULT_SLIDING_WINDOW = 4096
+const DEFAULT_MAX_WINDOW_LAYERS = 28
+
+/** A layer count beyond any model there is; guards against a config made to exhaust memory. */
+const MAX_LAYERS = 100_000
+
 /** The layer's sliding window in tokens (keys `i−W < j ≤ i` are seen), or `null` for full attention. */
 export function windowOfLayer(config: ModelConfig, layer: number): number | null {
   return config.windows[layer] ?? null
+}
+
+/**
+ * Reads a supported architecture's config.
+ *
+ * @param file Named in errors.
+ * @throws AppError `bad_checkpoint` naming the field, what was expected and what was found.
+ */
+export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): ModelConfig {
+  const fields = new Fields(raw, file)
+  const numHiddenLayers = fields.natural('num_hidden_layers', { max: MAX_LAYERS })
+  const hiddenSize = fields.natural('hidden_size')
+  const numAttentionHeads = fields.natural('num_attention_heads')
+  const numKeyValueHeads = fields.natural('num_key_value_heads', {
+    absent: rules.defaultKeyValueHeads ?? numAttentionHeads,
+    // The reference reads an explicit null as "no grouping" whatever the default is.
+    whenNull: numAttentionHeads,
+  })
+  if (numAttentionHeads % numKeyValueHeads !== 0) {
+    throw fields.bad('num_key_value_heads', `a divisor of the ${numAttentionHeads} heads`)
+  }
+  return {
+    modelType: rules.modelType,
+    architectureName: rules.architectureName,
+    numHiddenLayers,
+    hiddenSize,
+    intermediateSize: fields.natural('intermediate_size'),
+    numAttentionHeads,
+    numKeyValueHeads,
+    headDim: headDim(fields, rules, hiddenSize, numAttentionHeads),
+    vocabSize: fields.natural('vocab_size'),
+    rmsNormEps: fields.number('rms_norm_eps', { absent: 1e-6, min: 0 }),
+    hiddenAct: fields.text('hidden_act', 'silu'),
+    tieWordEmbeddings: fields.flag('tie_word_embeddings'),
+    attentionBias: fields.flag('attention_bias'),
+    mlpBias: fields.flag('mlp_bias'),
+    maxPositionEmbeddings: fields.has('max_position_embeddings')
+      ? fields.natural('max_position_embeddings')
+      : null,
+    rope: parseRope(fields),
+    windows: parseWindows(fields, rules.window, numHiddenLayers),
+  }
+}
+
+function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: number): number {
+  if (fields.has('head_dim')) {
+    const explicit = fields.natural('head_dim')
+    if (explicit % 2 !== 0) throw fields.bad('head_dim', 'an even number, for rotary positions')
+    return explicit
+  }
+  if (rules.defaultHeadDim !== null) return rules.defaultHeadDim
+  if (hiddenSize % (2 * heads) !== 0) {
+    throw fields.bad('hidden_size', `an even multiple of the ${heads} attention heads`)
+  }
+  return hiddenSize / heads
+}
+
+/** Both spellings: `rope_theta` with `rope_scaling`, and `rope_parameters` that holds both. The former wins. */
+function parseRope(fields: Fields): ModelConfig['rope'] {
+  const key = ['rope_scaling', 'rope_parameters'].find((name) => {
+    const value = fields.raw[name]
+    return value !== null && value !== undefined && Object.keys(value).length > 0
+  })
+  const inner = key === undefined ? new Fields({}, fields.file) : fields.section(key)
+  const outerTheta = fields.number('rope_theta', { absent: DEFAULT_ROPE_THETA, min: 1 })
+  const theta = inner.number('rope_theta', { absent: outerTheta, min: 1 })
+  const partial = fields.raw['partial_rotary_factor'] ?? inner.raw['partial_rotary_factor'] ?? 1
+  if (partial !== 1) return { theta, scaling: { type: 'unsupported', name: 'partial rotary' } }
+  return { theta, scaling: parseRopeScaling(inner, fields) }
+}
+
+function parseRopeScaling(inner: Fields, outer: Fields): RopeScaling {
+  if (Object.values(inner.raw).some((value) => typeof value === 'object' && value !== null)) {
+    // Nested by layer type, or lists of factors (longrope): either way not of the kinds below.
+    return { type: 'unsupported', name: inner.text(typeKey(inner), 'by layer type') }
+  }
+  const name = inner.text(typeKey(inner), 'default')
+  switch (name) {
+    case 'default':
+      return { type: 'default' }
+    case 'dynamic':
+      // It starts beyond max_position_embeddings; up to there it is the default.
+      return { type: 'default' }
+    case 'linear':
+      return { type: 'linear', factor: inner.number('factor', { min: 0 }) }
+    case 'llama3': {
+      const original = 'original_max_position_embeddings'
+      const lowFreqFactor = inner.number('low_freq_factor', { min: 0 })
+      const highFreqFactor = inner.number('high_freq_factor', { min: 0 })
+      if (highFreqFactor <= lowFreqFactor) {
+        throw inner.bad('high_freq_factor', `more than low_freq_factor, ${lowFreqFactor}`)
+      }
+      return {
+        type: 'llama3',
+        factor: inner.number('factor', { min: 0 }),
+        lowFreqFactor,
+        highFreqFactor,
+        originalMaxPositionEmbeddings: outer.has(original)
+          ? outer.natural(original)
+          : inner.has(original)
+            ? inner.natural(original)
+            : outer.natural('max_position_embeddings'),
+      }
+    }
+    default:
+      return { type: 'unsupported', name }
+  }
+}
+
+function typeKey(rope: Fields): 'rope_type' | 'type' {
+  return rope.has('rope_type') ? 'rope_type' : 'type'
+}
+
+function parseWindows(fields: Fields, rule: WindowRule, layers: number): (number | null)[] {
+  const full = Array.from<null>({ length: layers }).fill(null)
+  if (rule === 'none') return full
+  if (rule === 'global') return full.map(() => slidingWindow(fields))
+  const types = slidingLayers(fields, layers)
+  // A number in `sliding_window` means nothing unless it is switched on.
+  const window = fields.flag('use_sliding_window') ? slidingWindow(fields) : null
+  return types.map((sliding) => (sliding ? window : null))
+}
+
+function slidingWindow(fields: Fields): number | null {
+  if (fields.raw['sliding_window'] === null) return null
+  return fields.natural('sliding_window', { absent: DEFAULT_SLIDING_WINDOW })
+}
+
+/** Which layers are of the sliding type under the `by_layer` rule, whether or not the window is switched on. */
+function slidingLayers(fields: Fields, layers: number): boolean[] {
+  const types = fields.raw['layer_types']
+  if (types === undefined || types === null) {
+    const first = fields.natural('max_window_layers', { absent: DEFAULT_MAX_WINDOW_LAYERS, min: 0 })
+    return Array.from({ length: layers }, (_, layer) => layer >= first)
+  }
+  const known = ['full_attention', 'sliding_attention']
+  if (!Array.isArray(types) || types.length !== layers) {
+    throw fields.bad('layer_types', `a list of ${layers} attention types`)
+  }
+  if (!types.every((type) => known.includes(String(type)))) {
+    throw fields.bad('layer_types', `only ${known.join(' and ')}`)
+  }
+  return types.map((type) => type === 'sliding_attention')
+}
+
+/** Typed access to the keys of a config, with errors that say what is wrong. Null counts as absent. */
+class Fields {
+  constructor(
+    readonly raw: RawConfig,
+    readonly file: string,
+    readonly prefix = '',
+  ) {}
+
+  has(key: string): boolean {
+    return this.raw[key] !== undefined && this.raw[key] !== null
+  }
+
+  natural(
+    key: string,
+    { min = 1, max = Number.MAX_SAFE_INTEGER, ...defaults }: NaturalOptions = {},
+  ): number {
+    const value = this.raw[key]
+    if (value === undefined && defaults.absent !== undefined) return defaults.absent
+    if (value === null && defaults.whenNull !== undefined) return defaults.whenNull
+    if (!Number.isSafeInteger(value) || Number(value) < min || Number(value) > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+      throw this.bad(key, `a whole number ${range}`)
+    }
+    return Number(value)
+  }
+
+  /** A finite number above `min`; `min` itself is not allowed. */
+  number(key: string, { absent, min }: { absent?: number; min: number }): number {
+    if (!this.has(key) && absent !== undefined) return absent
+    const value = this.raw[key]
+    if (typeof value !== 'number' || !Number.isFinite(value) || value <= min) {
+      throw this.bad(key, `a number above ${min}`)
+    }
+    return value
+  }
+
+  text(key: string, absent: string): string {
+    if (!this.has(key)) return absent
+    const value = this.raw[key]
+    if (typeof value !== 'string') throw this.bad(key, 'text')
+    return value
+  }
+
+  flag(key: string): boolean {
+    if (!this.has(key)) return false
+    const value = this.raw[key]
+    if (typeof value !== 'boolean') throw this.bad(key, 'true or false')
+    return value
+  }
+
+  section(key: string): Fields {
+    const value = this.raw[key]
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw this.bad(key, 'an object')
+    }
+    return new Fields(value as RawConfig, this.file, `${this.prefix}${key}.`)
+  }
+
+  bad(key: string, expected: string): AppError {
+    const field = `${this.prefix}${key}`
+    const actual = key in this.raw ? (JSON.stringify(this.raw[key]) ?? 'nothing') : 'nothing'
+    const shown = actual.length > 120 ? `${actual.slice(0, 120)}…` : actual
+    return new AppError(
+      'bad_checkpoint',
+      `${this.file}: ${field} should be ${expected}, found ${shown}.`,
+      {
+        hint: 'Compare the file with the one the model was published with.',
+        context: { file: this.file, field, expected, actual: shown },
+      },
+    )
+  }
+}
+
+interface NaturalOptions {
+  readonly min?: number
+  readonly max?: number
+  readonly absent?: number
+  readonly whenNull?: number
 }

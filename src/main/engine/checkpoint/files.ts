@@ -42,7 +42,9 @@ export class FilePool {
     if (this.#closed) throw new AppError('bug', 'The checkpoint was closed.', { context: { file } })
     const pooled = this.#files.get(file) ?? { handle: open(file, 'r'), users: 0 }
     // A failed open is reported to whoever waits for it, and tried again by the next.
-    pooled.handle.catch(() => this.#files.delete(file))
+    pooled.handle.catch(() => {
+      if (this.#files.get(file) === pooled) this.#files.delete(file)
+    })
     // Re-inserting keeps the map in order of use.
     this.#files.delete(file)
     this.#files.set(file, pooled)

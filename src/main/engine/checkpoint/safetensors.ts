@@ -3,7 +3,7 @@
  * Checked as strictly as the reference implementation does: the tensors cover the data exactly, without overlap.
  */
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { open, stat, type FileHandle } from 'node:fs/promises'
 import { AppError, type ErrorContext } from '@shared/errors'
 import { bitsPerElement } from './dtypes'
 import { readError, readFully } from './files'
@@ -41,13 +41,14 @@ export interface SafetensorsHeader {
  * @throws AppError `bad_checkpoint` saying what is wrong with the file, `not_found`, `path_denied`.
  */
 export async function readSafetensorsHeader(file: string): Promise<SafetensorsHeader> {
-  let handle
+  let handle: FileHandle | undefined
   try {
-    handle = await open(file, 'r')
-    const stats = await handle.stat()
+    // Before opening: opening a pipe would wait for ever.
+    const stats = await stat(file)
     if (!stats.isFile()) throw bad(file, 'is not a regular file', {})
+    const opened = (handle = await open(file, 'r'))
     const bytes = await readHeaderBytes(file, stats.size, (offset, target) =>
-      readFully(handle!, file, offset, target),
+      readFully(opened, file, offset, target),
     )
     const dataStart = LENGTH_BYTES + bytes.byteLength
     return {
