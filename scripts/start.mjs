@@ -28,7 +28,9 @@ if (wantsBrowser || obstacle !== null) {
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   process.exitCode = await exitCode(child)
   if (process.exitCode !== 0) {
-    process.stderr.write('`npm start -- --browser` serves the workbench to a browser without Electron.\n')
+    process.stderr.write(
+      '`npm start -- --browser` serves the workbench to a browser without Electron.\n',
+    )
   }
 }
 

@@ -35,6 +35,14 @@ const BUILD_INPUTS = [
   'package.json',
   'package-lock.json',
 ]
+/** What a build leaves; one that is missing was removed by hand. */
+const BUILD_OUTPUTS = [
+  'main/cli.js',
+  'main/engine.js',
+  'main/index.js',
+  'preload/index.cjs',
+  'renderer/index.html',
+]
 /** Longer than any install that makes progress; a lock older than this is nobody's. */
 const LOCK_LIMIT_MS = 20 * 60_000
 
@@ -90,12 +98,20 @@ async function ensureInstalled() {
 
 /** True when out/ was built from exactly the present sources. */
 export function isBuilt() {
-  return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === fingerprint()
+  return isBuiltFrom(fingerprint())
+}
+
+function isBuiltFrom(wanted) {
+  return (
+    existsSync(STAMP) &&
+    readFileSync(STAMP, 'utf8') === wanted &&
+    BUILD_OUTPUTS.every((path) => existsSync(join(root, 'out', path)))
+  )
 }
 
 async function ensureBuilt() {
   const wanted = fingerprint()
-  if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === wanted) return
+  if (isBuiltFrom(wanted)) return
   process.stderr.write('Building the program …\n')
   rmSync(STAMP, { force: true })
   const { code, output } = await capture(process.execPath, [
