@@ -12,13 +12,17 @@ type Backing =
  */
 export class CoordinateStore {
   private rowScale: Float32Array | null = null
+  private visibleRank: number
 
   private constructor(
     private readonly backing: Backing,
     readonly layerCount: number,
-    readonly rank: number,
+    /** Rows of a layer as they lie in the backing. */
+    private readonly storedRank: number,
     readonly width: number,
-  ) {}
+  ) {
+    this.visibleRank = storedRank
+  }
 
   static inMemory(layerCount: number, rank: number, width: number): CoordinateStore {
     const layers = new Array<Float32Array | null>(layerCount).fill(null)
@@ -31,13 +35,18 @@ export class CoordinateStore {
     return new CoordinateStore({ kind: 'file', descriptor, path }, layerCount, rank, width)
   }
 
+  /** Rows of a layer. */
+  get rank(): number {
+    return this.visibleRank
+  }
+
   get byteLength(): number {
-    return this.layerCount * this.rank * this.width * Float32Array.BYTES_PER_ELEMENT
+    return this.layerCount * this.storedRank * this.width * Float32Array.BYTES_PER_ELEMENT
   }
 
   /** Takes over a layer's rows; the array belongs to the store afterwards. */
   write(layer: number, rows: Float32Array): void {
-    if (rows.length !== this.rank * this.width) {
+    if (rows.length !== this.storedRank * this.width) {
       throw new AppError('bug', `Layer ${layer} has ${rows.length} coordinates.`)
     }
     if (this.backing.kind === 'memory') {
@@ -50,6 +59,15 @@ export class CoordinateStore {
       const at = layer * bytes.length + written
       written += writeSync(this.backing.descriptor, bytes, written, bytes.length - written, at)
     }
+  }
+
+  /** Forgets all rows from `rank` on. */
+  truncate(rank: number): void {
+    this.visibleRank = rank
+    if (this.backing.kind === 'file') return
+    this.backing.layers.forEach((rows, layer, layers) => {
+      layers[layer] = rows && rows.subarray(0, rank * this.width)
+    })
   }
 
   /** Multiplies row k of every layer by `scale[k]`, now for rows in memory and on reading for rows in a file. */
@@ -78,7 +96,7 @@ export class CoordinateStore {
     }
     const part = target.subarray(offset, offset + count * width)
     const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength)
-    const position = (layer * this.rank + first) * width * Float32Array.BYTES_PER_ELEMENT
+    const position = (layer * this.storedRank + first) * width * Float32Array.BYTES_PER_ELEMENT
     let read = 0
     while (read < bytes.length) {
       const got = readSync(

@@ -46,7 +46,7 @@ export class GramAccumulator {
     })
     const results = await this.kernel.run(feeds)
     this.sums = before.map((_, block) => results.one(`out${block}`))
-    for (const sum of before) if (sum.location !== 'cpu') sum.dispose()
+    for (const sum of before) this.runtime.release(sum)
   }
 
   /** The whole symmetric matrix, row-major. Ends the accumulator. */
@@ -61,7 +61,7 @@ export class GramAccumulator {
         const from = (row - start) * end
         gram.set(rows.subarray(from, from + row + 1), row * n)
       }
-      if (sum.location !== 'cpu') sum.dispose()
+      this.runtime.release(sum)
     }
     mirrorLower(gram, n)
     await this.kernel.dispose()

@@ -102,7 +102,7 @@ async function reduce(
       ),
       zeros: runtime.float32(new Float32Array(m * 2 * columns), [m, 2 * columns]),
     })
-    if (a.location !== 'cpu') a.dispose()
+    runtime.release(a)
     a = results.one('trailing')
     diagonal.set(results.floats('diagonal'), offset)
     offDiagonal.set(results.floats('offDiagonal'), offset)
@@ -111,7 +111,7 @@ async function reduce(
     await report(1 - ((n - offset) / n) ** 3)
   }
   diagonal[n - 1] = (await runtime.read(a))[0] ?? 0
-  if (a.location !== 'cpu') a.dispose()
+  runtime.release(a)
   await kernel?.dispose()
   return { diagonal, offDiagonal, panels }
 }
@@ -223,7 +223,7 @@ async function transformBack(
     const input: Tensor = resident ?? runtime.float32(part, [height, rank])
     const out = (await applyKernel.run({ y, t, z: input })).one('out')
     if (resident) {
-      if (input.location !== 'cpu') input.dispose()
+      runtime.release(input)
       resident = out
     } else {
       part.set(await runtime.read(out))
@@ -232,7 +232,7 @@ async function transformBack(
   }
   if (resident) {
     z.set(await runtime.read(resident))
-    if (resident.location !== 'cpu') resident.dispose()
+    runtime.release(resident)
   }
   await gramKernel.dispose()
   await applyKernel.dispose()

@@ -24,7 +24,7 @@ const LOG_ERRORS = 3
  */
 export class Runtime {
   private readonly kernels = new Set<Kernel>()
-  private readonly readers = new Map<number, Kernel>()
+  private readonly copiers = new Map<string, Kernel>()
 
   private constructor(
     readonly device: Device,
@@ -82,30 +82,42 @@ export class Runtime {
     return new this.ort.Tensor('int64', values, dims)
   }
 
+  /** A float32 tensor in the device's memory, for feeding it many times. */
+  async upload(values: Float32Array, dims: readonly number[]): Promise<Tensor> {
+    const tensor = this.float32(values, dims)
+    return this.keepsTensors ? this.copy(tensor, ['y']) : tensor
+  }
+
   /** The values of a float32 tensor, fetched from the device when it is there. */
   async read(tensor: Tensor): Promise<Float32Array> {
     // Reading a device tensor directly aborts the process (onnxruntime-node 1.30): copy it through a kernel.
-    const local = tensor.location === 'cpu' ? tensor : await this.fetch(tensor)
+    const local = tensor.location === 'cpu' ? tensor : await this.copy(tensor, [])
     if (local.data instanceof Float32Array) return local.data
     throw new AppError('bug', `Expected a float32 tensor, found ${local.type}.`)
   }
 
-  async dispose(): Promise<void> {
-    for (const kernel of [...this.kernels]) await kernel.dispose()
-    this.readers.clear()
+  /** Frees a tensor's device memory; what lies in the host's is left to the garbage collector. */
+  release(tensor: Tensor): void {
+    if (tensor.location !== 'cpu') tensor.dispose()
   }
 
-  private async fetch(tensor: Tensor): Promise<Tensor> {
+  async dispose(): Promise<void> {
+    for (const kernel of [...this.kernels]) await kernel.dispose()
+    this.copiers.clear()
+  }
+
+  private async copy(tensor: Tensor, resident: readonly string[]): Promise<Tensor> {
     const rank = tensor.dims.length
-    let reader = this.readers.get(rank)
-    if (!reader) {
+    const key = `${rank}/${resident.join()}`
+    let copier = this.copiers.get(key)
+    if (!copier) {
       const g = new Graph()
       const dims = Array.from({ length: rank }, (_, axis) => `d${axis}`)
-      g.output('y', g.identity(g.input('x', dims)))
-      reader = await this.compile(g)
-      this.readers.set(rank, reader)
+      g.output('y', g.input('x', dims))
+      copier = await this.compile(g, { resident })
+      this.copiers.set(key, copier)
     }
-    return (await reader.run({ x: tensor })).one('y')
+    return (await copier.run({ x: tensor })).one('y')
   }
 }
 
@@ -124,11 +136,6 @@ export class Results {
     const { data } = this.one(name)
     if (data instanceof Float32Array) return data
     throw new AppError('bug', `Output ${name} is not float32.`)
-  }
-
-  /** Frees outputs that stay on the device. */
-  dispose(...names: readonly string[]): void {
-    for (const name of names) this.one(name).dispose()
   }
 }
 

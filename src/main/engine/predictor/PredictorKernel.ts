@@ -1,0 +1,68 @@
+import { Graph } from '../onnx/graph'
+import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
+import {
+  PARAMETER_NAMES,
+  parameterDims,
+  predictorForward,
+  type PredictorShape,
+  type PredictorValues,
+  type PredictorWeights,
+} from './predictor'
+
+/** Rows predicted in one run; bounds the size of the hidden layers' results. */
+const ROWS_A_RUN = 4096
+
+/** A trained predictor ready to predict rows from their two neighbours. */
+export class PredictorKernel {
+  private constructor(
+    private readonly runtime: Runtime,
+    private readonly kernel: Kernel,
+    private readonly parameters: Readonly<Record<string, Tensor>>,
+    private readonly width: number,
+  ) {}
+
+  static async create(
+    runtime: Runtime,
+    shape: PredictorShape,
+    weights: PredictorWeights,
+  ): Promise<PredictorKernel> {
+    const g = new Graph()
+    const dims = parameterDims(shape)
+    const values = Object.fromEntries(
+      PARAMETER_NAMES.map((name) => [name, g.input(name, dims[name])]),
+    ) as PredictorValues
+    const left = g.input('left', ['n', shape.width])
+    const right = g.input('right', ['n', shape.width])
+    g.output('predicted', predictorForward(g, values, g.concat([left, right], 1)))
+    const kernel = await runtime.compile(g)
+    const parameters: Record<string, Tensor> = {}
+    for (const name of PARAMETER_NAMES) {
+      parameters[name] = await runtime.upload(weights[name], dims[name])
+    }
+    return new PredictorKernel(runtime, kernel, parameters, shape.width)
+  }
+
+  /** Predicts rows `[n, width]` from the left and right neighbours' rows. */
+  async predict(left: Float32Array, right: Float32Array): Promise<Float32Array> {
+    const { runtime, width } = this
+    const rows = left.length / width
+    const predicted = new Float32Array(left.length)
+    for (let start = 0; start < rows; start += ROWS_A_RUN) {
+      const count = Math.min(ROWS_A_RUN, rows - start)
+      const part = (all: Float32Array): Tensor =>
+        runtime.float32(all.subarray(start * width, (start + count) * width), [count, width])
+      const results = await this.kernel.run({
+        ...this.parameters,
+        left: part(left),
+        right: part(right),
+      })
+      predicted.set(results.floats('predicted'), start * width)
+    }
+    return predicted
+  }
+
+  async dispose(): Promise<void> {
+    for (const tensor of Object.values(this.parameters)) this.runtime.release(tensor)
+    await this.kernel.dispose()
+  }
+}
