@@ -1,53 +1,412 @@
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { AppError } from '@shared/errors'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
+import { bitsPerElement } from './dtypes'
+import { FilePool, writeError } from './files'
+import { stringifyLike } from './json'
+import { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
+import { encodeSafetensorsHeader } from './safetensors'
+import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sharding'
+
+export { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
 
 /** One tensor to be written: copied byte for byte from a checkpoint, or produced when its turn comes. */
 export interface OutputTensor {
   readonly name: string
+  /** Of the safetensors format: `BF16`, `F32`, … */
   readonly dtype: string
   readonly shape: readonly number[]
   readonly byteLength: number
+  /** Chunks of any size; a chunk may be reused by its producer once the next one is asked for. */
   readonly content: (() => AsyncIterable<Uint8Array>) | { readonly copy: TensorInfo }
 }
 
 export interface WriteCheckpointOptions {
   readonly out: string
   readonly overwrite: boolean
+  /** In any order. */
   readonly tensors: readonly OutputTensor[]
   readonly config: Readonly<Record<string, unknown>>
-  /** Tokenizer and generation files are copied from here. */
+  /** The base model's folder: tokenizer and generation files are copied from it, numbers spelled as in its config. */
   readonly sidecarsFrom: Checkpoint | string
   /** Further files by name: `README.md`, `lesa.json`. */
   readonly files: Readonly<Record<string, string | Uint8Array>>
+  /** Tensor bytes per shard; a larger tensor has a shard of its own. */
   readonly maxShardBytes: number
   readonly signal?: AbortSignal
-  onProgress?(doneBytes: number, totalBytes: number): void
-  /** An output prepared earlier by {@link prepareOutput}; without it one is prepared here. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void
+  /** An output that was claimed earlier; without it one is claimed here. */
   readonly prepared?: PreparedOutput
 }
 
 export interface WrittenCheckpoint {
+  /** Absolute. */
   readonly out: string
   readonly shards: number
+  /** Of all tensors. */
   readonly bytes: number
   readonly parameters: number
+  /** Names of all files, sorted. */
   readonly files: readonly string[]
 }
 
-/** The claimed output: a sibling `<out>.partial` folder that becomes `out` when complete. */
-export interface PreparedOutput {
-  readonly out: string
-  /** The `.partial` folder; a job may keep its own temporary files below `scratch`. */
-  readonly partial: string
-  /** Puts the finished folder in place of `out`. */
-  commit(): Promise<void>
-  /** Removes the partial folder; safe to call more than once, and after `commit`. */
-  discard(): Promise<void>
+/** Bytes per write: large enough for a disk's full speed. Two such buffers are in use at a time. */
+const BUFFER_BYTES = 2 ** 23
+
+/** Files that do not depend on depth and that loaders look for, copied as they are. */
+const SIDECARS: readonly (string | RegExp)[] = [
+  'tokenizer.json',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+  'chat_template.json',
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  /\.py$/,
+  // The grown model is a derived work: its licence goes with it.
+  /^(?:LICENSE|LICENCE|NOTICE|USE_POLICY)(?:\.(?:md|txt))?$/i,
+]
+
+/** A folder of further sidecars, all `.jinja`. */
+const TEMPLATE_FOLDER = 'additional_chat_templates'
+
+/**
+ * Writes a complete Hugging Face checkpoint folder, or nothing: an error or an abort removes what was begun, and an
+ * older folder is replaced only when the new one is on the disk.
+ *
+ * @throws AppError `output_exists`, `path_denied`, `not_enough_disk`, `write_failed`, `bad_checkpoint` (a source that
+ *   cannot be read), `bug` (a tensor of another size than announced); the signal's reason when aborted.
+ */
+export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
+  const { overwrite, sidecarsFrom, signal } = options
+  const model = resolve(typeof sidecarsFrom === 'string' ? sidecarsFrom : sidecarsFrom.path)
+  signal?.throwIfAborted()
+  const tensors = checkedTensors(options.tensors)
+  const output = options.prepared ?? (await prepareOutput(options.out, { overwrite, model }))
+  try {
+    const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    await requireDiskSpace(output.partial, bytes)
+    const shards = splitIntoShards(tensors, options.maxShardBytes)
+    const files = await writeShards(output.partial, shards, bytes, options)
+    const parameters = tensors.reduce((sum, { shape }) => sum + elements(shape), 0)
+    const texts: Record<string, string | Uint8Array> = {
+      ...options.files,
+      'config.json': stringifyLike(options.config, await readFile(join(model, 'config.json'))),
+    }
+    if (shards.length > 1) {
+      texts['model.safetensors.index.json'] = indexOf(shards, bytes, parameters)
+    }
+    files.push(...(await copySidecars(model, output.partial, Object.keys(texts))))
+    for (const [name, content] of Object.entries(texts)) {
+      await writeSynced(join(output.partial, name), content)
+      files.push(name)
+    }
+    signal?.throwIfAborted()
+    await output.commit()
+    return { out: output.out, shards: shards.length, bytes, parameters, files: files.sort() }
+  } catch (error) {
+    // The first error is the one to report.
+    await output.discard().catch(() => undefined)
+    throw writeError(error, output.partial)
+  }
 }
 
-export declare function prepareOutput(
-  out: string,
-  options: { overwrite: boolean; model: string },
-): Promise<PreparedOutput>
+function checkedTensors(tensors: readonly OutputTensor[]): OutputTensor[] {
+  const names = new Set<string>()
+  for (const { name, dtype, shape, byteLength } of tensors) {
+    const bits = bitsPerElement(dtype) ?? Number.NaN
+    const announced = (elements(shape) * bits) / 8
+    if (names.has(name) || announced !== byteLength) {
+      throw new AppError('bug', `The tensor "${name}" cannot be written as announced.`, {
+        context: {
+          tensor: name,
+          expected: `once, ${announced} bytes for ${dtype} [${shape.join(', ')}]`,
+          actual: names.has(name) ? 'twice' : `${byteLength} bytes`,
+        },
+      })
+    }
+    names.add(name)
+  }
+  return inStateDictOrder(tensors)
+}
 
-/** Writes a complete Hugging Face checkpoint folder, or nothing. */
-export declare function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint>
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, dimension) => product * dimension, 1)
+}
+
+async function writeShards(
+  folder: string,
+  shards: readonly (readonly OutputTensor[])[],
+  totalBytes: number,
+  { signal, onProgress }: WriteCheckpointOptions,
+): Promise<string[]> {
+  const names = shards.map((_, index) => shardName(index, shards.length))
+  const sources = new FilePool()
+  const buffers = [new Uint8Array(BUFFER_BYTES), new Uint8Array(BUFFER_BYTES)] as const
+  let done = 0
+  const onBytes = (bytes: number) => {
+    done += bytes
+    onProgress?.(done, totalBytes)
+  }
+  const syncs: Promise<void>[] = []
+  try {
+    for (const [index, shard] of shards.entries()) {
+      const handle = await open(join(folder, names[index] ?? ''), 'wx')
+      // A finished shard goes to the disk while the next one is written; the handle is closed either way.
+      let finished = false
+      try {
+        await writeShard(handle, shard, { sources, buffers, signal, onBytes })
+        finished = true
+      } finally {
+        const sync = (finished ? handle.sync() : Promise.resolve()).finally(() => handle.close())
+        sync.catch(() => undefined)
+        syncs.push(sync)
+      }
+    }
+  } finally {
+    await Promise.allSettled([...syncs, sources.close()])
+  }
+  await Promise.all(syncs)
+  return names
+}
+
+interface ShardContext {
+  readonly sources: FilePool
+  readonly buffers: readonly [Uint8Array, Uint8Array]
+  readonly signal: AbortSignal | undefined
+  readonly onBytes: (bytes: number) => void
+}
+
+async function writeShard(
+  handle: FileHandle,
+  shard: readonly OutputTensor[],
+  { sources, buffers, signal, onBytes }: ShardContext,
+): Promise<void> {
+  const tensors = inFileOrder(shard, (dtype) => bitsPerElement(dtype) ?? 0)
+  const writer = new BufferedWriter(handle, buffers)
+  try {
+    await writer.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
+    for (const run of inRuns(tensors)) {
+      signal?.throwIfAborted()
+      if ('file' in run) await addCopied(writer, run, { sources, signal, onBytes })
+      else await addProduced(writer, run.tensor, run.content, { signal, onBytes })
+    }
+    await writer.end()
+  } finally {
+    await writer.settle()
+  }
+}
+
+async function addCopied(
+  writer: BufferedWriter,
+  { file, offset, byteLength }: CopiedRun,
+  { sources, signal, onBytes }: Pick<ShardContext, 'sources' | 'signal' | 'onBytes'>,
+): Promise<void> {
+  for (let done = 0; done < byteLength;) {
+    signal?.throwIfAborted()
+    const space = await writer.space(byteLength - done)
+    await sources.read(file, offset + done, space)
+    writer.filled(space.byteLength)
+    done += space.byteLength
+    onBytes(space.byteLength)
+  }
+}
+
+async function addProduced(
+  writer: BufferedWriter,
+  tensor: OutputTensor,
+  content: () => AsyncIterable<Uint8Array>,
+  { signal, onBytes }: Pick<ShardContext, 'signal' | 'onBytes'>,
+): Promise<void> {
+  let bytes = 0
+  for await (const chunk of content()) {
+    signal?.throwIfAborted()
+    bytes += chunk.byteLength
+    if (bytes > tensor.byteLength) break
+    await writer.add(chunk)
+    onBytes(chunk.byteLength)
+  }
+  if (bytes !== tensor.byteLength) {
+    throw new AppError('bug', `The tensor "${tensor.name}" has another size than announced.`, {
+      context: {
+        tensor: tensor.name,
+        expected: `${tensor.byteLength} bytes`,
+        actual: bytes > tensor.byteLength ? 'more' : `${bytes} bytes`,
+      },
+    })
+  }
+}
+
+/** A stretch of a source file, which may span several tensors. */
+interface CopiedRun {
+  readonly file: string
+  readonly offset: number
+  byteLength: number
+}
+
+type Run =
+  CopiedRun | { readonly tensor: OutputTensor; readonly content: () => AsyncIterable<Uint8Array> }
+
+function inRuns(tensors: readonly OutputTensor[]): Run[] {
+  const runs: Run[] = []
+  for (const tensor of tensors) {
+    const { content } = tensor
+    if (typeof content === 'function') {
+      runs.push({ tensor, content })
+      continue
+    }
+    const { file, offset, byteLength } = content.copy
+    if (byteLength !== tensor.byteLength) {
+      throw new AppError('bug', `The tensor "${tensor.name}" is not the size of its source.`, {
+        context: { tensor: tensor.name, expected: `${tensor.byteLength}`, actual: `${byteLength}` },
+      })
+    }
+    const last = runs.at(-1)
+    if (last && 'file' in last && last.file === file && last.offset + last.byteLength === offset) {
+      last.byteLength += byteLength
+    } else {
+      runs.push({ file, offset, byteLength })
+    }
+  }
+  return runs
+}
+
+/** Gathers bytes into large writes; while one buffer is written the other is filled. */
+class BufferedWriter {
+  readonly #handle: FileHandle
+  #filling: Uint8Array
+  #writing: Uint8Array
+  #used = 0
+  #pending: Promise<void> = Promise.resolve()
+  #position = 0
+
+  constructor(handle: FileHandle, buffers: readonly [Uint8Array, Uint8Array]) {
+    this.#handle = handle
+    ;[this.#filling, this.#writing] = buffers
+  }
+
+  /** Room for 1 … `wanted` bytes; what is put there counts once {@link filled} says so. */
+  async space(wanted: number): Promise<Uint8Array> {
+    if (this.#used === this.#filling.byteLength) await this.#flush()
+    return this.#filling.subarray(
+      this.#used,
+      Math.min(this.#filling.byteLength, this.#used + wanted),
+    )
+  }
+
+  filled(bytes: number): void {
+    this.#used += bytes
+  }
+
+  async add(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.byteLength;) {
+      const space = await this.space(bytes.byteLength - done)
+      space.set(bytes.subarray(done, done + space.byteLength))
+      this.filled(space.byteLength)
+      done += space.byteLength
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#flush()
+    await this.#pending
+  }
+
+  /** Starts writing the filled buffer once the other one is on its way. */
+  async #flush(): Promise<void> {
+    await this.#pending
+    const bytes = this.#filling.subarray(0, this.#used)
+    const position = this.#position
+    ;[this.#filling, this.#writing] = [this.#writing, this.#filling]
+    this.#used = 0
+    this.#position += bytes.byteLength
+    this.#pending = writeFully(this.#handle, bytes, position)
+    // Awaited by the next flush; until then a failure must not count as unhandled.
+    this.#pending.catch(() => undefined)
+  }
+
+  /** Waits for a write in flight, so that its buffer may be used again; a failure is not reported here. */
+  async settle(): Promise<void> {
+    await this.#pending.catch(() => undefined)
+  }
+}
+
+async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength;) {
+    const { bytesWritten } = await handle.write(
+      bytes,
+      done,
+      bytes.byteLength - done,
+      position + done,
+    )
+    done += bytesWritten
+  }
+}
+
+/** The index as transformers writes it: sizes are of tensors, not of files; keys sorted. */
+function indexOf(
+  shards: readonly (readonly OutputTensor[])[],
+  totalBytes: number,
+  parameters: number,
+): string {
+  const entries = shards
+    .flatMap((shard, index) =>
+      shard.map(({ name }) => [name, shardName(index, shards.length)] as const),
+    )
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  const index = {
+    metadata: { total_parameters: parameters, total_size: totalBytes },
+    weight_map: Object.fromEntries(entries),
+  }
+  return `${JSON.stringify(index, null, 2)}\n`
+}
+
+async function copySidecars(
+  from: string,
+  to: string,
+  written: readonly string[],
+): Promise<string[]> {
+  const copied: string[] = []
+  const names = await readdir(from)
+  for (const name of names.sort()) {
+    const wanted = SIDECARS.some((each) =>
+      typeof each === 'string' ? each === name : each.test(name),
+    )
+    if (!wanted || written.includes(name)) continue
+    if (await copyFile(join(from, name), join(to, name))) copied.push(name)
+  }
+  if (names.includes(TEMPLATE_FOLDER)) {
+    const templates = await readdir(join(from, TEMPLATE_FOLDER)).catch(() => [])
+    for (const name of templates.filter((each) => each.endsWith('.jinja')).sort()) {
+      const path = join(TEMPLATE_FOLDER, name)
+      if (await copyFile(join(from, path), join(to, path)))
+        copied.push(`${TEMPLATE_FOLDER}/${name}`)
+    }
+  }
+  return copied
+}
+
+/** Copies content only: the mode of a read-only source would make the output hard to remove. */
+async function copyFile(from: string, to: string): Promise<boolean> {
+  if (!(await stat(from)).isFile()) return false
+  await mkdir(dirname(to), { recursive: true })
+  await writeFile(to, createReadStream(from), { flush: true })
+  return true
+}
+
+async function writeSynced(file: string, content: string | Uint8Array): Promise<void> {
+  const handle = await open(file, 'w')
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

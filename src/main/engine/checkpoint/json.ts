@@ -73,7 +73,8 @@ function scanJson(text: string, onNumber?: NumberVisitor): void {
         const end = endOfString(text, index)
         if (expectKey && frame?.keys) {
           const key = unquote(text.slice(index, end + 1))
-          if (frame.keys.has(key)) throw new JsonProblem(`the name "${key}" occurs twice`)
+          if (frame.keys.has(key))
+            throw new JsonProblem(`the name "${key.slice(0, 200)}" occurs twice`)
           frame.keys.add(key)
           frame.at = key
           expectKey = false
@@ -113,7 +114,7 @@ function unquote(quoted: string): string {
   try {
     return JSON.parse(quoted) as string
   } catch (error) {
-    throw new JsonProblem(`the name ${quoted} is not a JSON string`, { cause: error })
+    throw new JsonProblem(`the name ${quoted.slice(0, 200)} is not a JSON string`, { cause: error })
   }
 }
 
