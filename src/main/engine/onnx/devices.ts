@@ -53,7 +53,11 @@ export async function chooseDevice(choice: DeviceChoice): Promise<DeviceDecision
       },
     )
   }
-  const all = await probeDevices()
+  return decideAuto(await probeDevices())
+}
+
+/** What `auto` takes: the best real GPU that works, never a software adapter, else the CPU. */
+export function decideAuto(all: readonly DeviceReport[]): DeviceDecision {
   for (const device of AUTO_ORDER) {
     const report = all.find((candidate) => candidate.device === device)
     if (report?.available && !report.isSoftware) return { device, reason: report.reason }
