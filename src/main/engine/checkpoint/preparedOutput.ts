@@ -71,22 +71,24 @@ export async function prepareOutput(
   const partial = `${target}.partial`
   if (held.has(target)) throw busy(target, partial)
   held.add(target)
+  // The topmost folder that had to be made, so that a job that fails leaves no empty parents behind.
+  let madeParent: string | undefined
   try {
-    await mkdir(dirname(target), { recursive: true })
+    madeParent = await mkdir(dirname(target), { recursive: true })
     const owner: Owner = {
       token: randomBytes(16).toString('hex'),
       pid: process.pid,
       host: hostname(),
     }
     await claim(target, partial, owner)
-    await mkdir(join(partial, SCRATCH_FOLDER))
   } catch (error) {
+    await removeEmptyParents(target, madeParent)
     held.delete(target)
     throw writeError(error, partial)
   }
-  let open = true
+  let isHeld = true
   const release = () => {
-    open = false
+    isHeld = false
     held.delete(target)
   }
   return {
@@ -94,8 +96,9 @@ export async function prepareOutput(
     partial,
     scratch: join(partial, SCRATCH_FOLDER),
     async commit() {
-      if (!open)
+      if (!isHeld) {
         throw new AppError('bug', 'The output is no longer held.', { context: { file: target } })
+      }
       try {
         await rm(join(partial, SCRATCH_FOLDER), { recursive: true, force: true })
         await rm(join(partial, OWNER_FILE), { force: true })
@@ -107,7 +110,7 @@ export async function prepareOutput(
       release()
     },
     async discard() {
-      if (!open) return
+      if (!isHeld) return
       await rm(partial, { recursive: true, force: true, maxRetries: RENAME_ATTEMPTS })
       await removeEmptyParents(target, madeParent)
       release()
