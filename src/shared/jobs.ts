@@ -74,6 +74,8 @@ export type JobEvent =
 /** How one weight type's predictor turned out. */
 export interface PredictorReport {
   readonly weightType: string
+  /** Directions of the shared basis; rows of a layer without SVD. */
+  readonly rank: number
   readonly samples: number
   readonly steps: number
   /** Mean training loss of each epoch, in order. */
@@ -89,6 +91,7 @@ export interface PredictorReport {
     readonly mse: number
     readonly mseOfZero: number
     readonly mseOfMean: number
+    readonly normRatio: number
     readonly cosine: number
   }
 }

@@ -1,21 +1,25 @@
 import type { EngineCalls } from '@shared/engineProtocol'
-import { AppError } from '@shared/errors'
 import type { JobEvent, JobResult, JobSpec } from '@shared/jobs'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { probeDevices } from '../onnx/devices'
+import { evaluate } from './evaluate'
+import { expand } from './expand'
+import type { JobEnv } from './JobEnv'
 
-/** What a task knows of the world besides its spec. */
-export interface JobEnv {
-  readonly signal: AbortSignal
-  /** Where results may be kept that a later run can use again. */
-  readonly workDir?: string
-}
+export type { JobEnv } from './JobEnv'
 
 /** Runs a job of any kind: yields what happens, returns its result. */
-// eslint-disable-next-line require-yield, @typescript-eslint/require-await
-export async function* runJob(spec: JobSpec, _env: JobEnv): AsyncGenerator<JobEvent, JobResult> {
-  throw new AppError('bug', `Jobs of kind ${spec.kind} cannot be run.`)
+export function runJob(spec: JobSpec, env: JobEnv): AsyncGenerator<JobEvent, JobResult> {
+  switch (spec.kind) {
+    case 'expand':
+      return expand(spec, env)
+    case 'evaluate':
+      return evaluate(spec, env)
+  }
 }
 
+/** Short questions, answered at once. */
 export const engineCalls: EngineCalls = {
-  inspect: () => Promise.reject(new AppError('bug', 'Models cannot be inspected.')),
-  devices: () => Promise.reject(new AppError('bug', 'Devices cannot be listed.')),
+  inspect: (path) => Checkpoint.inspect(path),
+  devices: () => probeDevices(),
 }

@@ -1,0 +1,59 @@
+import { AppError } from '@shared/errors'
+import type { WeightType } from '@shared/weightTypes'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { WeightSource } from '../decomposition/decompose'
+
+/** One weight type of a checkpoint, layer by layer; every read goes into the same buffer. */
+export class LayerWeights implements WeightSource {
+  readonly layerCount: number
+  readonly rows: number
+  readonly width: number
+  private buffer: Float32Array | null = null
+
+  constructor(
+    private readonly checkpoint: Checkpoint,
+    readonly weightType: WeightType,
+  ) {
+    this.layerCount = checkpoint.config.numHiddenLayers
+    const [rows = 0, width = 0] = checkpoint.tensors.get(this.nameOf(0))?.shape ?? []
+    this.rows = rows
+    this.width = width
+  }
+
+  nameOf(layer: number): string {
+    const { architecture } = this.checkpoint
+    return this.checkpoint.layerTensorName(layer, `${architecture.weights[this.weightType]}.weight`)
+  }
+
+  read(layer: number): Promise<Float32Array> {
+    this.buffer ??= new Float32Array(this.rows * this.width)
+    return this.checkpoint.readFloat32(this.nameOf(layer), { into: this.buffer })
+  }
+
+  /**
+   * Finds the tensor that made a computation fail.
+   *
+   * @throws AppError `numeric_failure` naming the first tensor that holds NaN or an infinity, if one does.
+   */
+  async refuseNonFinite(): Promise<void> {
+    for (let layer = 0; layer < this.layerCount; layer += 1) {
+      const at = (await this.read(layer)).findIndex((value) => !Number.isFinite(value))
+      if (at === -1) continue
+      const tensor = this.nameOf(layer)
+      const info = this.checkpoint.tensors.get(tensor)
+      throw new AppError(
+        'numeric_failure',
+        `The tensor "${tensor}" holds a value that is not finite.`,
+        {
+          hint: 'The checkpoint is damaged: such a model computes nothing useful either.',
+          context: {
+            ...(info ? { file: info.file } : {}),
+            tensor,
+            expected: 'finite weights',
+            actual: `${this.buffer[at]} at row ${Math.floor(at / this.width)}, column ${at % this.width}`,
+          },
+        },
+      )
+    }
+  }
+}
