@@ -21,6 +21,7 @@ export class Progress {
   readonly #io: CliIo
   readonly #now: () => number
   readonly #warned = new Set<string>()
+  readonly #loss = new LatestLoss()
   #snapshot: JobSnapshot
 
   constructor(io: CliIo, spec: JobSpec, now: () => number = Date.now) {
@@ -51,11 +52,14 @@ export class Progress {
         break
       case 'step': {
         const step = this.#snapshot.steps.find(({ id }) => id === event.id)
-        if (step) this.#view.show(this.#snapshot, step)
+        const loss = this.#loss.during(event.id)
+        if (step) this.#view.show(this.#snapshot, step, loss)
         break
       }
-      case 'plan':
       case 'metric':
+        this.#loss.note(event)
+        break
+      case 'plan':
     }
   }
 
@@ -77,6 +81,27 @@ export class Progress {
   }
 }
 
+/** The training loss to show beside a step: the newest one, as long as the step goes on in which it came. */
+class LatestLoss {
+  #value: number | null = null
+  #isNew = false
+  #stepId: string | null = null
+
+  note({ series, y }: Extract<JobEvent, { type: 'metric' }>): void {
+    const value = y.at(-1)
+    if (!series.startsWith('loss/') || value === undefined) return
+    this.#value = value
+    this.#isNew = true
+  }
+
+  during(stepId: string): number | null {
+    if (stepId !== this.#stepId && !this.#isNew) this.#value = null
+    this.#stepId = stepId
+    this.#isNew = false
+    return this.#value
+  }
+}
+
 /** One line that is drawn over and over. */
 class LiveLine {
   readonly #io: CliIo
@@ -89,14 +114,14 @@ class LiveLine {
     this.#now = now
   }
 
-  show(snapshot: JobSnapshot, step: Step): void {
+  show(snapshot: JobSnapshot, step: Step, loss: number | null): void {
     const now = this.#now()
     if (now - this.#drawnAt < REDRAW_MS) return
     this.#drawnAt = now
     this.#isDrawn = true
     // A terminal that does not know its width says 0.
     const width = (this.#io.stderr.columns || 80) - 1
-    this.#io.stderr.write(`\r\u001b[K${fit(liveText(snapshot, step, now, this.#io), width)}`)
+    this.#io.stderr.write(`\r\u001b[K${fit(liveText(snapshot, step, loss, now, this.#io), width)}`)
   }
 
   clear(): void {
@@ -119,47 +144,46 @@ class PlainLines {
     this.#saidAt = now()
   }
 
-  show(snapshot: JobSnapshot, step: Step): void {
+  show(snapshot: JobSnapshot, step: Step, loss: number | null): void {
     const now = this.#now()
     const isOver = step.total > 0 && step.done >= step.total
     if (isOver ? this.#ended.has(step.id) : now - this.#saidAt < PLAIN_INTERVAL_MS) return
     if (isOver) this.#ended.add(step.id)
     this.#saidAt = now
-    const parts = [`[${percent(snapshot)}] ${printable(step.label)}`, ...facts(snapshot, step, now)]
+    const parts = [
+      `[${percent(snapshot)}] ${printable(step.label)}`,
+      ...facts(snapshot, step, loss, now),
+    ]
     this.#io.stderr.write(`${parts.join('  ')}\n`)
   }
 
   clear(): void {}
 }
 
-function liveText(snapshot: JobSnapshot, step: Step, now: number, io: CliIo): string {
+function liveText(
+  snapshot: JobSnapshot,
+  step: Step,
+  loss: number | null,
+  now: number,
+  io: CliIo,
+): string {
   const filled = Math.round(snapshot.progress * BAR_WIDTH)
   const bar = paint(io, '36', '='.repeat(filled)) + paint(io, '2', '-'.repeat(BAR_WIDTH - filled))
   return [
     `[${bar}] ${percent(snapshot)}  ${printable(step.label)}`,
-    ...facts(snapshot, step, now),
+    ...facts(snapshot, step, loss, now),
   ].join('  ')
 }
 
 /** What there is to say of a step: how far it is, the latest loss, the time left. */
-function facts(snapshot: JobSnapshot, step: Step, now: number): string[] {
+function facts(snapshot: JobSnapshot, step: Step, loss: number | null, now: number): string[] {
   const isOver = step.total > 0 && step.done >= step.total
-  const loss = latestLoss(snapshot, step)
   const left = remainingMs(snapshot, now)
   return [
     ...(isOver ? ['done'] : step.total > 1 ? [`${step.done}/${step.total}`] : []),
     ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
     ...(left === null ? [] : [`ETA ${formatDuration(left)}`]),
   ]
-}
-
-/** The last point of the step's own loss series; a step about `q_proj` has the series `loss/q_proj`. */
-function latestLoss(snapshot: JobSnapshot, step: Step): number | null {
-  const name = Object.keys(snapshot.series).find((series) => {
-    const subject = /^loss\/(.+)$/.exec(series)?.[1]
-    return subject !== undefined && `${step.id} ${step.label}`.includes(subject)
-  })
-  return (name === undefined ? undefined : snapshot.series[name]?.y.at(-1)) ?? null
 }
 
 /** Time left if the rest goes as the part that is done; `null` while it is too early to tell. */
