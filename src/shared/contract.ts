@@ -13,6 +13,8 @@ export interface AppInfo {
   readonly host: HostKind
   /** What joins the parts of a path here. */
   readonly pathSeparator: '/' | '\\'
+  /** Where a person may write; the bundled model's own folder is not such a place. */
+  readonly home: string
   /** The bundled model and its text. */
   readonly demoModel: string
   readonly demoText: string
@@ -79,4 +81,6 @@ export interface Transport {
   subscribe<P extends PushName>(name: P, listener: (payload: Pushes[P]) => void): Unsubscribe
   /** The path of a file dropped on the window; `null` where the host cannot tell. */
   pathOfFile(file: unknown): string | null
+  /** Tells of the line to the program, where there is one that can break: now, and whenever it changes. */
+  onConnection?(listener: (isConnected: boolean) => void): Unsubscribe
 }

@@ -6,6 +6,7 @@ export const ERROR_CODES = [
   'cancelled',
   'device_lost',
   'device_unavailable',
+  'disconnected',
   'engine_crashed',
   'not_enough_disk',
   'not_enough_memory',

@@ -251,6 +251,7 @@ const ENTRANCE = `<!doctype html>
   <head>
     <meta charset="utf-8" />
     <meta http-equiv="refresh" content="0;url=/" />
+    <link rel="icon" href="data:," />
     <title>LESA Workbench</title>
   </head>
   <body><a href="/">Open the workbench</a></body>

@@ -1,3 +1,4 @@
+import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
 import type { HostKind } from '@shared/contract'
 import type { DeviceReport } from '@shared/devices'
@@ -49,6 +50,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
       version,
       host,
       pathSeparator: sep,
+      home: homedir(),
       demoModel: join(resources, 'demo-model'),
       demoText: join(resources, 'demo-model', 'eval.txt'),
     }),

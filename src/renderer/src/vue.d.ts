@@ -1,0 +1,6 @@
+/** For tools that do not read single-file components; `vue-tsc` does, and knows their real types. */
+declare module '*.vue' {
+  import type { Component } from 'vue'
+  const component: Component
+  export default component
+}
