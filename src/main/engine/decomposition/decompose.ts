@@ -41,10 +41,10 @@ export interface DecomposeOptions {
 }
 
 /**
- * Singular values below this share of the largest are float32's rounding and belong to no direction: a matrix of lower
- * rank has fewer directions, and their coordinates would be noise scaled up to unit length.
+ * Singular values below this share of the largest are the rounding of a float32 basis and belong to no direction: a
+ * matrix of lower rank has fewer directions, and their coordinates would be noise scaled up to unit length.
  */
-const rankTolerance = (rows: number): number => Math.sqrt(rows) * 2 ** -23
+const rankTolerance = (rows: number): number => 8 * Math.sqrt(rows) * 2 ** -24
 
 /** Share of the work in each part, for progress: Gram accumulation, eigenvectors, coordinates. */
 const GRAM_SHARE = 0.3
