@@ -38,7 +38,7 @@ export function readDemo(rows: readonly DemoRow[]): string {
     compare(base) === 'level with' ? 'level with the base' : `${compare(base)} the base`
   const isWorthIt = compare(of('noise')) === 'below'
   return (
-    `Reading: LESA's perplexity right after growing is ${change} and ${listed(groups)}: ` +
+    `Reading: LESA's perplexity right after growing is ${[change, ...groups].join(', ')}: ` +
     (isWorthIt
       ? 'its prediction is worth more than noise of the same size. '
       : 'by this measure its prediction is worth no more than noise of the same size. ') +

@@ -180,7 +180,7 @@ function facts(snapshot: JobSnapshot, step: Step, loss: number | null, now: numb
   const isOver = step.total > 0 && step.done >= step.total
   const left = remainingMs(snapshot, now)
   return [
-    ...(isOver ? ['done'] : step.total > 1 ? [`${step.done}/${step.total}`] : []),
+    ...(isOver ? ['done'] : step.total > 1 ? [`${Math.floor(step.done)}/${step.total}`] : []),
     ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
     ...(left === null ? [] : [`ETA ${formatDuration(left)}`]),
   ]
@@ -193,8 +193,10 @@ export function remainingMs(
 ): number | null {
   const elapsed = now - (snapshot.startedAt ?? now)
   const { progress } = snapshot
-  if (elapsed < ETA_AFTER_MS || progress < ETA_AFTER_SHARE || progress >= 0.999) return null
-  return (elapsed * (1 - progress)) / progress
+  if (elapsed < ETA_AFTER_MS || progress < ETA_AFTER_SHARE) return null
+  const left = (elapsed * (1 - progress)) / progress
+  // Less than a second is no news.
+  return left < 1_000 ? null : left
 }
 
 function percent({ progress }: JobSnapshot): string {

@@ -78,9 +78,9 @@ export async function decompose(
     results.floats('squares').forEach((value, k) => {
       squares[k]! += value
     })
-    const share =
-      GRAM_SHARE + EIGEN_SHARE + ((1 - GRAM_SHARE - EIGEN_SHARE) * (layer + 1)) / layerCount
-    await options.onProgress(share)
+    // Exactly 1 at the end, where a sum of the shares may round below it.
+    const left = (1 - GRAM_SHARE - EIGEN_SHARE) * (1 - (layer + 1) / layerCount)
+    await options.onProgress(1 - left)
   }
   runtime.release(u)
   await kernel.dispose()

@@ -132,6 +132,6 @@ describe('remainingMs', () => {
     expect(remainingMs({ progress: 0.25, startedAt: 0 }, 10_000)).toBe(30_000)
     expect(remainingMs({ progress: 0.01, startedAt: 0 }, 10_000)).toBeNull()
     expect(remainingMs({ progress: 0.25, startedAt: 0 }, 1_000)).toBeNull()
-    expect(remainingMs({ progress: 0.999, startedAt: 0 }, 10_000)).toBeNull()
+    expect(remainingMs({ progress: 0.95, startedAt: 0 }, 10_000)).toBeNull()
   })
 })

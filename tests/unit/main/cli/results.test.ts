@@ -114,7 +114,7 @@ describe('readDemo', () => {
 
   it('says that LESA is worth more than noise only when it is', () => {
     expect(readDemo(rows(1.5537, 1.5574, 1.5538))).toContain(
-      'level with the base and below Neighbour mean and SOLAR and level with Noise control: by this measure its ' +
+      'level with the base, below Neighbour mean and SOLAR, level with Noise control: by this measure its ' +
         'prediction is worth no more than noise',
     )
     expect(readDemo(rows(1.5537, 1.5574, 1.57))).toContain(
@@ -124,7 +124,7 @@ describe('readDemo', () => {
 
   it('hides nothing when LESA is worse', () => {
     expect(readDemo(rows(1.59, 1.5574, 1.5538))).toContain(
-      'above the base and above Neighbour mean, SOLAR and Noise control',
+      'above the base, above Neighbour mean, SOLAR and Noise control',
     )
   })
 })
