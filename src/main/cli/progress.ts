@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { JobEvent, JobSnapshot, JobSpec } from '@shared/jobs'
-import { formatBytes, formatDuration } from '@shared/units'
+import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import { foldEvent, newSnapshot } from '../jobs/snapshot'
 import type { CliIo } from './io'
 
@@ -180,10 +180,15 @@ function facts(snapshot: JobSnapshot, step: Step, loss: number | null, now: numb
   const isOver = step.total > 0 && step.done >= step.total
   const left = remainingMs(snapshot, now)
   return [
-    ...(isOver ? ['done'] : step.total > 1 ? [`${Math.floor(step.done)}/${step.total}`] : []),
+    ...(isOver ? ['done'] : step.total > 1 ? [`${count(step.done)}/${count(step.total)}`] : []),
     ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
     ...(left === null ? [] : [`ETA ${formatDuration(left)}`]),
   ]
+}
+
+/** Layers and mini-batches in full, bytes in short. */
+function count(value: number): string {
+  return value < 100_000 ? String(Math.floor(value)) : formatCount(value)
 }
 
 /** Time left if the rest goes as the part that is done; `null` while it is too early to tell. */
