@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
 export type TinyArchitecture = 'llama' | 'mistral' | 'qwen2' | 'qwen3'
@@ -234,4 +234,24 @@ function gaussian(seed: number): () => number {
     return (state + 0.5) / 4294967296
   }
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform())
+}
+
+/** Everything in a safetensors file that is known to be good, in the order of its bytes. */
+export async function decodeSafetensors(file: string): Promise<{
+  readonly metadata: unknown
+  readonly dataStart: number
+  readonly tensors: readonly FixtureTensor[]
+}> {
+  const bytes = await readFile(file)
+  const dataStart = 8 + Number(bytes.readBigUInt64LE())
+  const { __metadata__: metadata, ...entries } = JSON.parse(
+    bytes.toString('utf8', 8, dataStart),
+  ) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>
+  const tensors = Object.entries(entries)
+    .sort(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0])
+    .map(([name, { dtype, shape, data_offsets }]) => {
+      const [begin, end] = data_offsets.map((offset) => dataStart + offset)
+      return { name, dtype, shape, bytes: new Uint8Array(bytes.subarray(begin, end)) }
+    })
+  return { metadata, dataStart, tensors }
 }

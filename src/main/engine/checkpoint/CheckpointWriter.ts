@@ -87,10 +87,10 @@ const TEMPLATE_FOLDER = 'additional_chat_templates'
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { overwrite, sidecarsFrom, signal } = options
   const model = resolve(typeof sidecarsFrom === 'string' ? sidecarsFrom : sidecarsFrom.path)
-  signal?.throwIfAborted()
-  const tensors = checkedTensors(options.tensors)
   const output = options.prepared ?? (await prepareOutput(options.out, { overwrite, model }))
   try {
+    signal?.throwIfAborted()
+    const tensors = checkedTensors(options.tensors)
     const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     await requireDiskSpace(output.partial, bytes)
     const shards = splitIntoShards(tensors, options.maxShardBytes)

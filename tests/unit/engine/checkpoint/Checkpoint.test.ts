@@ -71,14 +71,18 @@ describe('open', () => {
     expect((await opened(folder)).tensors.size).toBe(4 * 9 + 3)
   })
 
-  test('follows links, as a download cache has them', async () => {
-    const folder = await tiny({ shards: 2 })
-    const blob = join(folder, '..', 'blob')
-    const shard = join(folder, 'model-00001-of-00002.safetensors')
-    await rename(shard, blob)
-    await symlink(blob, shard)
-    expect((await opened(folder)).tensors.size).toBe(4 * 9 + 3)
-  })
+  // Making links needs a privilege on Windows.
+  test.skipIf(process.platform === 'win32')(
+    'follows links, as a download cache has them',
+    async () => {
+      const folder = await tiny({ shards: 2 })
+      const blob = join(folder, '..', 'blob')
+      const shard = join(folder, 'model-00001-of-00002.safetensors')
+      await rename(shard, blob)
+      await symlink(blob, shard)
+      expect((await opened(folder)).tensors.size).toBe(4 * 9 + 3)
+    },
+  )
 
   test('keeps tensors that the architecture does not know, of any element type', async () => {
     const folder = await tiny()
