@@ -111,7 +111,7 @@ async function* decomposeStage(
 }
 
 async function* trainStage(
-  { runtime, method, seed }: LearnedContext,
+  { runtime, method, seed, signal }: LearnedContext,
   type: WeightType,
   decomposition: Decomposition,
 ): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
@@ -131,6 +131,7 @@ async function* trainStage(
       yield { type: 'metric', series: `epoch_loss/${type}`, x: [epoch.number], y: [epoch.loss] }
     }
     yield { type: 'step', id, done: step, total: steps }
+    signal.throwIfAborted()
     next = await training.next()
   }
   const predictor = next.value
