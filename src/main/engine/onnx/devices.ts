@@ -79,7 +79,7 @@ async function tryDevice(device: Device): Promise<DeviceReport> {
       return { device, available: false, isSoftware: false, reason: 'it computes wrong results' }
     }
     const isSoftware = device !== 'cpu' && gflops < SOFTWARE_GFLOPS
-    const rate = `${gflops.toPrecision(2)} GFLOP/s in a ${TRIAL_SIZE}³ product`
+    const rate = `${Number(gflops.toPrecision(2))} GFLOP/s in a ${TRIAL_SIZE}³ product`
     const name = device === 'cpu' ? cpus()[0]?.model.trim() : undefined
     return {
       device,
