@@ -34,7 +34,7 @@ export interface LayerShape {
 }
 
 export interface LayerInputs {
-  /** `['batch', length, hiddenSize]`. */
+  /** `[batch, length, hiddenSize]`, the batch known or symbolic. */
   readonly hidden: Value
   /** The layer's tensors by their names within it: `self_attn.q_proj.weight`. */
   readonly weights: ReadonlyMap<string, Value>
@@ -84,6 +84,8 @@ export function decoderLayer(
 ): Value {
   const { length } = shape
   const { hiddenSize, headDim, numKeyValueHeads: groups } = config
+  const [batch = 1] = hidden.shape
+  const rows = typeof batch === 'number' ? batch * length : 'rows'
   const repeat = config.numAttentionHeads / groups
   const [inputNorm, postAttentionNorm] = architecture.norms
   const weight = (name: string | undefined): Value => required(weights, name)
@@ -94,12 +96,12 @@ export function decoderLayer(
     return g.linear(x, weight(`${name}.weight`), weights.get(`${name}.bias`))
   }
 
-  const residual = g.reshape(hidden, ['rows', hiddenSize])
+  const residual = g.reshape(hidden, [rows, hiddenSize])
   const x = norm(residual, inputNorm)
   // Query head h belongs to key/value head ⌊h / repeat⌋, so the heads split into groups without moving keys or values.
-  let q = g.reshape(project(x, 'q_proj'), ['batch', length, groups, repeat, headDim])
-  let k = g.reshape(project(x, 'k_proj'), ['batch', length, groups, headDim])
-  const v = g.reshape(project(x, 'v_proj'), ['batch', length, groups, headDim])
+  let q = g.reshape(project(x, 'q_proj'), [batch, length, groups, repeat, headDim])
+  let k = g.reshape(project(x, 'k_proj'), [batch, length, groups, headDim])
+  const v = g.reshape(project(x, 'v_proj'), [batch, length, groups, headDim])
   if (architecture.forward.qkNorm) {
     const [qNorm, kNorm] = architecture.qkNorms
     q = norm(q, qNorm)
@@ -111,16 +113,13 @@ export function decoderLayer(
     v: g.transpose(v, [0, 2, 1, 3]),
     mask,
   })
-  const merged = g.reshape(g.transpose(context, [0, 3, 1, 2, 4]), [
-    'rows',
-    groups * repeat * headDim,
-  ])
+  const merged = g.reshape(g.transpose(context, [0, 3, 1, 2, 4]), [rows, groups * repeat * headDim])
   const middle = g.add(residual, project(merged, 'o_proj'))
 
   const y = norm(middle, postAttentionNorm)
   const gate = activation(config.hiddenAct)(g, project(y, 'gate_proj'))
   const mlp = project(g.mul(gate, project(y, 'up_proj')), 'down_proj')
-  return g.reshape(g.add(middle, mlp), ['batch', length, hiddenSize])
+  return g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
 }
 
 /** How many queries a chunk has for sequences of this length. */
@@ -165,6 +164,7 @@ interface AttentionInputs {
 /** Causal attention, a chunk of queries at a time. Returns the shape of `q`. */
 function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs): Value {
   const { length, window } = shape
+  const [batch = 1] = q.shape
   const [groups = 1, repeat = 1, , headDim = 1] = q.shape.slice(1).map(Number)
   const chunk = queryChunk(length)
   const width = maskWidth(shape)
@@ -178,16 +178,16 @@ function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs)
     const first = window === null ? 0 : Math.max(0, start - window + 1)
     const keys = end - first
     const chunkMask = cut(cut(mask, 0, chunk - queries, chunk), 1, width - keys, width)
-    const folded = g.reshape(cut(q, 3, start, end), ['batch', groups, repeat * queries, headDim])
+    const folded = g.reshape(cut(q, 3, start, end), [batch, groups, repeat * queries, headDim])
     const scores = g.matmul(folded, cut(keysT, 3, first, end))
     const weights = g.softmax(
-      g.add(g.reshape(scores, ['batch', groups, repeat, queries, keys]), chunkMask),
+      g.add(g.reshape(scores, [batch, groups, repeat, queries, keys]), chunkMask),
     )
     const mixed = g.matmul(
-      g.reshape(weights, ['batch', groups, repeat * queries, keys]),
+      g.reshape(weights, [batch, groups, repeat * queries, keys]),
       cut(v, 2, first, end),
     )
-    parts.push(g.reshape(mixed, ['batch', groups, repeat, queries, headDim]))
+    parts.push(g.reshape(mixed, [batch, groups, repeat, queries, headDim]))
   }
   return g.concat(parts, 3)
 }
