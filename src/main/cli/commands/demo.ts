@@ -106,6 +106,9 @@ function formatDemo(rows: readonly DemoRow[]): string {
   return `${table}\n${readDemo(rows)}\n`
 }
 
+/** `+0.241 %`; what rounds to nothing has no sign. */
 function percentage(share: number): string {
-  return `${share < 0 ? '−' : '+'}${(Math.abs(share) * 100).toFixed(3)} %`
+  const text = (Math.abs(share) * 100).toFixed(3)
+  const sign = Number(text) === 0 ? '' : share < 0 ? '−' : '+'
+  return `${sign}${text} %`
 }
