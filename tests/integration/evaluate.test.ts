@@ -1,0 +1,171 @@
+import { cp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { EvaluateResult, EvaluateSpec, JobEvent } from '@shared/jobs'
+import { evaluate } from '../../src/main/engine/tasks/evaluate'
+import { writeTinyCheckpoint } from '../support/checkpoints'
+import { DEMO_MODEL, oracle } from '../support/oracle'
+import { evaluateSpec } from '../support/specs'
+import { tempFolder } from '../support/tempFolder'
+
+const DEMO_TEXT = join(DEMO_MODEL, 'eval.txt')
+
+interface Run {
+  readonly events: readonly JobEvent[]
+  readonly result: EvaluateResult
+}
+
+async function run(
+  changes: Partial<EvaluateSpec>,
+  onEvent: (event: JobEvent) => void = () => undefined,
+  signal = new AbortController().signal,
+): Promise<Run> {
+  const events: JobEvent[] = []
+  const job = evaluate(evaluateSpec({ models: [DEMO_MODEL], text: DEMO_TEXT, ...changes }), {
+    signal,
+  })
+  for (;;) {
+    const next = await job.next()
+    if (next.done) return { events, result: next.value }
+    events.push(next.value)
+    onEvent(next.value)
+  }
+}
+
+/** A demo model of other weights, so that it shares the tokenizer but not the answer. */
+async function otherModel(): Promise<string> {
+  const dir = join(await tempFolder(), 'other')
+  return writeTinyCheckpoint({ dir, architecture: 'qwen2', vocab: 512, tieWordEmbeddings: true })
+}
+
+async function textFile(content: string | Uint8Array): Promise<string> {
+  const file = join(await tempFolder(), 'text.txt')
+  await writeFile(file, content)
+  return file
+}
+
+describe('the demo model', () => {
+  test("has the oracle's perplexity on its text", async () => {
+    const { result, events } = await run({})
+    const [only] = result.results
+    expect(result.results).toHaveLength(1)
+    expect(only).toMatchObject({
+      model: DEMO_MODEL,
+      tokens: oracle.tokens,
+      context: oracle.context,
+      predicted: Math.floor(oracle.tokens / oracle.context) * (oracle.context - 1),
+      num_hidden_layers: 12,
+    })
+    // The requirement is 1e-4; float32 on both sides agrees far better.
+    expect(Math.abs((only?.perplexity ?? NaN) / oracle.ppl.base - 1)).toBeLessThan(2e-6)
+    expectWholeRun(events, 1)
+  })
+
+  test('has another perplexity line by line', async () => {
+    const lines = (await readFile(DEMO_TEXT, 'utf8')).split('\n').slice(0, 12)
+    const text = await textFile(`\n${lines.join('\r\n')}\n\n`)
+    const { result } = await run({ text, perLine: true })
+    const alone: number[] = []
+    for (const line of lines.filter((each) => each.trim() !== '')) {
+      const each = await run({ text: await textFile(line) })
+      alone.push(each.result.results[0]?.perplexity ?? NaN)
+    }
+    const mean = alone.reduce((sum, value) => sum + value, 0) / alone.length
+    expect(alone.length).toBeGreaterThan(3)
+    expect(result.results[0]?.perplexity).toBeCloseTo(mean, 4)
+  })
+})
+
+test('several models are measured one after another on the same text', async () => {
+  const other = await otherModel()
+  const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000))
+  const { result, events } = await run({
+    models: [DEMO_MODEL, other, DEMO_MODEL],
+    text,
+    context: 64,
+  })
+  const [first, second, third] = result.results
+  expect(result.results.map(({ model }) => model)).toEqual([DEMO_MODEL, other, DEMO_MODEL])
+  expect(third?.perplexity).toBe(first?.perplexity)
+  expect(second?.tokens).toBe(first?.tokens)
+  expect(second?.context).toBe(64)
+  // Random weights know nothing: about as many choices as there are tokens.
+  expect(second?.perplexity).toBeGreaterThan(100)
+  expectWholeRun(events, 3)
+})
+
+describe('context', () => {
+  test("is the model's own where nothing is asked for", async () => {
+    const other = await otherModel()
+    const { result } = await run({ models: [other] })
+    expect(result.results[0]?.context).toBe(256)
+  })
+
+  test('beyond it is computed, with a warning', async () => {
+    const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000))
+    const { result, events } = await run({ text, context: 300 })
+    expect(result.results[0]?.context).toBe(300)
+    const warnings = events.filter((event) => event.type === 'log' && event.level === 'warning')
+    expect(warnings).toHaveLength(1)
+  })
+})
+
+describe('what cannot be measured', () => {
+  test('is told apart by code', async () => {
+    const noTokenizer = join(await tempFolder(), 'model')
+    await writeTinyCheckpoint({ dir: noTokenizer, vocab: 64 })
+    const wrongTokenizer = join(await tempFolder(), 'model')
+    await writeTinyCheckpoint({ dir: wrongTokenizer, vocab: 64 })
+    await cp(join(DEMO_MODEL, 'tokenizer.json'), join(wrongTokenizer, 'tokenizer.json'))
+    const cases: readonly (readonly [Partial<EvaluateSpec>, string])[] = [
+      [{ text: join(await tempFolder(), 'none.txt') }, 'not_found'],
+      [{ text: await textFile(Uint8Array.of(0xff, 0xfe, 0x41)) }, 'bad_request'],
+      [{ text: await textFile('') }, 'bad_request'],
+      [{ models: [join(await tempFolder(), 'none')] }, 'not_found'],
+      [{ models: [noTokenizer] }, 'bad_tokenizer'],
+      [{ models: [wrongTokenizer] }, 'bad_tokenizer'],
+    ]
+    for (const [changes, code] of cases) {
+      await expect(run(changes)).rejects.toThrow(expect.objectContaining({ code }))
+    }
+  })
+
+  test('a wrong model among many is told before the first is measured', async () => {
+    const events: JobEvent[] = []
+    const models = [DEMO_MODEL, join(await tempFolder(), 'none')]
+    await expect(run({ models }, (event) => events.push(event))).rejects.toThrow(
+      expect.objectContaining({ code: 'not_found' }),
+    )
+    expect(events).toEqual([])
+  })
+})
+
+test('a cancel ends it at the next run', async () => {
+  const controller = new AbortController()
+  const events: JobEvent[] = []
+  const job = run(
+    {},
+    (event) => {
+      events.push(event)
+      if (event.type === 'step') controller.abort()
+    },
+    controller.signal,
+  )
+  await expect(job).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
+  expect(events.filter(({ type }) => type === 'step')).toHaveLength(1)
+})
+
+/** A plan, a device, then every step from its start to its end. */
+function expectWholeRun(events: readonly JobEvent[], models: number): void {
+  expect(events.slice(0, 2).map(({ type }) => type)).toEqual(['plan', 'device'])
+  const [plan] = events
+  const ids = plan?.type === 'plan' ? plan.steps.map(({ id }) => id) : []
+  expect(ids).toHaveLength(2 * models)
+  for (const id of ids) {
+    const steps = events.flatMap((event) =>
+      event.type === 'step' && event.id === id ? [event] : [],
+    )
+    const total = steps[0]?.total ?? NaN
+    expect(steps.map(({ done }) => done)).toEqual(Array.from({ length: total }, (_, i) => i + 1))
+  }
+}
