@@ -83,16 +83,16 @@ async function reduce(
   const panels: { offset: number; columns: number; y: Float32Array }[] = []
   let a = runtime.float32(matrix, [n, n])
   let offset = 0
-  let kernel: Kernel | null = null
-  let compiledFor = 0
+  // What a kernel leaves on the device dies with it, so they are all kept until the end.
+  const kernels = new Map<number, Kernel>()
   while (n - offset > 1) {
     const m = n - offset
     // The last panel reduces what is left, down to one diagonal entry.
     const columns = m > PANEL + 2 ? PANEL : m - 1
-    if (!kernel || columns !== compiledFor) {
-      await kernel?.dispose()
+    let kernel = kernels.get(columns)
+    if (!kernel) {
       kernel = await runtime.compile(panelGraph(columns), { resident: ['trailing'] })
-      compiledFor = columns
+      kernels.set(columns, kernel)
     }
     const results = await kernel.run({
       a,
@@ -112,7 +112,7 @@ async function reduce(
   }
   diagonal[n - 1] = (await runtime.read(a))[0] ?? 0
   runtime.release(a)
-  await kernel?.dispose()
+  for (const kernel of kernels.values()) await kernel.dispose()
   return { diagonal, offDiagonal, panels }
 }
 

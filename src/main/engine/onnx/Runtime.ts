@@ -15,8 +15,8 @@ const PROVIDERS: Readonly<Record<Device, string>> = {
   coreml: 'coreml',
 }
 
-/** Only errors: the runtime's warnings are about node placement and mean nothing to people. */
-const LOG_ERRORS = 3
+/** Failures are thrown as well; what the runtime prints besides means nothing to people. */
+const LOG_FATAL = 4
 
 /**
  * ONNX Runtime on one device. One instance per process and device: the runtime's sessions must be called from one
@@ -35,6 +35,7 @@ export class Runtime {
   static async open(device: Device): Promise<Runtime> {
     // Imported when needed, so that a broken native library is an error of the job and not of the program's start.
     const ort = await import('onnxruntime-node')
+    ort.env.logLevel = 'fatal'
     return new Runtime(device, ort)
   }
 
@@ -59,7 +60,7 @@ export class Runtime {
       const session = await this.ort.InferenceSession.create(graph.build(), {
         executionProviders: [PROVIDERS[this.device]],
         graphOptimizationLevel: 'all',
-        logSeverityLevel: LOG_ERRORS,
+        logSeverityLevel: LOG_FATAL,
         ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
       })
       const kernel = new Kernel(session, this.device, () => this.kernels.delete(kernel))
@@ -166,6 +167,7 @@ export class Kernel {
     }
   }
 
+  /** Frees the session, and with it every tensor that it left on the device. */
   async dispose(): Promise<void> {
     this.onDispose()
     await this.session.release()

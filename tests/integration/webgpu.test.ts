@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
+import { CoordinateStore } from '../../src/main/engine/decomposition/CoordinateStore'
+import { decompose } from '../../src/main/engine/decomposition/decompose'
+import { chooseDevice, probeDevices } from '../../src/main/engine/onnx/devices'
+import { Runtime } from '../../src/main/engine/onnx/Runtime'
+import { writeTinyCheckpoint } from '../support/checkpoints'
+import {
+  orthogonality,
+  randomLayers,
+  reconstructionError,
+  sourceOf,
+} from '../support/decompositionChecks'
+import { learnedMethod, runExpand } from '../support/jobs'
+import { expandSpec } from '../support/specs'
+import { tempFolder } from '../support/tempFolder'
+import { useSoftwareVulkan } from '../support/webgpu'
+
+const webgpu = useSoftwareVulkan()
+
+describe.skipIf(!webgpu)('the GPU path, on the software adapter', () => {
+  let runtime: Runtime
+  beforeAll(async () => {
+    runtime = await Runtime.open('webgpu')
+  })
+  afterAll(() => runtime.dispose())
+
+  test('decomposes: singular values as on the CPU, orthogonality, reconstruction', async () => {
+    const rows = 70
+    const layers = randomLayers(4, rows, 24)
+    const options = {
+      energy: 1,
+      createStore: (count: number, rank: number, width: number) =>
+        CoordinateStore.inMemory(count, rank, width),
+      onProgress: () => undefined,
+    }
+    const onGpu = await decompose(runtime, sourceOf(layers, rows), options)
+    const onCpu = await decompose(await Runtime.open('cpu'), sourceOf(layers, rows), options)
+    onCpu.singularValues?.forEach((value, k) => {
+      expect(Math.abs((onGpu.singularValues?.[k] ?? 0) / value - 1)).toBeLessThan(1e-4)
+    })
+    expect(orthogonality(onGpu)).toBeLessThanOrEqual(1e-5)
+    for (const [layer, weights] of layers.entries()) {
+      expect(reconstructionError(onGpu, layer, weights)).toBeLessThanOrEqual(1e-5)
+    }
+  })
+
+  test('keeps tensors on the device between runs and reads them back', async () => {
+    const values = Float32Array.of(1, 2, 3, 4, 5, 6)
+    const tensor = await runtime.upload(values, [2, 3])
+    expect(tensor.location).toBe('gpu-buffer')
+    expect(await runtime.read(tensor)).toEqual(values)
+    runtime.release(tensor)
+  })
+
+  test('grows a model whose layers agree with those grown on the CPU', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'model'), layers: 4, dtype: 'F32' })
+    const method = learnedMethod('paper')
+    const grow = (device: 'cpu' | 'webgpu') =>
+      runExpand(expandSpec({ model, out: join(folder, device), method, device }))
+    const [gpu, cpu] = [await grow('webgpu'), await grow('cpu')]
+    expect(gpu.device?.device).toBe('webgpu')
+    const [a, b] = await Promise.all([Checkpoint.open(gpu.out), Checkpoint.open(cpu.out)])
+    for (const { name } of a.tensors.values()) {
+      const [left, right] = [await a.readFloat32(name), await b.readFloat32(name)]
+      const norm = Math.hypot(...right)
+      const distance = Math.hypot(...left.map((value, i) => value - (right[i] ?? 0)))
+      // Training amplifies rounding; what was only copied must not differ at all.
+      expect(distance / norm).toBeLessThan(name.includes('_proj') ? 2e-2 : 1e-7)
+    }
+    await Promise.all([a.close(), b.close()])
+  })
+
+  test('is found, named as software, and not taken by auto', async () => {
+    const report = (await probeDevices()).find(({ device }) => device === 'webgpu')
+    expect(report).toMatchObject({ available: true, isSoftware: true })
+    expect(await chooseDevice('auto')).toEqual({
+      device: 'cpu',
+      reason: 'the only GPU adapter here is software',
+    })
+    expect((await chooseDevice('webgpu')).device).toBe('webgpu')
+  })
+})
+
+describe('a device that is not there', () => {
+  test('is refused by name, with what was wrong', async () => {
+    const missing = process.platform === 'darwin' ? 'dml' : 'coreml'
+    await expect(chooseDevice(missing)).rejects.toMatchObject({ code: 'device_unavailable' })
+  })
+})
