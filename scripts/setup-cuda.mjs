@@ -3,6 +3,7 @@
  * onnxruntime-node's own install script. Nothing else of the project needs it.
  */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureReady, exitCode, fail, root } from './lib/setup.mjs'
 
@@ -21,14 +22,17 @@ process.stderr.write(
   'Fetching the CUDA 12 provider of ONNX Runtime (several hundred MB, from outside the npm registry) …\n' +
     'To use it the machine also needs an NVIDIA driver, CUDA 12 and cuDNN 9.\n',
 )
+const folder = join(root, 'node_modules/onnxruntime-node')
 const code = await exitCode(
-  spawn(process.execPath, [join(root, 'node_modules/onnxruntime-node/script/install.js')], {
-    cwd: join(root, 'node_modules/onnxruntime-node'),
+  spawn(process.execPath, [join(folder, 'script/install.js')], {
+    cwd: folder,
     stdio: ['ignore', 2, 2],
-    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'cuda12' },
+    // Any value but `true` lets the script decide by npm's variables that there is nothing to do.
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'true' },
   }),
 )
-if (code !== 0) {
+const provider = join(folder, 'bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so')
+if (code !== 0 || !existsSync(provider)) {
   fail(
     'The CUDA provider could not be fetched; the messages are above. The machine has to reach the download host. ' +
       'Everything else works without it: --device auto takes WebGPU or the CPU.',
