@@ -1,0 +1,132 @@
+import { callArguments, type CallName } from '@shared/contract'
+import { CALL_NAMES, isCallName, isPushName, PUSH_NAMES } from '@shared/contractNames'
+import { AppError } from '@shared/errors'
+import { describe, expect, it } from 'vitest'
+import { createRouter } from '../../../../src/main/ipc/router'
+import { recordingHandlers } from '../../../support/handlers'
+import { evaluateSpec, expandSpec } from '../../../support/specs'
+
+/** For every call: arguments that are fine, and arguments that are not. */
+const SAMPLES: Readonly<
+  Record<CallName, { good: readonly unknown[][]; bad: readonly unknown[][] }>
+> = {
+  'app:info': { good: [[]], bad: [['extra']] },
+  'devices:list': { good: [[]], bad: [[1]] },
+  'models:inspect': { good: [['/m']], bad: [[], [''], [7], ['x'.repeat(5_000)], ['/m', '/n']] },
+  'folders:list': { good: [[null], ['/']], bad: [[], [undefined], [{}]] },
+  'folders:choose': { good: [[]], bad: [[null]] },
+  'jobs:start': {
+    good: [[expandSpec()], [evaluateSpec()]],
+    bad: [
+      [],
+      [{ ...expandSpec(), kind: 'delete' }],
+      [{ ...expandSpec(), seed: -1 }],
+      [{ ...expandSpec(), seed: Number.NaN }],
+      [{ ...expandSpec(), out: '' }],
+      [{ ...expandSpec(), method: { name: 'solar', overlap: 1.5 } }],
+      [{ ...expandSpec(), method: { name: 'interpolation', gaps: [] } }],
+      [{ ...evaluateSpec(), models: [] }],
+      [{ ...evaluateSpec(), context: 1 }],
+    ],
+  },
+  'jobs:cancel': { good: [['id']], bad: [[], [''], ['x'.repeat(65)]] },
+  'jobs:get': { good: [['id']], bad: [[], [{ id: 'x' }]] },
+  'jobs:list': { good: [[]], bad: [[0]] },
+}
+
+describe.each(CALL_NAMES)('%s', (name) => {
+  it.each(SAMPLES[name].good)('takes %j', async (...args) => {
+    const { handlers, calls } = recordingHandlers()
+    await createRouter(handlers).dispatch(name, args)
+    expect(calls).toEqual([{ name, args }])
+  })
+
+  it.each(SAMPLES[name].bad.map((args) => [args]))('refuses %j', async (args) => {
+    const { handlers, calls } = recordingHandlers()
+    const envelope = await createRouter(handlers).dispatch(name, args)
+    expect(envelope).toMatchObject({ ok: false, error: { code: 'bad_request' } })
+    expect(calls).toEqual([])
+  })
+
+  it.each([[null], [undefined], ['text'], [{ length: 0 }]])(
+    'refuses %j in place of a list of arguments',
+    async (args) => {
+      const { handlers, calls } = recordingHandlers()
+      expect(await createRouter(handlers).dispatch(name, args)).toMatchObject({ ok: false })
+      expect(calls).toEqual([])
+    },
+  )
+})
+
+describe('the router', () => {
+  it.each([['nope'], ['__proto__'], ['constructor'], ['toString'], [42], [null], [{}]])(
+    'knows no call %j',
+    async (name) => {
+      const { handlers } = recordingHandlers()
+      expect(await createRouter(handlers).dispatch(name, [])).toMatchObject({
+        ok: false,
+        error: { code: 'bad_request' },
+      })
+    },
+  )
+
+  it('wraps the answer', async () => {
+    const { handlers } = recordingHandlers()
+    expect(await createRouter(handlers).dispatch('folders:list', [null])).toEqual({
+      ok: true,
+      value: { path: '/', parent: null, folders: [] },
+    })
+  })
+
+  it('drops fields that a spec does not have', async () => {
+    const { handlers, calls } = recordingHandlers()
+    await createRouter(handlers).dispatch('jobs:start', [{ ...expandSpec(), command: 'rm' }])
+    expect(calls[0]?.args).toEqual([expandSpec()])
+  })
+
+  it('names the field that is wrong', async () => {
+    const { handlers } = recordingHandlers()
+    const router = createRouter(handlers)
+    expect(await router.dispatch('jobs:start', [{ ...expandSpec(), seed: -1 }])).toMatchObject({
+      error: { context: { field: 'seed' } },
+    })
+  })
+
+  it('passes on an error of ours whole, and no stack', async () => {
+    const { handlers } = recordingHandlers({
+      'jobs:get': () => {
+        throw new AppError('not_found', 'Gone.', { hint: 'Look.', context: { file: 'x' } })
+      },
+    })
+    expect(await createRouter(handlers).dispatch('jobs:get', ['x'])).toEqual({
+      ok: false,
+      error: { code: 'not_found', message: 'Gone.', hint: 'Look.', context: { file: 'x' } },
+    })
+  })
+
+  it('makes a bug of anything else that is thrown, and tells of it', async () => {
+    const bugs: AppError[] = []
+    const thrown = new TypeError('undefined is not a function')
+    const { handlers } = recordingHandlers({ 'jobs:list': () => Promise.reject(thrown) })
+    const router = createRouter(handlers, {
+      includeStacks: true,
+      onBug: (error) => bugs.push(error),
+    })
+    const envelope = await router.dispatch('jobs:list', [])
+    expect(envelope).toMatchObject({ ok: false, error: { code: 'bug', stack: thrown.stack } })
+    expect(bugs[0]?.cause).toBe(thrown)
+  })
+})
+
+describe('the lists of names', () => {
+  it('are those of the validators and the pushes', () => {
+    expect([...CALL_NAMES].sort()).toEqual(Object.keys(callArguments).sort())
+    expect([...PUSH_NAMES].sort()).toEqual(['app:command', 'jobs:changed'])
+  })
+
+  it('are not fooled by what every object has', () => {
+    expect(isCallName('hasOwnProperty')).toBe(false)
+    expect(isPushName('__proto__')).toBe(false)
+    expect(isPushName(undefined)).toBe(false)
+  })
+})

@@ -1,0 +1,73 @@
+// @vitest-environment happy-dom
+import { EventEmitter } from 'node:events'
+import { CALL_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
+import type { Transport } from '@shared/contract'
+import { CALL_NAMES } from '@shared/contractNames'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+
+const { electron, exposed } = vi.hoisted(() => {
+  const exposed: Record<string, unknown> = {}
+  return {
+    exposed,
+    electron: {
+      contextBridge: {
+        exposeInMainWorld: (key: string, value: unknown) => (exposed[key] = value),
+      },
+      webUtils: {
+        getPathForFile: (file: File) => (file.name === '' ? '' : `/dropped/${file.name}`),
+      },
+    },
+  }
+})
+
+class FakeIpcRenderer extends EventEmitter {
+  readonly invoke = vi.fn(() => Promise.resolve({ ok: true, value: [] }))
+}
+
+vi.mock('electron', () => electron)
+
+const ipc = new FakeIpcRenderer()
+Object.assign(electron, { ipcRenderer: ipc })
+await import('../../../src/preload/index')
+const transport = exposed['lesa'] as Transport
+
+beforeEach(() => {
+  ipc.removeAllListeners()
+  ipc.invoke.mockClear()
+})
+
+describe('the preload script', () => {
+  it('exposes the contract’s three functions and nothing else', () => {
+    expect(Object.keys(exposed)).toEqual(['lesa'])
+    expect(Object.keys(transport).sort()).toEqual(['call', 'pathOfFile', 'subscribe'])
+  })
+
+  it('passes calls of the contract on, on one channel', async () => {
+    for (const name of CALL_NAMES) await transport.call(name, [] as never)
+    expect(ipc.invoke.mock.calls).toEqual(CALL_NAMES.map((name) => [CALL_CHANNEL, name, []]))
+  })
+
+  it('passes nothing else on', async () => {
+    await expect(transport.call('shell:run' as never, ['rm'] as never)).rejects.toThrow(TypeError)
+    expect(() => transport.subscribe('ipc' as never, () => {})).toThrow(TypeError)
+    expect(ipc.invoke).not.toHaveBeenCalled()
+  })
+
+  it('hands listeners the payload, never the event, and only of their push', () => {
+    const heard: unknown[][] = []
+    const leave = transport.subscribe('app:command', (...args: unknown[]) => heard.push(args))
+    ipc.emit(PUSH_CHANNEL, { sender: ipc }, 'app:command', 'job:run')
+    ipc.emit(PUSH_CHANNEL, { sender: ipc }, 'jobs:changed', {})
+    leave()
+    ipc.emit(PUSH_CHANNEL, { sender: ipc }, 'app:command', 'job:run')
+    expect(heard).toEqual([['job:run']])
+    expect(ipc.listenerCount(PUSH_CHANNEL)).toBe(0)
+  })
+
+  it('tells the path of a real file only', () => {
+    expect(transport.pathOfFile(new File([], 'model'))).toBe('/dropped/model')
+    expect(transport.pathOfFile(new File([], ''))).toBeNull()
+    expect(transport.pathOfFile({ name: 'model' })).toBeNull()
+    expect(transport.pathOfFile('/etc/passwd')).toBeNull()
+  })
+})
