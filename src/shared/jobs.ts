@@ -42,10 +42,33 @@ export const evaluateSpecSchema = z.object({
   device: z.enum(DEVICE_CHOICES),
 })
 
-export const jobSpecSchema = z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema])
+/** Published models whose shape a synthetic checkpoint can take by name. */
+export const SYNTH_PRESETS = ['llama-1.1b', 'llama3-8b', 'qwen2.5-1.5b'] as const
+export type SynthPreset = (typeof SYNTH_PRESETS)[number]
+
+/** Write a checkpoint of seeded random weights with a real model's shape. */
+export const synthSpecSchema = z.object({
+  kind: z.literal('synth'),
+  /** By name, or by a `config.json` of any supported architecture. */
+  like: z.union([z.object({ preset: z.enum(SYNTH_PRESETS) }), z.object({ config: path })]),
+  /** The model's own depth by default. */
+  layers: z.int().min(1).max(10_000).optional(),
+  out: path,
+  overwrite: z.boolean(),
+  dtype: z.enum(['bf16', 'f16', 'f32']),
+  maxShardBytes: z.int().min(1_000),
+  seed: z.int().min(0).max(0xffff_ffff),
+})
+
+export const jobSpecSchema = z.discriminatedUnion('kind', [
+  expandSpecSchema,
+  evaluateSpecSchema,
+  synthSpecSchema,
+])
 
 export type ExpandSpec = z.infer<typeof expandSpecSchema>
 export type EvaluateSpec = z.infer<typeof evaluateSpecSchema>
+export type SynthSpec = z.infer<typeof synthSpecSchema>
 export type JobSpec = z.infer<typeof jobSpecSchema>
 
 /** One step of a job as announced before it starts; weights are relative costs. */
@@ -131,16 +154,24 @@ export interface EvaluateResult {
   readonly results: readonly PerplexityResult[]
 }
 
-export type JobResult = ExpandResult | EvaluateResult
+/** Result of a `synth` job; the names are those of the command line's JSON. */
+export interface SynthResult {
+  readonly kind: 'synth'
+  readonly out: string
+  readonly architecture: string
+  readonly num_hidden_layers: number
+  readonly parameters: number
+  readonly bytes: number
+  readonly shards: number
+  readonly dtype: SynthSpec['dtype']
+  readonly seed: number
+  readonly seconds: number
+}
+
+export type JobResult = ExpandResult | EvaluateResult | SynthResult
 
 export type JobState =
-  | 'queued'
-  | 'running'
-  | 'cancelling'
-  | 'succeeded'
-  | 'failed'
-  | 'cancelled'
-  | 'interrupted'
+  'queued' | 'running' | 'cancelling' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted'
 
 /** Everything a window needs to show a job, whenever it asks. */
 export interface JobSnapshot {
@@ -157,8 +188,14 @@ export interface JobSnapshot {
   /** Overall progress, 0 … 1; it never goes back. */
   readonly progress: number
   /** The latest points of each series, oldest first. */
-  readonly series: Readonly<Record<string, { readonly x: readonly number[]; readonly y: readonly number[] }>>
-  readonly log: readonly { readonly at: number; readonly level: 'info' | 'warning'; readonly text: string }[]
+  readonly series: Readonly<
+    Record<string, { readonly x: readonly number[]; readonly y: readonly number[] }>
+  >
+  readonly log: readonly {
+    readonly at: number
+    readonly level: 'info' | 'warning'
+    readonly text: string
+  }[]
   readonly result?: JobResult
   readonly error?: AppErrorData
 }

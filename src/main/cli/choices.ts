@@ -3,7 +3,7 @@
  * added there does not compile until it is offered here; without their schemas, so that `--help` starts fast.
  */
 import type { DeviceChoice } from '@shared/devices'
-import type { OutputDtype } from '@shared/jobs'
+import type { OutputDtype, SynthPreset, SynthSpec } from '@shared/jobs'
 import type { Method, RestChoice } from '@shared/methods'
 import type { PredictorPreset } from '@shared/predictorSettings'
 
@@ -47,6 +47,14 @@ export const PRESET_CHOICES = keysOf<PredictorPreset>({ paper: 0, notebook: 0, m
 export const REST_CHOICES = keysOf<RestChoice>({ mean: 0, previous: 0, next: 0, first: 0 })
 
 export const DTYPE_CHOICES = keysOf<OutputDtype>({ keep: 0, bf16: 0, f16: 0, f32: 0 })
+
+export const SYNTH_PRESET_CHOICES = keysOf<SynthPreset>({
+  'llama-1.1b': 0,
+  'llama3-8b': 0,
+  'qwen2.5-1.5b': 0,
+})
+
+export const SYNTH_DTYPE_CHOICES = keysOf<SynthSpec['dtype']>({ bf16: 0, f16: 0, f32: 0 })
 
 export const DEVICE_CHOICES = keysOf<DeviceChoice>({
   auto: 0,

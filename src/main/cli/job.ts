@@ -1,5 +1,5 @@
 import { AppError } from '@shared/errors'
-import type { EvaluateResult, ExpandResult, ExpandSpec, JobSpec } from '@shared/jobs'
+import type { JobResult, JobSpec } from '@shared/jobs'
 import { EngineClient } from '../jobs/EngineClient'
 import { NodeEngineProcess } from '../jobs/NodeEngineProcess'
 import { checkOutput } from '../jobs/output'
@@ -14,7 +14,7 @@ export function startEngine({ paths }: CommandContext): EngineClient {
   return new EngineClient(() => new NodeEngineProcess(paths.engine))
 }
 
-type ResultOf<Spec extends JobSpec> = Spec extends ExpandSpec ? ExpandResult : EvaluateResult
+type ResultOf<Spec extends JobSpec> = Extract<JobResult, { kind: Spec['kind'] }>
 
 /** How a job that was run from the command line ended. */
 export type JobEnd<Result> =

@@ -21,7 +21,7 @@ export async function runCli(
   try {
     if (args.length === 0) {
       throw new UsageError(
-        'which command? inspect, expand, evaluate, devices or serve; see lesa --help',
+        'which command? inspect, expand, evaluate, synth, devices or serve; see lesa --help',
       )
     }
     await program.parseAsync([...args], { from: 'user' })

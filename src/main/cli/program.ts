@@ -6,8 +6,11 @@ import {
   METHOD_CHOICES,
   PRESET_CHOICES,
   REST_CHOICES,
+  SYNTH_DTYPE_CHOICES,
+  SYNTH_PRESET_CHOICES,
 } from './choices'
 import type { EvaluateOptions } from './commands/evaluate'
+import type { SynthOptions } from './commands/synth'
 import type { ExpandOptions } from './expandSpec'
 import type { CliIo, ProgramPaths } from './io'
 import { UsageError } from './usage'
@@ -88,6 +91,27 @@ export function buildProgram(
     .action(async (models: string[], options: EvaluateOptions & { json?: boolean }) => {
       const { evaluate } = await import('./commands/evaluate')
       setExitCode(await evaluate(models, options, context(options.json)))
+    })
+
+  program
+    .command('synth')
+    .description(
+      "write a checkpoint of random weights with a real model's shape, for trials and benchmarks",
+    )
+    .requiredOption(
+      '--like <model>',
+      `${SYNTH_PRESET_CHOICES.join(', ')}, or a config.json of a supported architecture`,
+    )
+    .requiredOption('--out <dir>', 'folder for the checkpoint')
+    .option('--layers <n>', "decoder layers (default: the model's own)", integer)
+    .addOption(choice('--dtype <type>', 'element type (default: bf16)', SYNTH_DTYPE_CHOICES))
+    .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
+    .option('--overwrite', 'replace the output folder when it exists')
+    .option('--seed <n>', 'of the weights (default: 0)', integer)
+    .addOption(jsonOption())
+    .action(async (options: SynthOptions & { json?: boolean }) => {
+      const { synth } = await import('./commands/synth')
+      setExitCode(await synth(options, context(options.json)))
     })
 
   program

@@ -6,7 +6,7 @@ import type { JobSpec } from '@shared/jobs'
 
 /** The folder that a job writes, resolved; `null` when it writes none. */
 export function outputOf(spec: JobSpec): string | null {
-  return spec.kind === 'expand' ? resolve(spec.out) : null
+  return spec.kind === 'evaluate' ? null : resolve(spec.out)
 }
 
 /** True when `inner` is `outer` or lies in it. File systems that ignore case are compared without it. */
@@ -25,20 +25,33 @@ export function isWithin(inner: string, outer: string): boolean {
  */
 export function checkOutput(spec: JobSpec): void {
   const out = outputOf(spec)
-  if (out === null || spec.kind !== 'expand') return
-  const model = resolve(spec.model)
-  const reason = isWithin(model, out)
-    ? 'it holds the model that is read'
-    : isWithin(out, model)
-      ? 'it lies in the folder of the model that is read'
-      : out === parse(out).root || isWithin(homedir(), out)
-        ? 'it holds much more than a checkpoint'
-        : null
+  if (out === null) return
+  const source = sourceOf(spec)
+  const reason =
+    source !== null && isWithin(source, out)
+      ? 'it holds the model that is read'
+      : source !== null && isWithin(out, source)
+        ? 'it lies in the folder of the model that is read'
+        : out === parse(out).root || isWithin(homedir(), out)
+          ? 'it holds much more than a checkpoint'
+          : null
   if (reason === null) return
   throw new AppError('path_denied', `${out} cannot be the output folder: ${reason}.`, {
     hint: 'Choose a new folder beside the model.',
     context: { file: out, field: 'out' },
   })
+}
+
+/** The folder or file that a job with an output reads; `null` when it reads none. */
+function sourceOf(spec: JobSpec): string | null {
+  switch (spec.kind) {
+    case 'expand':
+      return resolve(spec.model)
+    case 'synth':
+      return 'config' in spec.like ? resolve(spec.like.config) : null
+    case 'evaluate':
+      return null
+  }
 }
 
 /** The checkpoint writer works in a sibling of the output and renames it at the end. */

@@ -56,17 +56,17 @@ const held = new Set<string>()
 /**
  * Claims an output folder. Nothing is written to `out` itself before `commit`.
  *
- * @param options.model The checkpoint being read: the output may be neither it, nor inside it, nor around it.
+ * @param options.model The checkpoint being read, if any: the output may be neither it, nor inside it, nor around it.
  * @throws AppError `output_exists` when `out` is there and may not be replaced, or another job is writing it;
  *   `path_denied`, `not_enough_disk`, `write_failed`.
  */
 export async function prepareOutput(
   out: string,
-  options: { readonly overwrite: boolean; readonly model: string },
+  options: { readonly overwrite: boolean; readonly model?: string },
 ): Promise<PreparedOutput> {
   const { overwrite } = options
   const target = await canonical(out)
-  await refuseHarm(target, await canonical(options.model))
+  await refuseHarm(target, options.model === undefined ? null : await canonical(options.model))
   await refuseExisting(target, overwrite)
   const partial = `${target}.partial`
   if (held.has(target)) throw busy(target, partial)
@@ -170,14 +170,14 @@ function contains(outer: string, inner: string): boolean {
 }
 
 /** Replacing `out` must never take the model, or the folder somebody lives in, with it. */
-async function refuseHarm(out: string, model: string): Promise<void> {
+async function refuseHarm(out: string, model: string | null): Promise<void> {
   const denied = (what: string) =>
     new AppError('path_denied', `${out} cannot be the output: it ${what}.`, {
       hint: 'Choose a new folder outside the model.',
       context: { file: out },
     })
-  if (contains(model, out)) throw denied('is the model itself or lies inside it')
-  if (contains(out, model)) throw denied('contains the model')
+  if (model !== null && contains(model, out)) throw denied('is the model itself or lies inside it')
+  if (model !== null && contains(out, model)) throw denied('contains the model')
   if (dirname(out) === out) throw denied('is the root of a disk')
   if (contains(out, await canonical(homedir()))) throw denied('contains your home folder')
   if (contains(out, await canonical(process.cwd()))) throw denied('contains the current folder')

@@ -5,6 +5,7 @@ import { probeDevices } from '../onnx/devices'
 import { evaluate } from './evaluate'
 import { expand } from './expand'
 import type { JobEnv } from './JobEnv'
+import { synth } from './synth'
 
 export type { JobEnv } from './JobEnv'
 
@@ -15,6 +16,8 @@ export function runJob(spec: JobSpec, env: JobEnv): AsyncGenerator<JobEvent, Job
       return expand(spec, env)
     case 'evaluate':
       return evaluate(spec, env)
+    case 'synth':
+      return synth(spec, env)
   }
 }
 

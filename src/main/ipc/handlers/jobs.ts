@@ -21,5 +21,10 @@ function withFullPaths(spec: JobSpec): JobSpec {
       return { ...spec, model: resolvePath(spec.model), out: resolvePath(spec.out) }
     case 'evaluate':
       return { ...spec, models: spec.models.map(resolvePath), text: resolvePath(spec.text) }
+    case 'synth': {
+      const { like } = spec
+      const resolved = 'config' in like ? { config: resolvePath(like.config) } : like
+      return { ...spec, like: resolved, out: resolvePath(spec.out) }
+    }
   }
 }

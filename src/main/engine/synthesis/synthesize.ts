@@ -1,0 +1,196 @@
+import { readFile } from 'node:fs/promises'
+import { AppError } from '@shared/errors'
+import type { SynthSpec, TensorDtype } from '@shared/jobs'
+import type { WeightType } from '@shared/weightTypes'
+import { architectureOf, type Architecture, type LayerTensor } from '../checkpoint/architectures'
+import type { OutputTensor } from '../checkpoint/CheckpointWriter'
+import { parseConfig, type ModelConfig, type RawConfig } from '../checkpoint/config'
+import { bytesPerElement, encodeFromFloat32 } from '../checkpoint/dtypes'
+import { readError } from '../checkpoint/files'
+import { JsonProblem, parseStrictJson } from '../checkpoint/json'
+import { biasVector, matrixBlocks, normVector, type MatrixRecipe } from './matrix'
+import { PRESET_CONFIGS } from './presets'
+
+/** What a synthetic checkpoint is to look like. */
+export interface SynthesisPlan {
+  /** For people: the preset's name, or the config's file. */
+  readonly source: string
+  /** The config as published, for the spelling of its numbers. */
+  readonly configText: string
+  /** The config to write. */
+  readonly rawConfig: Record<string, unknown>
+  readonly config: ModelConfig
+  readonly architecture: Architecture
+  readonly dtype: TensorDtype
+}
+
+const DTYPES = {
+  bf16: { stored: 'BF16', config: 'bfloat16' },
+  f16: { stored: 'F16', config: 'float16' },
+  f32: { stored: 'F32', config: 'float32' },
+} as const
+
+/** Elements of the two projections that write to the residual stream shrink with depth, as in GPT-2's initialisation. */
+const RESIDUAL_WRITERS: readonly WeightType[] = ['o_proj', 'down_proj']
+
+/** Typical sizes seen in published checkpoints; q and k carry large biases where an architecture has them. */
+const BIAS_SIZES: Readonly<Partial<Record<WeightType, number>>> = { q_proj: 0.5, k_proj: 1 }
+const OTHER_BIAS_SIZE = 0.02
+const EMBEDDING_DEVIATION = 0.02
+
+/**
+ * Reads the config asked for and sets its depth and element type.
+ *
+ * @throws AppError `not_found`, `path_denied`, `bad_checkpoint`, `unsupported_architecture`.
+ */
+export async function planSynthesis(
+  spec: Pick<SynthSpec, 'like' | 'layers' | 'dtype'>,
+): Promise<SynthesisPlan> {
+  const { like } = spec
+  const source = 'preset' in like ? like.preset : like.config
+  const configText =
+    'preset' in like ? PRESET_CONFIGS[like.preset] : await readConfigText(like.config)
+  const published = parseObject(configText, source)
+  const architecture = architectureOf(published, source)
+  const { numHiddenLayers } = parseConfig(published, architecture.configRules, source)
+  // Deeper than the model: its layers' types from the start again.
+  const sources = Array.from(
+    { length: spec.layers ?? numHiddenLayers },
+    (_, layer) => layer % numHiddenLayers,
+  )
+  const { quantization_config: _, ...deepened } = architecture.deepenConfig(published, sources)
+  const rawConfig = { ...deepened, ...dtypeKeys(deepened, DTYPES[spec.dtype].config) }
+  const config = parseConfig(rawConfig, architecture.configRules, source)
+  const dtype = DTYPES[spec.dtype].stored
+  return { source, configText, rawConfig, config, architecture, dtype }
+}
+
+async function readConfigText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw readError(error, file)
+  }
+}
+
+function parseObject(text: string, source: string): RawConfig {
+  let value: unknown
+  try {
+    value = parseStrictJson(Buffer.from(text))
+  } catch (cause) {
+    if (!(cause instanceof JsonProblem)) throw cause
+    throw new AppError('bad_checkpoint', `${source} is not a config: ${cause.message}.`, {
+      context: { file: source, actual: cause.message },
+      cause,
+    })
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as RawConfig
+  }
+  throw new AppError('bad_checkpoint', `${source} is not a config: no JSON object.`, {
+    context: { file: source, expected: 'a JSON object' },
+  })
+}
+
+/** The dtype in whichever spelling the config has. */
+function dtypeKeys(config: RawConfig, name: string): Record<string, string> {
+  const keys = ['torch_dtype', 'dtype'].filter((key) => key in config)
+  return Object.fromEntries((keys.length > 0 ? keys : ['torch_dtype']).map((key) => [key, name]))
+}
+
+/** Every tensor of the checkpoint, made when the writer asks for it; a few megabytes are held at a time. */
+export function synthesizeTensors(plan: SynthesisPlan, seed: number): OutputTensor[] {
+  const { architecture, config } = plan
+  const { vocabSize, hiddenSize, numHiddenLayers } = config
+  const table = (name: string, deviation: number): OutputTensor =>
+    matrix(plan, name, seed, {
+      family: name,
+      layer: 0,
+      rows: vocabSize,
+      columns: hiddenSize,
+      deviation,
+    })
+  const layers = Array.from({ length: numHiddenLayers }, (_, layer) =>
+    architecture.layerTensors(config).map((tensor) => layerTensor(plan, tensor, layer, seed)),
+  )
+  return [
+    table(architecture.embedTokens, EMBEDDING_DEVIATION),
+    ...layers.flat(),
+    vector(plan, architecture.finalNorm, hiddenSize, () =>
+      normVector(
+        { family: architecture.finalNorm, layer: 0, size: hiddenSize, level: 2, spread: 0.15 },
+        seed,
+      ),
+    ),
+    ...(config.tieWordEmbeddings ? [] : [table(architecture.lmHead, 0.7 / Math.sqrt(hiddenSize))]),
+  ]
+}
+
+function layerTensor(
+  plan: SynthesisPlan,
+  { suffix, role, weightType, shape }: LayerTensor,
+  layer: number,
+  seed: number,
+): OutputTensor {
+  const { architecture, config } = plan
+  const name = `${architecture.layerPrefix}${layer}.${suffix}`
+  const [rows = 1, columns = 1] = shape
+  const place = { family: suffix, layer, size: rows }
+  switch (role) {
+    case 'weight': {
+      const isWriter = weightType !== undefined && RESIDUAL_WRITERS.includes(weightType)
+      const gain = isWriter ? 1 / Math.sqrt(2 * config.numHiddenLayers) : 1
+      const deviation = gain / Math.sqrt(columns)
+      return matrix(plan, name, seed, { family: suffix, layer, rows, columns, deviation })
+    }
+    case 'bias': {
+      const spread = (weightType && BIAS_SIZES[weightType]) ?? OTHER_BIAS_SIZE
+      return vector(plan, name, rows, () => biasVector({ ...place, level: 0, spread }, seed))
+    }
+    case 'qk_norm':
+      return vector(plan, name, rows, () => normVector({ ...place, level: 1, spread: 0.3 }, seed))
+    case 'norm': {
+      // In trained models these grow with depth.
+      const level = 0.15 + (0.4 * layer) / config.numHiddenLayers
+      return vector(plan, name, rows, () => normVector({ ...place, level, spread: 0.15 }, seed))
+    }
+  }
+}
+
+function matrix(
+  { dtype }: SynthesisPlan,
+  name: string,
+  seed: number,
+  recipe: MatrixRecipe,
+): OutputTensor {
+  const { rows, columns } = recipe
+  return {
+    name,
+    dtype,
+    shape: [rows, columns],
+    byteLength: rows * columns * bytesPerElement(dtype),
+    // The writer awaits the disk between chunks, which is when a cancel arrives.
+    // eslint-disable-next-line @typescript-eslint/require-await
+    content: async function* () {
+      for (const block of matrixBlocks(recipe, seed)) yield encodeFromFloat32(block, dtype)
+    },
+  }
+}
+
+function vector(
+  { dtype }: SynthesisPlan,
+  name: string,
+  size: number,
+  make: () => Float32Array,
+): OutputTensor {
+  return {
+    name,
+    dtype,
+    shape: [size],
+    byteLength: size * bytesPerElement(dtype),
+    // eslint-disable-next-line @typescript-eslint/require-await
+    content: async function* () {
+      yield encodeFromFloat32(make(), dtype)
+    },
+  }
+}
