@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { DEVICE_CHOICES, type DeviceDecision } from './devices'
 import type { AppErrorData } from './errors'
 import { methodSpecSchema, REST_CHOICES, type Method } from './methods'
+import { WEIGHT_TYPES, type WeightType } from './weightTypes'
 
 /** Stored element types of a checkpoint's tensors that the engine reads and writes. */
 export const TENSOR_DTYPES = ['BF16', 'F16', 'F32'] as const
@@ -16,18 +17,47 @@ export const DEFAULT_SHARD_BYTES = 5e9
 
 const path = z.string().min(1).max(4096)
 
-/** Grow a checkpoint. */
-export const expandSpecSchema = z.object({
-  kind: z.literal('expand'),
+/** What decides the grown model's weights. */
+const growthFields = {
   model: path,
-  out: path,
-  overwrite: z.boolean(),
   method: methodSpecSchema,
   rest: z.enum(REST_CHOICES),
   dtype: z.enum(OUTPUT_DTYPES),
-  maxShardBytes: z.int().min(1_000),
   device: z.enum(DEVICE_CHOICES),
   seed: z.int().min(0).max(0xffff_ffff),
+  /** A bound on host memory that the job keeps; without one it takes what is free. */
+  memoryBytes: z.int().min(1).optional(),
+}
+
+/** Where and how a checkpoint is written. */
+const outputFields = {
+  out: path,
+  overwrite: z.boolean(),
+  maxShardBytes: z.int().min(1_000),
+}
+
+/** Grow a checkpoint. */
+export const expandSpecSchema = z.object({
+  kind: z.literal('expand'),
+  ...growthFields,
+  ...outputFields,
+  /** Folder that keeps the results of stages for a later run. */
+  job: path.optional(),
+})
+
+/** Compute the new matrices of some weight types into a job's folder: LESA's stages, one machine's part of them. */
+export const stagesSpecSchema = z.object({
+  kind: z.literal('stages'),
+  ...growthFields,
+  job: path,
+  only: z.array(z.enum(WEIGHT_TYPES)).min(1),
+})
+
+/** Write the checkpoint of a job's folder whose weight types are all there. */
+export const assembleSpecSchema = z.object({
+  kind: z.literal('assemble'),
+  job: path,
+  ...outputFields,
 })
 
 /** Measure perplexity of one or more checkpoints on one text. */
@@ -64,11 +94,15 @@ export const jobSpecSchema = z.discriminatedUnion('kind', [
   expandSpecSchema,
   evaluateSpecSchema,
   synthSpecSchema,
+  stagesSpecSchema,
+  assembleSpecSchema,
 ])
 
 export type ExpandSpec = z.infer<typeof expandSpecSchema>
 export type EvaluateSpec = z.infer<typeof evaluateSpecSchema>
 export type SynthSpec = z.infer<typeof synthSpecSchema>
+export type StagesSpec = z.infer<typeof stagesSpecSchema>
+export type AssembleSpec = z.infer<typeof assembleSpecSchema>
 export type JobSpec = z.infer<typeof jobSpecSchema>
 
 /** One step of a job as announced before it starts; weights are relative costs. */
@@ -168,7 +202,18 @@ export interface SynthResult {
   readonly seconds: number
 }
 
-export type JobResult = ExpandResult | EvaluateResult | SynthResult
+/** Result of a `stages` job. */
+export interface StagesResult {
+  readonly kind: 'stages'
+  readonly job: string
+  /** Weight types whose new matrices are in the job's folder, and those that are not. */
+  readonly done: readonly WeightType[]
+  readonly missing: readonly WeightType[]
+  readonly device: DeviceDecision | null
+  readonly seconds: number
+}
+
+export type JobResult = ExpandResult | EvaluateResult | SynthResult | StagesResult
 
 export type JobState =
   'queued' | 'running' | 'cancelling' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted'

@@ -6,7 +6,7 @@ import type { JobSpec } from '@shared/jobs'
 
 /** The folder that a job writes, resolved; `null` when it writes none. */
 export function outputOf(spec: JobSpec): string | null {
-  return spec.kind === 'evaluate' ? null : resolve(spec.out)
+  return 'out' in spec ? resolve(spec.out) : null
 }
 
 /** True when `inner` is `outer` or lies in it. File systems that ignore case are compared without it. */
@@ -50,6 +50,8 @@ function sourceOf(spec: JobSpec): string | null {
     case 'synth':
       return 'config' in spec.like ? resolve(spec.like.config) : null
     case 'evaluate':
+    case 'stages':
+    case 'assemble':
       return null
   }
 }

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 
 /** Where a store keeps its rows: as arrays, or in a file when they would not fit in memory. */
@@ -18,7 +19,7 @@ export class CoordinateStore {
     private readonly backing: Backing,
     readonly layerCount: number,
     /** Rows of a layer as they lie in the backing. */
-    private readonly storedRank: number,
+    readonly storedRank: number,
     readonly width: number,
   ) {
     this.visibleRank = storedRank
@@ -33,6 +34,38 @@ export class CoordinateStore {
   static inFile(path: string, layerCount: number, rank: number, width: number): CoordinateStore {
     const descriptor = openSync(path, 'w+')
     return new CoordinateStore({ kind: 'file', descriptor, path }, layerCount, rank, width)
+  }
+
+  /** Opens what {@link inFile} or {@link save} wrote, for reading. */
+  static openFile(path: string, layerCount: number, rank: number, width: number): CoordinateStore {
+    const descriptor = openSync(path, 'r')
+    return new CoordinateStore({ kind: 'file', descriptor, path }, layerCount, rank, width)
+  }
+
+  /** The file that holds the rows, or `null`. */
+  get path(): string | null {
+    return this.backing.kind === 'file' ? this.backing.path : null
+  }
+
+  /** Writes all rows to a file, layer by layer. */
+  async save(path: string): Promise<void> {
+    const handle = await open(path, 'w')
+    try {
+      for (let layer = 0; layer < this.layerCount; layer += 1) {
+        const { buffer, byteOffset, byteLength } = this.layer(layer)
+        await handle.writeFile(new Uint8Array(buffer, byteOffset, byteLength))
+      }
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** The same rows in memory; closes this store. */
+  intoMemory(): CoordinateStore {
+    const copy = CoordinateStore.inMemory(this.layerCount, this.rank, this.width)
+    for (let layer = 0; layer < this.layerCount; layer += 1) copy.write(layer, this.layer(layer))
+    this.close()
+    return copy
   }
 
   /** Rows of a layer. */

@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import type { DeviceDecision } from '@shared/devices'
 import type { ExpandSpec, PerplexityResult, PredictorReport } from '@shared/jobs'
-import { METHOD_NAMES } from '@shared/methods'
+import { METHOD_NAMES, methodSpecSchema } from '@shared/methods'
 import { formatGaps, type ExpansionPlan } from '@shared/plan'
 import { formatCount } from '@shared/units'
 
@@ -12,7 +12,7 @@ const SCHEMA_VERSION = 1
 const PROJECT = 'LESA Workbench'
 
 export interface ExportRecord {
-  readonly spec: ExpandSpec
+  readonly spec: Omit<ExpandSpec, 'kind' | 'out' | 'overwrite' | 'job'>
   readonly plan: ExpansionPlan
   readonly architecture: string
   readonly layersBefore: number
@@ -32,7 +32,8 @@ export interface ExportRecord {
  */
 export function exportData(record: ExportRecord): Record<string, unknown> {
   const { spec, plan } = record
-  const { name, ...parameters } = spec.method
+  // Through the schema, so that the keys come in one order whoever made the spec.
+  const { name, ...parameters } = methodSpecSchema.parse(spec.method)
   return {
     schema_version: SCHEMA_VERSION,
     generator: { name: PROJECT, version: record.engineVersion },
@@ -52,7 +53,7 @@ export function exportData(record: ExportRecord): Record<string, unknown> {
       max_shard_bytes: spec.maxShardBytes,
     },
     seed: spec.seed,
-    device: record.device,
+    device: record.device?.device ?? null,
     predictors: record.predictors,
     perplexities: record.perplexities.map(({ model, ...rest }) => ({
       model: basename(model),

@@ -37,7 +37,8 @@ export class LayerWeights implements WeightSource {
    */
   async refuseNonFinite(): Promise<void> {
     for (let layer = 0; layer < this.layerCount; layer += 1) {
-      const at = (await this.read(layer)).findIndex((value) => !Number.isFinite(value))
+      const values = await this.read(layer)
+      const at = values.findIndex((value) => !Number.isFinite(value))
       if (at === -1) continue
       const tensor = this.nameOf(layer)
       const info = this.checkpoint.tensors.get(tensor)
@@ -50,7 +51,7 @@ export class LayerWeights implements WeightSource {
             ...(info ? { file: info.file } : {}),
             tensor,
             expected: 'finite weights',
-            actual: `${this.buffer[at]} at row ${Math.floor(at / this.width)}, column ${at % this.width}`,
+            actual: `${values[at]} at row ${Math.floor(at / this.width)}, column ${at % this.width}`,
           },
         },
       )

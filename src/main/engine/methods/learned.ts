@@ -1,20 +1,40 @@
-import type { JobEvent, PredictorReport } from '@shared/jobs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Device } from '@shared/devices'
+import { AppError } from '@shared/errors'
+import {
+  TENSOR_DTYPES,
+  type JobEvent,
+  type OutputDtype,
+  type PredictorReport,
+  type TensorDtype,
+} from '@shared/jobs'
 import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
 import { countSteps } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { encodeFromFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { CoordinateStore } from '../decomposition/CoordinateStore'
 import { decompose, withoutDecomposition, type Decomposition } from '../decomposition/decompose'
+import {
+  coordinateFile,
+  loadDecomposition,
+  saveDecomposition,
+} from '../decomposition/storedDecomposition'
+import { outputDtype } from '../export/assemble'
+import { writePredictor } from '../export/predictorFile'
+import { planMemory } from '../memory'
 import type { Runtime } from '../onnx/Runtime'
-import type { TrainedPredictor } from '../predictor/train'
 import { PredictorKernel } from '../predictor/PredictorKernel'
 import { measurePredictor } from '../predictor/quality'
 import { Samples } from '../predictor/Samples'
-import { trainPredictor } from '../predictor/train'
+import { trainPredictor, type TrainedPredictor } from '../predictor/train'
 import { Random } from '../random'
 import { Reconstructor } from '../reconstruction/reconstruct'
+import type { StageStore } from '../stages/StageStore'
 import { reporting } from '../tasks/reporting'
+import { ENGINE_VERSION } from '../version'
 import { LayerWeights } from './LayerWeights'
 
 type ComputedLayer = Extract<PlannedLayer, { kind: 'computed' }>
@@ -28,17 +48,42 @@ export function computedLayers(
     .sort((a, b) => a.depth - b.depth || a.index - b.index)
 }
 
-export interface LearnedContext {
-  readonly runtime: Runtime
+/** What a weight type's results depend on, and where they are kept. */
+export interface StageContext {
+  readonly device: Device
   readonly checkpoint: Checkpoint
+  /** Of the checkpoint: results of another one are never taken for its own. */
+  readonly fingerprint: string
   readonly plan: ExpansionPlan
   readonly method: LearnedMethodSpec
+  readonly dtype: OutputDtype
   readonly seed: number
   readonly signal: AbortSignal
-  /** Takes a new layer's matrix `[d_out, d_in]`, float32. */
-  readonly keepWeights: (index: number, type: WeightType, weights: Float32Array) => Promise<void>
-  readonly keepPredictor: (type: WeightType, predictor: TrainedPredictor) => Promise<void>
+  readonly stages: StageStore
+  /** Bytes of host memory that the process may use; most of what is free by default. */
+  readonly memoryBytes: number | undefined
 }
+
+export interface LearnedContext extends StageContext {
+  readonly runtime: Runtime
+}
+
+/** A finished weight type. */
+export interface PredictedType {
+  readonly type: WeightType
+  readonly report: PredictorReport
+  /** Holds {@link predictedFile} of every new layer and `predictor.safetensors`. */
+  readonly folder: string
+}
+
+/** A new layer's matrix within a type's folder: elements in the output dtype, little-endian, row-major. */
+export function predictedFile(folder: string, index: number): string {
+  return join(folder, `${index}.bin`)
+}
+
+const PREDICTOR_FILE = 'predictor.safetensors'
+export const predictorFile = (folder: string): string => join(folder, PREDICTOR_FILE)
+const reportFile = (folder: string): string => join(folder, 'report.json')
 
 /** The three stages of a weight type, as steps of the job. */
 export const LEARNED_STAGES = ['decompose', 'train', 'predict'] as const
@@ -69,35 +114,119 @@ export function learnedSteps(
   })
 }
 
+/** Everything that a weight type's new matrices depend on. */
+function dependencies(context: StageContext, type: WeightType): unknown {
+  const { gaps: _, ...method } = context.method
+  return {
+    engine: ENGINE_VERSION,
+    model: context.fingerprint,
+    device: context.device,
+    type,
+    method,
+    layers: computedLayers(context.plan),
+    dtype: context.dtype,
+    seed: context.seed,
+  }
+}
+
+/** The result of a weight type that was finished earlier, or `null`. */
+export async function findPredicted(
+  context: StageContext,
+  type: WeightType,
+): Promise<PredictedType | null> {
+  const folder = await context.stages.find(`weights-${type}`, dependencies(context, type))
+  if (folder === null) return null
+  const report = JSON.parse(await readFile(reportFile(folder), 'utf8')) as PredictorReport
+  return { type, report, folder }
+}
+
 /** LESA for one weight type: decompose, train its predictor, predict and keep every new layer's matrix. */
 export async function* predictWeightType(
   context: LearnedContext,
   type: WeightType,
-): AsyncGenerator<JobEvent, PredictorReport> {
-  const source = new LayerWeights(context.checkpoint, type)
-  const decomposition = yield* decomposeStage(context, source)
+): AsyncGenerator<JobEvent, PredictedType> {
+  const found = await findPredicted(context, type)
+  if (found) {
+    for (const stage of LEARNED_STAGES) {
+      yield { type: 'step', id: `${type}/${stage}`, done: 1, total: 1 }
+    }
+    yield { type: 'log', level: 'info', text: `${type}: taken from the job's folder` }
+    return found
+  }
+  const draft = await context.stages.begin(`weights-${type}`, dependencies(context, type))
   try {
-    const { predictor, report } = yield* trainStage(context, type, decomposition)
-    await context.keepPredictor(type, predictor)
-    yield* predictStage(context, type, decomposition, predictor)
-    return report
+    const decomposition = yield* decomposeStage(context, type, draft.folder)
+    try {
+      const { predictor, report } = yield* trainStage(context, type, decomposition)
+      await writePredictor(predictorFile(draft.folder), predictor)
+      yield* predictStage(context, type, decomposition, predictor, draft.folder)
+      await writeFile(reportFile(draft.folder), JSON.stringify(report))
+      return { type, report, folder: await draft.commit() }
+    } finally {
+      decomposition.coordinates.close()
+    }
   } finally {
-    decomposition.coordinates.close()
+    await draft.discard()
   }
 }
 
+/** Decomposes, or takes the decomposition that an earlier run in the same folder kept. */
 async function* decomposeStage(
+  context: LearnedContext,
+  type: WeightType,
+  scratch: string,
+): AsyncGenerator<JobEvent, Decomposition> {
+  const { method, stages } = context
+  const source = new LayerWeights(context.checkpoint, type)
+  const inMemory = planMemory(source, context.memoryBytes).coordinates === 'memory'
+  const id = `${type}/decompose`
+  yield { type: 'step', id, done: 0, total: 1 }
+  const depends = {
+    engine: ENGINE_VERSION,
+    model: context.fingerprint,
+    device: context.device,
+    type,
+    useSvd: method.useSvd,
+    energy: method.energy,
+  }
+  const stage = `decomposition-${type}`
+  const kept = await stages.find(stage, depends)
+  if (kept !== null) {
+    yield { type: 'step', id, done: 1, total: 1 }
+    return loadDecomposition(kept, inMemory)
+  }
+  const draft = stages.keeps ? await stages.begin(stage, depends) : null
+  try {
+    const file = coordinateFile(draft?.folder ?? scratch)
+    const decomposition = yield* computeDecomposition(context, source, inMemory ? null : file)
+    if (!draft) return decomposition
+    await saveDecomposition(draft.folder, decomposition)
+    if (inMemory) {
+      await draft.commit()
+      return decomposition
+    }
+    // The file moves with its folder, which some systems allow only while it is closed.
+    decomposition.coordinates.close()
+    return await loadDecomposition(await draft.commit(), false)
+  } finally {
+    await draft?.discard()
+  }
+}
+
+async function* computeDecomposition(
   { runtime, method, signal }: LearnedContext,
   source: LayerWeights,
+  file: string | null,
 ): AsyncGenerator<JobEvent, Decomposition> {
   const id = `${source.weightType}/decompose`
-  yield { type: 'step', id, done: 0, total: 1 }
   try {
     return yield* reporting<JobEvent, Decomposition>(signal, (report) => {
       const options = {
         energy: method.energy,
         createStore: (layerCount: number, rank: number, width: number) =>
-          CoordinateStore.inMemory(layerCount, rank, width),
+          file === null
+            ? CoordinateStore.inMemory(layerCount, rank, width)
+            : CoordinateStore.inFile(file, layerCount, rank, width),
         onProgress: (done: number) => report({ type: 'step', id, done, total: 1 }),
       }
       return method.useSvd
@@ -159,6 +288,7 @@ async function* predictStage(
   type: WeightType,
   decomposition: Decomposition,
   predictor: TrainedPredictor,
+  folder: string,
 ): AsyncGenerator<JobEvent, void> {
   const { runtime, plan, method, seed, signal } = context
   const kernel = await PredictorKernel.create(runtime, predictor.shape, predictor.weights)
@@ -171,6 +301,7 @@ async function* predictStage(
     const layer = plan.layers[index]
     return predicted.get(index) ?? decomposition.coordinates.layer(layer?.source ?? 0)
   }
+  const dtype = predictedDtype(context, type)
   const id = `${type}/predict`
   try {
     for (const [done, { index, left, right }] of layers.entries()) {
@@ -178,19 +309,27 @@ async function* predictStage(
       const coordinates = await kernel.predict(coordinatesOf(left), coordinatesOf(right))
       if (neighbours.has(index)) predicted.set(index, coordinates)
       const weights = await reconstructor.weights(coordinates)
-      await context.keepWeights(
-        index,
-        type,
+      const kept =
         method.name === 'noise'
           ? noiseLike(weights, new Random(seed, type, 'noise', index))
-          : weights,
-      )
+          : weights
+      await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
   } finally {
     await kernel.dispose()
     await reconstructor.dispose()
   }
+}
+
+/** Element type of a type's new matrices: the base layers' own, unless another was asked for. */
+function predictedDtype({ checkpoint, dtype }: LearnedContext, type: WeightType): TensorDtype {
+  const name = new LayerWeights(checkpoint, type).nameOf(0)
+  const stored = outputDtype(checkpoint.tensors.get(name)?.dtype ?? '', dtype)
+  if (isTensorDtype(stored)) return stored
+  throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
+    context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
+  })
 }
 
 /** Gaussian entries with the Frobenius norm of `weights`: the control that a prediction has to beat. */

@@ -2,9 +2,11 @@ import type { EngineCalls } from '@shared/engineProtocol'
 import type { JobEvent, JobResult, JobSpec } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { probeDevices } from '../onnx/devices'
+import { assemble } from './assemble'
 import { evaluate } from './evaluate'
 import { expand } from './expand'
 import type { JobEnv } from './JobEnv'
+import { stages } from './stages'
 import { synth } from './synth'
 
 export type { JobEnv } from './JobEnv'
@@ -18,6 +20,10 @@ export function runJob(spec: JobSpec, env: JobEnv): AsyncGenerator<JobEvent, Job
       return evaluate(spec, env)
     case 'synth':
       return synth(spec, env)
+    case 'stages':
+      return stages(spec, env)
+    case 'assemble':
+      return assemble(spec, env)
   }
 }
 

@@ -18,7 +18,16 @@ export function jobHandlers(jobs: JobManager): JobHandlers {
 function withFullPaths(spec: JobSpec): JobSpec {
   switch (spec.kind) {
     case 'expand':
-      return { ...spec, model: resolvePath(spec.model), out: resolvePath(spec.out) }
+      return {
+        ...spec,
+        model: resolvePath(spec.model),
+        out: resolvePath(spec.out),
+        ...(spec.job === undefined ? {} : { job: resolvePath(spec.job) }),
+      }
+    case 'stages':
+      return { ...spec, model: resolvePath(spec.model), job: resolvePath(spec.job) }
+    case 'assemble':
+      return { ...spec, job: resolvePath(spec.job), out: resolvePath(spec.out) }
     case 'evaluate':
       return { ...spec, models: spec.models.map(resolvePath), text: resolvePath(spec.text) }
     case 'synth': {

@@ -1,0 +1,89 @@
+/**
+ * @file What a weight type's stages need of host memory, and where its coordinates go to keep within a bound. The terms
+ * are the arrays that each stage holds at its peak; `docs/benchmarks.md` compares the sum with measured peaks.
+ */
+import { freemem } from 'node:os'
+import { AppError } from '@shared/errors'
+import { formatBytes } from '@shared/units'
+
+const FLOAT = Float32Array.BYTES_PER_ELEMENT
+
+/** Node, the runtime's library and its arenas before any weights are read. */
+export const BASELINE_BYTES = 180e6
+
+/** A mini-batch run's samples, the predictor and its optimiser state. */
+const TRAINING_BYTES = 150e6
+
+/** Without a bound, the share of free memory that a job may plan for. */
+const FREE_SHARE = 0.8
+
+/** Shape of one weight type: every layer's matrix is `[rows, width]`. */
+export interface WeightShape {
+  readonly rows: number
+  readonly width: number
+  readonly layerCount: number
+}
+
+export interface MemoryPlan {
+  /** Where the coordinates are kept. */
+  readonly coordinates: 'memory' | 'file'
+  /** Peak of the whole process. */
+  readonly peakBytes: number
+}
+
+/** Peaks of the two kinds of stages: before there are coordinates, and with them. */
+function peaks({ rows, width }: WeightShape): { before: number; beside: number } {
+  const layer = rows * width * FLOAT
+  const square = rows * rows * FLOAT
+  return {
+    // Gram blocks before and after a layer; then the matrix, its trailing part, its reflectors and their products.
+    before: Math.max(2 * layer + 1.7 * square, 4 * square),
+    // The basis, a layer's weights and coordinates, and what the product and its squares take.
+    beside: square + Math.max(4 * layer, layer + TRAINING_BYTES),
+  }
+}
+
+function storeBytes({ rows, width, layerCount }: WeightShape): number {
+  return rows * width * layerCount * FLOAT
+}
+
+/** The least memory that the weight type can be computed in, its coordinates in a file. */
+export function leastBytes(shape: WeightShape): number {
+  const { before, beside } = peaks(shape)
+  return BASELINE_BYTES + Math.max(before, beside)
+}
+
+/** The peak with the coordinates in memory. */
+export function fullBytes(shape: WeightShape): number {
+  const { before, beside } = peaks(shape)
+  return BASELINE_BYTES + Math.max(before, beside + storeBytes(shape))
+}
+
+/**
+ * Settles where a weight type's coordinates go.
+ *
+ * @param bound Bytes the process may use; by default most of what is free now.
+ */
+export function planMemory(
+  shape: WeightShape,
+  bound: number = BASELINE_BYTES + freemem() * FREE_SHARE,
+): MemoryPlan {
+  const full = fullBytes(shape)
+  return full <= bound
+    ? { coordinates: 'memory', peakBytes: full }
+    : { coordinates: 'file', peakBytes: leastBytes(shape) }
+}
+
+/**
+ * Refuses a bound that no plan can keep.
+ *
+ * @throws AppError `not_enough_memory` naming the smallest bound that works.
+ */
+export function requireMemory(shapes: readonly WeightShape[], bound: number | undefined): void {
+  const least = shapes.reduce((most, shape) => Math.max(most, leastBytes(shape)), 0)
+  if (bound === undefined || least <= bound) return
+  throw new AppError('not_enough_memory', `The job does not fit into ${formatBytes(bound)}.`, {
+    hint: `The smallest bound that works is ${formatBytes(Math.ceil(least / 1e7) * 1e7)}.`,
+    context: { expected: `at least ${formatBytes(least)}`, actual: formatBytes(bound) },
+  })
+}
