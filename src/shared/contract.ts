@@ -1,9 +1,32 @@
 import { z } from 'zod'
+import { PROJECTIONS, type DirectionProjection, type RunAnalysis } from './analysis'
 import type { CommandId } from './commands'
 import type { DeviceReport } from './devices'
 import type { AppErrorData } from './errors'
+import type { Estimate } from './estimate'
+import { exportOptionsSchema, type ExportPreview } from './exports'
 import { jobSpecSchema, type JobSnapshot } from './jobs'
-import type { ModelSummary } from './model'
+import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
+import {
+  evaluationRequestSchema,
+  projectIdSchema,
+  projectNameSchema,
+  projectPatchSchema,
+  runIdSchema,
+  runSettingsSchema,
+  subjectSchema,
+  textIdSchema,
+  type Comparison,
+  type ProjectId,
+  type ProjectView,
+  type Relocation,
+  type RunDetail,
+  type RunSeries,
+  type RunSummary,
+} from './projects'
+import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
+import type { StatisticsState, TensorTable } from './statistics'
+import { WEIGHT_TYPES } from './weightTypes'
 
 /** What carries the window: the desktop shell, or a browser on this machine. */
 export type HostKind = 'electron' | 'browser'
@@ -11,10 +34,17 @@ export type HostKind = 'electron' | 'browser'
 export interface AppInfo {
   readonly version: string
   readonly host: HostKind
+  readonly platform: 'linux' | 'win32' | 'darwin' | 'other'
   /** What joins the parts of a path here. */
   readonly pathSeparator: '/' | '\\'
   /** Where a person may write; the bundled model's own folder is not such a place. */
   readonly home: string
+  /** Where new projects are made unless another folder is named. */
+  readonly projectsFolder: string
+  /** Folders are deleted to the system's own trash; otherwise to a folder `.trash` beside them. */
+  readonly hasSystemTrash: boolean
+  /** `files:reveal` works. */
+  readonly canReveal: boolean
   /** The bundled model and its text. */
   readonly demoModel: string
   readonly demoText: string
@@ -24,43 +54,233 @@ export interface FolderListing {
   readonly path: string
   /** `null` at the top. */
   readonly parent: string | null
-  readonly folders: readonly { readonly name: string; readonly isModel: boolean }[]
+  readonly folders: readonly {
+    readonly name: string
+    readonly isModel: boolean
+    readonly isProject: boolean
+  }[]
+  /** Text files, when they were asked for. */
+  readonly files: readonly { readonly name: string; readonly bytes: number }[]
 }
+
+/** What a folder holds, for deciding what dropping it means. */
+export interface FolderKind {
+  readonly path: string
+  readonly kind: 'project' | 'model' | 'other'
+}
+
+/** What a native dialog is for. */
+export const CHOOSE_PURPOSES = ['model', 'project', 'output', 'folder'] as const
 
 const path = z.string().min(1).max(4096)
 const jobId = z.string().min(1).max(64)
+const run = [projectIdSchema, runIdSchema] as const
 
-/** Validators of every call's arguments. The router checks them; everything else is derived from here. */
+/**
+ * Validators of every call's arguments. The router checks them; everything else is derived from here.
+ *
+ * Paths are honoured only inside folders that the person opened: chosen in a native dialog or in the picker
+ * (`folders:open`), dropped on the window, or in the list of recents. Others are answered by `path_denied`.
+ */
 export const callArguments = {
   'app:info': z.tuple([]),
+  'settings:get': z.tuple([]),
+  'settings:update': z.tuple([settingsPatchSchema]),
+  'recents:list': z.tuple([]),
+  'recents:remove': z.tuple([path]),
+  'recents:clear': z.tuple([]),
   'devices:list': z.tuple([]),
+
+  'folders:list': z.tuple([path.nullable(), z.object({ withTexts: z.boolean() }).optional()]),
+  'folders:choose': z.tuple([z.enum(CHOOSE_PURPOSES).optional()]),
+  'folders:open': z.tuple([path]),
+  'folders:identify': z.tuple([path]),
+  'files:chooseText': z.tuple([]),
+  'files:reveal': z.tuple([path]),
+
   'models:inspect': z.tuple([path]),
-  'folders:list': z.tuple([path.nullable()]),
-  'folders:choose': z.tuple([]),
+  'models:config': z.tuple([path]),
+  'models:tensors': z.tuple([path]),
+  'models:growth': z.tuple([path, runSettingsSchema]),
+  'models:statistics': z.tuple([path]),
+  'models:computeStatistics': z.tuple([path]),
+
+  'projects:list': z.tuple([]),
+  'projects:create': z.tuple([
+    z.object({ name: projectNameSchema, model: path, parent: path.optional() }),
+  ]),
+  'projects:createDemo': z.tuple([]),
+  'projects:open': z.tuple([path]),
+  'projects:get': z.tuple([projectIdSchema]),
+  'projects:close': z.tuple([projectIdSchema]),
+  'projects:update': z.tuple([projectIdSchema, projectPatchSchema]),
+  'projects:rename': z.tuple([projectIdSchema, projectNameSchema]),
+  'projects:duplicate': z.tuple([
+    projectIdSchema,
+    z.object({ name: projectNameSchema, withRuns: z.boolean() }),
+  ]),
+  'projects:delete': z.tuple([projectIdSchema]),
+  'projects:relocateModel': z.tuple([
+    projectIdSchema,
+    path,
+    z.object({ acceptDifferent: z.boolean() }),
+  ]),
+  'projects:addText': z.tuple([projectIdSchema, path]),
+  'projects:removeText': z.tuple([projectIdSchema, textIdSchema]),
+  'projects:compare': z.tuple([projectIdSchema, z.array(subjectSchema).max(1_000).optional()]),
+
+  'runs:estimate': z.tuple([projectIdSchema, runSettingsSchema]),
+  'runs:start': z.tuple([
+    projectIdSchema,
+    z.object({ settings: runSettingsSchema, name: projectNameSchema.optional() }),
+  ]),
+  'runs:resume': z.tuple(run),
+  'runs:retry': z.tuple(run),
+  'runs:get': z.tuple(run),
+  'runs:series': z.tuple([...run, z.object({ maxPoints: z.int().min(2).max(2_000_000) })]),
+  'runs:analysis': z.tuple(run),
+  'runs:projection': z.tuple([
+    ...run,
+    z.object({
+      type: z.enum(WEIGHT_TYPES),
+      method: z.enum(PROJECTIONS),
+      seed: z.int().min(0).max(0xffff_ffff),
+      /** Of t-SNE; about the number of neighbours that count. */
+      perplexity: z.number().min(1).max(100).optional(),
+    }),
+  ]),
+  'runs:rename': z.tuple([...run, projectNameSchema]),
+  'runs:delete': z.tuple(run),
+  'runs:deleteModel': z.tuple(run),
+
+  'evaluations:start': z.tuple([projectIdSchema, evaluationRequestSchema]),
+  'exports:preview': z.tuple([...run, exportOptionsSchema]),
+  'exports:start': z.tuple([...run, exportOptionsSchema]),
+
+  'jobs:estimate': z.tuple([jobSpecSchema]),
   'jobs:start': z.tuple([jobSpecSchema]),
   'jobs:cancel': z.tuple([jobId]),
   'jobs:get': z.tuple([jobId]),
   'jobs:list': z.tuple([]),
+  'jobs:moveBefore': z.tuple([jobId, jobId.nullable()]),
 } as const
 
 /** What each call answers. */
 export interface CallResults {
   'app:info': AppInfo
+  'settings:get': Settings
+  /** Changes the named ones; answers all. */
+  'settings:update': Settings
+  /** Newest first. */
+  'recents:list': readonly RecentEntry[]
+  /** Forgets an entry; nothing is deleted. */
+  'recents:remove': readonly RecentEntry[]
+  'recents:clear': readonly RecentEntry[]
   'devices:list': readonly DeviceReport[]
-  'models:inspect': ModelSummary
+
   /** Subfolders of a folder, the home folder for `null`: for the browser host, which has no native dialog. */
   'folders:list': FolderListing
-  /** The native folder dialog; `null` when it was dismissed or there is none. */
+  /** The native folder dialog; `null` when it was dismissed or there is none. The folder counts as opened. */
   'folders:choose': string | null
+  /**
+   * The person chose this folder (or file) in the browser host's picker, or typed it there; answers its full path, which
+   * counts as opened. Under Electron, where native dialogs do that, `path_denied` unless it is opened already.
+   */
+  'folders:open': string
+  'folders:identify': FolderKind
+  /** The native dialog for a text file; `null` when it was dismissed or there is none. */
+  'files:chooseText': string | null
+  /** Shows a file or folder in the system's file manager; `bad_request` where there is none. */
+  'files:reveal': null
+
+  /** Adds the model to the recents. */
+  'models:inspect': ModelSummary
+  'models:config': ModelConfigText
+  'models:tensors': TensorTable
+  /** What growing does to depth, parameters, size and config; throws what the plan would. */
+  'models:growth': GrowthPreview
+  'models:statistics': StatisticsState
+  /** Starts (or finds) the job that computes them; when it has succeeded, `models:statistics` has them. */
+  'models:computeStatistics': JobSnapshot
+
+  /** The projects that are open in the program, whichever window opened them. */
+  'projects:list': readonly {
+    readonly id: ProjectId
+    readonly name: string
+    readonly path: string
+  }[]
+  /**
+   * Makes the folder `name` in `parent` (the projects folder by default; a number is added to a name that is taken).
+   */
+  'projects:create': ProjectView
+  /** The bundled model and text as a project of their own, complete in one folder. Each call makes a new one. */
+  'projects:createDemo': ProjectView
+  /**
+   * Opens a project folder. Throws `not_found` without a `project.json`, `unsupported_version` for a newer one,
+   * `damaged_file` when `project.json` cannot be read (it has been set aside, `context.file` says where, and opening
+   * again starts a project afresh around the runs that are there), `in_use` when another program has it open.
+   */
+  'projects:open': ProjectView
+  /** `not_found` when it is not open: open it by its path (`recents:list`). */
+  'projects:get': ProjectView
+  /** Its jobs go on. */
+  'projects:close': null
+  'projects:update': ProjectView
+  /** The name only; the folder stays where it is. */
+  'projects:rename': ProjectView
+  /** A copy beside it, opened. Grown checkpoints are not copied. */
+  'projects:duplicate': ProjectView
+  /** To the trash, once its jobs have ended (`bad_request` before); answers where to, where that is a folder. */
+  'projects:delete': { readonly movedTo: string | null }
+  'projects:relocateModel': Relocation
+  /** Copies a UTF-8 text file into the project. */
+  'projects:addText': ProjectView
+  /** Its perplexities go with it. */
+  'projects:removeText': ProjectView
+  /** The base first, then runs, newest first; all that have succeeded by default. */
+  'projects:compare': Comparison
+
+  'runs:estimate': Estimate
+  /** Queues a run. Its job is `run.job`. */
+  'runs:start': RunSummary
+  /** Goes on with a run that was interrupted, cancelled or failed, from the stages it had finished. */
+  'runs:resume': RunSummary
+  /** Starts such a run, or one that has succeeded, from nothing, with the same settings and seed. */
+  'runs:retry': RunSummary
+  'runs:get': RunDetail
+  'runs:series': RunSeries
+  /** `null` while there is none. */
+  'runs:analysis': RunAnalysis | null
+  /** `not_found` where the method has no directions. */
+  'runs:projection': DirectionProjection
+  'runs:rename': ProjectView
+  /** With everything in its folder, for good; `bad_request` while its job is open. */
+  'runs:delete': ProjectView
+  /** The grown checkpoint only, to free its space. */
+  'runs:deleteModel': ProjectView
+
+  /** Subjects that have been measured so are left out; `bad_request` when nothing is left. */
+  'evaluations:start': JobSnapshot
+  'exports:preview': ExportPreview
+  /** `not_found` when the grown checkpoint was deleted: run again first. */
+  'exports:start': JobSnapshot
+
+  'jobs:estimate': Estimate
   'jobs:start': JobSnapshot
   'jobs:cancel': JobSnapshot
   'jobs:get': JobSnapshot
+  /** In the order in which they were or will be run. */
   'jobs:list': readonly JobSnapshot[]
+  /** Moves a waiting job before another one, or to the end. */
+  'jobs:moveBefore': readonly JobSnapshot[]
 }
 
 /** What is pushed without being asked for. */
 export interface Pushes {
   'jobs:changed': JobSnapshot
+  'projects:changed': ProjectView
+  'recents:changed': readonly RecentEntry[]
+  'settings:changed': Settings
   /** A menu item was chosen. */
   'app:command': CommandId
 }

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { DEVICE_CHOICES, type DeviceDecision } from './devices'
 import type { AppErrorData } from './errors'
+import type { ExportCheck } from './exports'
 import { methodSpecSchema, REST_CHOICES, type Method } from './methods'
+import type { JobOwner } from './projects'
 import { WEIGHT_TYPES, type WeightType } from './weightTypes'
 
 /** Stored element types of a checkpoint's tensors that the engine reads and writes. */
@@ -103,7 +105,34 @@ export type EvaluateSpec = z.infer<typeof evaluateSpecSchema>
 export type SynthSpec = z.infer<typeof synthSpecSchema>
 export type StagesSpec = z.infer<typeof stagesSpecSchema>
 export type AssembleSpec = z.infer<typeof assembleSpecSchema>
-export type JobSpec = z.infer<typeof jobSpecSchema>
+
+/** Compute a checkpoint's statistics. Made by the program only. */
+export interface StatisticsSpec {
+  readonly kind: 'statistics'
+  readonly model: string
+  /** Where they are kept, as JSON. */
+  readonly file: string
+}
+
+/** Write a grown checkpoint to another place, and check what was written. Made by the program only. */
+export interface ExportSpec {
+  readonly kind: 'export'
+  /** The grown checkpoint, and what it was grown from. */
+  readonly model: string
+  readonly base: string
+  readonly out: string
+  readonly overwrite: boolean
+  readonly dtype: OutputDtype
+  readonly maxShardBytes: number
+  /** What the model card tells: how it was grown, and what was measured. */
+  readonly grown: { readonly spec: ExpandSpec; readonly result: ExpandResult }
+  readonly perplexities: readonly PerplexityResult[]
+}
+
+/** What can be asked for from outside. */
+export type RequestedJobSpec = z.infer<typeof jobSpecSchema>
+
+export type JobSpec = RequestedJobSpec | StatisticsSpec | ExportSpec
 
 /** One step of a job as announced before it starts; weights are relative costs. */
 export interface JobStep {
@@ -213,7 +242,26 @@ export interface StagesResult {
   readonly seconds: number
 }
 
-export type JobResult = ExpandResult | EvaluateResult | SynthResult | StagesResult
+export interface StatisticsResult {
+  readonly kind: 'statistics'
+  readonly model: string
+  readonly file: string
+  readonly seconds: number
+}
+
+export interface ExportResult {
+  readonly kind: 'export'
+  readonly out: string
+  readonly bytes: number
+  readonly shards: number
+  readonly parameters: number
+  readonly seconds: number
+  /** All of `EXPORT_CHECKS`, in that order. */
+  readonly checks: readonly ExportCheck[]
+}
+
+export type JobResult =
+  ExpandResult | EvaluateResult | SynthResult | StagesResult | StatisticsResult | ExportResult
 
 export type JobState =
   'queued' | 'running' | 'cancelling' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted'
@@ -222,6 +270,8 @@ export type JobState =
 export interface JobSnapshot {
   readonly id: string
   readonly spec: JobSpec
+  /** The project that it belongs to, if any. */
+  readonly owner?: JobOwner
   readonly state: JobState
   /** Rises with every change, so that a late answer can be told from a newer one. */
   readonly seq: number

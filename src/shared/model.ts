@@ -33,3 +33,27 @@ export interface ModelSummary {
   readonly tensors: number
   readonly has_tokenizer: boolean
 }
+
+/** A checkpoint's `config.json`. */
+export interface ModelConfigText {
+  readonly text: string
+  /** Its top-level entries in the file's order, values as JSON. */
+  readonly entries: readonly { readonly key: string; readonly value: string }[]
+}
+
+/** What a method makes of a model, before anything is computed. */
+export interface GrowthPreview {
+  readonly layersBefore: number
+  readonly layersAfter: number
+  readonly parametersBefore: number
+  readonly parametersAfter: number
+  /** Of all tensors. */
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+  /** Entries of `config.json` that change, values as JSON; `null` for absent. */
+  readonly configChanges: readonly {
+    readonly key: string
+    readonly before: string | null
+    readonly after: string | null
+  }[]
+}

@@ -47,7 +47,11 @@ export function parseGaps(text: string): number[] {
     const first = Number(match?.[1])
     const last = Number(match?.[2] ?? match?.[1])
     if (!match || last < first || last - first > 10_000) {
-      throw badPlan('gaps', 'gaps such as 5-10 or 3,7,7', part.trim() === '' ? 'nothing' : part.trim())
+      throw badPlan(
+        'gaps',
+        'gaps such as 5-10 or 3,7,7',
+        part.trim() === '' ? 'nothing' : part.trim(),
+      )
     }
     for (let gap = first; gap <= last; gap += 1) gaps.push(gap)
   }
@@ -106,10 +110,7 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
           String(overlap),
         )
       }
-      const sources = [
-        ...range(0, layerCount - overlap),
-        ...range(overlap, layerCount),
-      ]
+      const sources = [...range(0, layerCount - overlap), ...range(overlap, layerCount)]
       return finish(spec.name, withRepeats(sources), { overlap })
     }
     case 'stack': {
@@ -117,7 +118,11 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
       if (first > last || last >= layerCount) {
         throw badPlan('repeat', `layers within 0-${layerCount - 1}`, `${first}-${last}`)
       }
-      const sources = [...range(0, last + 1), ...range(first, last + 1), ...range(last + 1, layerCount)]
+      const sources = [
+        ...range(0, last + 1),
+        ...range(first, last + 1),
+        ...range(last + 1, layerCount),
+      ]
       return finish(spec.name, withRepeats(sources), { repeat: [first, last] })
     }
   }

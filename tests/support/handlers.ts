@@ -1,4 +1,5 @@
 import type { CallName } from '@shared/contract'
+import { CALL_NAMES } from '@shared/contractNames'
 import type { JobSnapshot } from '@shared/jobs'
 import type { Handlers } from '../../src/main/ipc/router'
 import { evaluateSpec } from './specs'
@@ -27,12 +28,20 @@ export function recordingHandlers(changes: Partial<Handlers> = {}): {
       calls.push({ name, args })
       return answer
     }
+  const others = Object.fromEntries(
+    CALL_NAMES.map((name) => [name, () => Promise.reject(new Error('not asked for'))]),
+  ) as unknown as Handlers
   const handlers: Handlers = {
+    ...others,
     'app:info': note('app:info', {
       version: '1.2.3',
       host: 'browser',
+      platform: 'linux',
       pathSeparator: '/',
       home: '/home/someone',
+      projectsFolder: '/home/someone/LESA Workbench',
+      hasSystemTrash: false,
+      canReveal: false,
       demoModel: '/demo-model',
       demoText: '/demo-model/eval.txt',
     }),
@@ -41,7 +50,7 @@ export function recordingHandlers(changes: Partial<Handlers> = {}): {
       calls.push({ name: 'models:inspect', args: [path] })
       return Promise.reject(new Error('not asked for'))
     },
-    'folders:list': note('folders:list', { path: '/', parent: null, folders: [] }),
+    'folders:list': note('folders:list', { path: '/', parent: null, folders: [], files: [] }),
     'folders:choose': note('folders:choose', null),
     'jobs:start': note('jobs:start', snapshot),
     'jobs:cancel': note('jobs:cancel', snapshot),

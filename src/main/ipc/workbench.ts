@@ -1,11 +1,12 @@
 import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
-import type { HostKind } from '@shared/contract'
+import type { AppInfo, HostKind } from '@shared/contract'
 import type { DeviceReport } from '@shared/devices'
 import type { EngineClient } from '../jobs/EngineClient'
 import { JobManager } from '../jobs/JobManager'
 import { listFolders } from './handlers/folders'
 import { jobHandlers } from './handlers/jobs'
+import { pendingHandlers } from './handlers/pending'
 import { resolvePath } from './paths'
 import { PushHub } from './pushes'
 import { createRouter, type Handlers, type Router, type RouterOptions } from './router'
@@ -46,11 +47,16 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   }
 
   const handlers: Handlers = {
+    ...pendingHandlers(),
     'app:info': () => ({
       version,
       host,
+      platform: platformOf(process.platform),
       pathSeparator: sep,
       home: homedir(),
+      projectsFolder: join(homedir(), 'LESA Workbench'),
+      hasSystemTrash: false,
+      canReveal: false,
       demoModel: join(resources, 'demo-model'),
       demoText: join(resources, 'demo-model', 'eval.txt'),
     }),
@@ -70,4 +76,8 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
       await engine.dispose()
     },
   }
+}
+
+function platformOf(platform: NodeJS.Platform): AppInfo['platform'] {
+  return platform === 'linux' || platform === 'win32' || platform === 'darwin' ? platform : 'other'
 }

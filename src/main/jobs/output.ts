@@ -46,10 +46,12 @@ export function checkOutput(spec: JobSpec): void {
 function sourceOf(spec: JobSpec): string | null {
   switch (spec.kind) {
     case 'expand':
+    case 'export':
       return resolve(spec.model)
     case 'synth':
       return 'config' in spec.like ? resolve(spec.like.config) : null
     case 'evaluate':
+    case 'statistics':
     case 'stages':
     case 'assemble':
       return null

@@ -1,4 +1,5 @@
 import type { EngineCalls } from '@shared/engineProtocol'
+import { AppError } from '@shared/errors'
 import type { JobEvent, JobResult, JobSpec } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { probeDevices } from '../onnx/devices'
@@ -24,6 +25,9 @@ export function runJob(spec: JobSpec, env: JobEnv): AsyncGenerator<JobEvent, Job
       return stages(spec, env)
     case 'assemble':
       return assemble(spec, env)
+    case 'statistics':
+    case 'export':
+      throw new AppError('bug', `Jobs of the kind "${spec.kind}" are not available yet.`)
   }
 }
 

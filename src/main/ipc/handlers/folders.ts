@@ -2,12 +2,16 @@ import type { Dirent } from 'node:fs'
 import { access, readdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { FolderListing } from '@shared/contract'
+import type { FolderKind, FolderListing } from '@shared/contract'
 import { AppError } from '@shared/errors'
+import { PROJECT_FILE } from '../../projects/layout'
 import { resolvePath } from '../paths'
 
 /** Longer lists are of no use to a person; the rest is reached by typing. */
 const MAX_FOLDERS = 1_000
+
+/** What perplexity is measured on. */
+const TEXT_FILE = /\.(txt|text|md|json|jsonl|csv|tsv)$/i
 
 /** Folders looked into at once when telling models from others. */
 const BATCH = 32
@@ -18,7 +22,10 @@ const BATCH = 32
  *
  * @throws AppError `not_found`, `path_denied`.
  */
-export async function listFolders(path: string | null): Promise<FolderListing> {
+export async function listFolders(
+  path: string | null,
+  options: { readonly withTexts: boolean } = { withTexts: false },
+): Promise<FolderListing> {
   const folder = path === null ? homedir() : resolvePath(path)
   const entries = await readFolder(folder)
   const names = entries
@@ -28,16 +35,46 @@ export async function listFolders(path: string | null): Promise<FolderListing> {
     .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
     .slice(0, MAX_FOLDERS)
 
-  const folders: { name: string; isModel: boolean }[] = []
+  const folders: { name: string; isModel: boolean; isProject: boolean }[] = []
   for (let start = 0; start < names.length; start += BATCH) {
     const batch = names.slice(start, start + BATCH).map(async (name) => {
       const child = join(folder, name)
-      return (await isFolder(child)) ? [{ name, isModel: await isModel(child) }] : []
+      if (!(await isFolder(child))) return []
+      return [{ name, isModel: await isModel(child), isProject: await isProject(child) }]
     })
     folders.push(...(await Promise.all(batch)).flat())
   }
   const parent = dirname(folder)
-  return { path: folder, parent: parent === folder ? null : parent, folders }
+  return {
+    path: folder,
+    parent: parent === folder ? null : parent,
+    folders,
+    files: options.withTexts ? await textFiles(folder, entries) : [],
+  }
+}
+
+/** What a folder holds, from the names in it. */
+export async function identifyFolder(folder: string): Promise<FolderKind> {
+  if (await isProject(folder)) return { path: folder, kind: 'project' }
+  return { path: folder, kind: (await isModel(folder)) ? 'model' : 'other' }
+}
+
+/** Files with the usual extensions of text, by name. */
+async function textFiles(
+  folder: string,
+  entries: readonly Dirent[],
+): Promise<{ name: string; bytes: number }[]> {
+  const names = entries
+    .filter(({ name }) => TEXT_FILE.test(name) && !name.startsWith('.'))
+    .map(({ name }) => name)
+    .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
+    .slice(0, MAX_FOLDERS)
+  const files: { name: string; bytes: number }[] = []
+  for (const name of names) {
+    const found = await stat(join(folder, name)).catch(() => null)
+    if (found?.isFile()) files.push({ name, bytes: found.size })
+  }
+  return files
 }
 
 async function readFolder(folder: string): Promise<Dirent[]> {
@@ -61,6 +98,10 @@ async function readFolder(folder: string): Promise<Dirent[]> {
 
 async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null))?.isDirectory() ?? false
+}
+
+function isProject(folder: string): Promise<boolean> {
+  return exists(join(folder, PROJECT_FILE))
 }
 
 async function isModel(folder: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-import type { JobSpec } from '@shared/jobs'
+import type { RequestedJobSpec } from '@shared/jobs'
 import type { JobManager } from '../../jobs/JobManager'
 import type { Handlers } from '../router'
 import { resolvePath } from '../paths'
@@ -15,7 +15,7 @@ export function jobHandlers(jobs: JobManager): JobHandlers {
 }
 
 /** A job runs in another process: no path in its spec may depend on where this one stands. */
-function withFullPaths(spec: JobSpec): JobSpec {
+function withFullPaths(spec: RequestedJobSpec): RequestedJobSpec {
   switch (spec.kind) {
     case 'expand':
       return {

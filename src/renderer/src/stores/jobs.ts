@@ -1,5 +1,5 @@
 import { toAppError, type AppErrorData } from '@shared/errors'
-import type { JobSnapshot, JobSpec } from '@shared/jobs'
+import type { JobSnapshot, RequestedJobSpec } from '@shared/jobs'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowReactive, shallowRef } from 'vue'
 import { useClient } from '../api/client'
@@ -36,7 +36,7 @@ export const useJobsStore = defineStore('jobs', () => {
     })
   }
 
-  async function start(spec: JobSpec): Promise<void> {
+  async function start(spec: RequestedJobSpec): Promise<void> {
     isStarting.value = true
     await attempt(async () => {
       const snapshot = await client.call('jobs:start', spec)

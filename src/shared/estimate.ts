@@ -1,0 +1,37 @@
+/** One part of an estimate: a stage of the job with its share of the time, or something that takes memory. */
+export interface EstimateItem {
+  readonly label: string
+  readonly value: number
+}
+
+/** Green, amber, red. */
+export type Verdict = 'fits' | 'tight' | 'does_not_fit'
+
+/** What a job will cost, from the model's shapes and this machine's measured speed. */
+export interface Estimate {
+  /** Wall time: the range in which most runs end. */
+  readonly seconds: { readonly low: number; readonly high: number }
+  /** Most main memory that the engine holds at once. */
+  readonly hostBytesPeak: number
+  /** Most memory on the device; `null` on the CPU, where it is main memory. */
+  readonly deviceBytes: number | null
+  /** Most disk that is taken at once in the output's place, temporary files included. */
+  readonly diskBytes: number
+  /** Main memory that may be used now: what is free, or the limit set by the person when that is less. */
+  readonly freeMemory: number
+  /** Free space where the output goes; `null` where the file system does not say. */
+  readonly freeDisk: number | null
+  /** The device it was made for. */
+  readonly device: string
+  readonly verdict: Verdict
+  /** Why the verdict is what it is, in sentences; one at least. */
+  readonly reasons: readonly string[]
+  readonly breakdown: {
+    /** Seconds by stage, in order. */
+    readonly seconds: readonly EstimateItem[]
+    /** Bytes held together when memory is at its highest. */
+    readonly hostBytes: readonly EstimateItem[]
+    /** Bytes by what they are for. */
+    readonly diskBytes: readonly EstimateItem[]
+  }
+}

@@ -1,0 +1,352 @@
+import { z } from 'zod'
+import { DEVICE_CHOICES, type DeviceDecision } from './devices'
+import type { AppErrorData } from './errors'
+import type { ExportCheck } from './exports'
+import {
+  DEFAULT_SHARD_BYTES,
+  OUTPUT_DTYPES,
+  type ExpandResult,
+  type ExpandSpec,
+  type JobSnapshot,
+  type JobState,
+} from './jobs'
+import { methodSpecSchema, METHODS, REST_CHOICES, type Method, type MethodSpec } from './methods'
+import type { ModelSummary } from './model'
+import { PREDICTOR_PRESETS, predictorSettingsSchema, PRESET_SETTINGS } from './predictorSettings'
+
+/** Opaque, the same whenever the same folder is opened. */
+export const projectIdSchema = z.string().regex(/^[0-9a-f]{16}$/)
+export type ProjectId = string
+
+/** The name of a run's folder: `003-lesa`. */
+export const runIdSchema = z.string().regex(/^\d{3,6}-[a-z-]{1,32}$/)
+export type RunId = string
+
+export const textIdSchema = z.string().regex(/^[0-9a-f]{16}$/)
+/** The first half of the text's SHA-256. */
+export type TextId = string
+
+export const projectNameSchema = z.string().trim().min(1).max(100)
+
+const layerIndex = z.int().min(0).max(100_000)
+
+/**
+ * What the Plan and Parameters views hold, kept with the project as it is being edited. `null` takes the default for
+ * the model's depth. What another method would use is kept too, so that switching back loses nothing.
+ */
+export const projectDraftSchema = z.object({
+  method: z.enum(METHODS),
+  /** LESA, noise, interpolation, neighbour mean. Gap i lies between layers i and i + 1; named k times, k new layers. */
+  gaps: z.array(layerIndex).min(1).max(10_000).nullable(),
+  /** LLaMA Pro. */
+  groups: z.int().min(1).nullable(),
+  /** SOLAR. */
+  overlap: z.int().min(0).nullable(),
+  /** Stack: first and last layer of the repeated group. */
+  repeat: z.tuple([layerIndex, layerIndex]).nullable(),
+  /** What values are compared with to mark those that differ. */
+  preset: z.enum(PREDICTOR_PRESETS),
+  predictor: predictorSettingsSchema,
+  useSvd: z.boolean(),
+  energy: z.number().positive().max(1),
+  holdout: layerIndex.nullable(),
+  rest: z.enum(REST_CHOICES),
+  device: z.enum(DEVICE_CHOICES),
+  seed: z.int().min(0).max(0xffff_ffff),
+})
+
+export type ProjectDraft = z.infer<typeof projectDraftSchema>
+
+export const DEFAULT_DRAFT: ProjectDraft = {
+  method: 'lesa',
+  gaps: null,
+  groups: null,
+  overlap: null,
+  repeat: null,
+  preset: 'paper',
+  predictor: PRESET_SETTINGS.paper,
+  useSvd: true,
+  energy: 1,
+  holdout: null,
+  rest: 'mean',
+  device: 'auto',
+  seed: 0,
+}
+
+/** What a run is asked to do: an expand job without the places, which the program chooses. */
+export const runSettingsSchema = z.object({
+  method: methodSpecSchema,
+  rest: z.enum(REST_CHOICES),
+  dtype: z.enum(OUTPUT_DTYPES),
+  maxShardBytes: z.int().min(1_000),
+  device: z.enum(DEVICE_CHOICES),
+  seed: z.int().min(0).max(0xffff_ffff),
+})
+
+export type RunSettings = z.infer<typeof runSettingsSchema>
+
+/** The run that a draft describes. */
+export function runSettingsOf(draft: ProjectDraft): RunSettings {
+  return {
+    method: methodOf(draft),
+    rest: draft.rest,
+    dtype: 'keep',
+    maxShardBytes: DEFAULT_SHARD_BYTES,
+    device: draft.device,
+    seed: draft.seed,
+  }
+}
+
+function methodOf(draft: ProjectDraft): MethodSpec {
+  const gaps = draft.gaps === null ? {} : { gaps: draft.gaps }
+  switch (draft.method) {
+    case 'lesa':
+    case 'noise':
+      return {
+        name: draft.method,
+        ...gaps,
+        useSvd: draft.useSvd,
+        energy: draft.energy,
+        predictor: draft.predictor,
+        ...(draft.holdout === null ? {} : { holdout: draft.holdout }),
+      }
+    case 'interpolation':
+    case 'neighbour-mean':
+      return { name: draft.method, ...gaps }
+    case 'llama-pro':
+      return { name: draft.method, ...(draft.groups === null ? {} : { groups: draft.groups }) }
+    case 'solar':
+      return { name: draft.method, ...(draft.overlap === null ? {} : { overlap: draft.overlap }) }
+    case 'stack':
+      return { name: draft.method, ...(draft.repeat === null ? {} : { repeat: draft.repeat }) }
+  }
+}
+
+/** What may be changed of a project by `projects:update`; what is left out stays. */
+export const projectPatchSchema = z.object({
+  notes: z.string().max(100_000).optional(),
+  draft: projectDraftSchema.optional(),
+})
+export type ProjectPatch = z.infer<typeof projectPatchSchema>
+
+/** The project's base model as it is found now. */
+export type ProjectModel =
+  | {
+      readonly state: 'ready'
+      readonly path: string
+      readonly name: string
+      readonly summary: ModelSummary
+    }
+  /** Nothing is where it was: ask for the new place and call `projects:relocateModel`. */
+  | { readonly state: 'missing'; readonly path: string; readonly name: string }
+  /** Another checkpoint is where it was: runs would not be comparable. Relocate, or accept it there. */
+  | {
+      readonly state: 'changed'
+      readonly path: string
+      readonly name: string
+      readonly summary: ModelSummary
+    }
+  /** It is there but cannot be read. */
+  | {
+      readonly state: 'broken'
+      readonly path: string
+      readonly name: string
+      readonly error: AppErrorData
+    }
+
+/** What `projects:relocateModel` found. */
+export type Relocation =
+  | { readonly outcome: 'relocated'; readonly project: ProjectView }
+  /**
+   * Another checkpoint. With `isCompatible` (same architecture, depth and shapes) it can be taken after all by calling
+   * again with `acceptDifferent`; without, it cannot.
+   */
+  | {
+      readonly outcome: 'different'
+      readonly isCompatible: boolean
+      /** How it differs, in sentences. */
+      readonly differences: readonly string[]
+    }
+
+/** A text that perplexity is measured on; the file is copied into the project. */
+export interface ProjectText {
+  readonly id: TextId
+  /** Of the file it was taken from. */
+  readonly name: string
+  readonly bytes: number
+  readonly exists: boolean
+}
+
+/** What perplexities belong to: the base model (`base`), or a run's grown one. */
+export const subjectSchema = z.union([z.literal('base'), runIdSchema])
+export type Subject = RunId
+
+/** One measured perplexity. Two are comparable when text, context, and `perLine` are equal. */
+export interface Perplexity {
+  readonly subject: Subject
+  readonly text: TextId
+  readonly context: number
+  readonly perLine: boolean
+  /** `null` when it is beyond what a number holds. */
+  readonly perplexity: number | null
+  readonly tokens: number
+  readonly predicted: number
+  readonly seconds: number
+  readonly device: string
+  readonly measuredAt: number
+}
+
+export const evaluationRequestSchema = z.object({
+  text: textIdSchema,
+  subjects: z.array(subjectSchema).min(1).max(64),
+  /** Tokens per window; the model's own context, at most 2048, by default. */
+  context: z.int().min(2).max(1_048_576).optional(),
+  perLine: z.boolean(),
+  device: z.enum(DEVICE_CHOICES),
+})
+export type EvaluationRequest = z.infer<typeof evaluationRequestSchema>
+
+/** A job that belongs to a project, as `JobSnapshot.owner` says. */
+export interface JobOwner {
+  readonly project: ProjectId
+  /** The run that it computes or exports. */
+  readonly run?: RunId
+}
+
+/** An export that was made of a run. */
+export interface ExportRecordEntry {
+  readonly out: string
+  readonly dtype: string
+  readonly bytes: number
+  readonly at: number
+  readonly checks: readonly ExportCheck[]
+}
+
+/** A run in lists. States are those of jobs; `interrupted` means that the program ended while it was open. */
+export interface RunSummary {
+  readonly id: RunId
+  readonly name: string
+  readonly method: Method
+  readonly state: JobState
+  /** Its latest job, while the program that ran it is open: `jobs:get` has its progress. */
+  readonly job: string | null
+  readonly createdAt: number
+  readonly startedAt: number | null
+  readonly endedAt: number | null
+  readonly settings: RunSettings
+  readonly layersBefore: number
+  readonly layersAfter: number
+  readonly newLayers: readonly number[]
+  readonly device: DeviceDecision | null
+  /** Present once it has succeeded. */
+  readonly result: ExpandResult | null
+  readonly error: AppErrorData | null
+  /** Whether the grown checkpoint is (still) on disk; without it the run can be shown and run again, not exported. */
+  readonly model: { readonly path: string; readonly bytes: number } | null
+  readonly hasAnalysis: boolean
+  /** Whether work of an earlier attempt is kept, so that `runs:resume` goes on rather than starts again. */
+  readonly canResume: boolean
+  /** False when it was made from another base model than the project has now. */
+  readonly isOfThisModel: boolean
+  readonly exports: readonly ExportRecordEntry[]
+}
+
+/** A run with what is kept of it beside its figures. */
+export interface RunDetail {
+  readonly run: RunSummary
+  readonly versions: {
+    readonly engine: string
+    readonly onnxruntime: string
+    readonly node: string
+  }
+  readonly spec: ExpandSpec
+  /** Steps with how long each took, from the last attempt. */
+  readonly timings: readonly {
+    readonly id: string
+    readonly label: string
+    readonly seconds: number | null
+  }[]
+  readonly log: JobSnapshot['log']
+  /** Names of the recorded series with their numbers of points. */
+  readonly series: readonly { readonly name: string; readonly points: number }[]
+}
+
+/** Every point of a run's series, or fewer: `isSampled` when lowest and highest of each stretch stand for it. */
+export interface RunSeries {
+  readonly series: Readonly<
+    Record<
+      string,
+      { readonly x: readonly number[]; readonly y: readonly number[]; readonly isSampled: boolean }
+    >
+  >
+}
+
+/** A file of a project that could not be read and was put aside. */
+export interface ProjectProblem {
+  /** Relative to the project's folder. */
+  readonly file: string
+  /** The name it has now; `null` when it was left in place. */
+  readonly setAside: string | null
+  /** What is wrong with it, and what that means for the project. */
+  readonly message: string
+}
+
+/** Everything about an open project except the numbers of its runs. */
+export interface ProjectView {
+  readonly id: ProjectId
+  /** The folder. */
+  readonly path: string
+  readonly name: string
+  readonly notes: string
+  readonly createdAt: number
+  readonly model: ProjectModel
+  readonly draft: ProjectDraft
+  readonly texts: readonly ProjectText[]
+  /** Newest first. */
+  readonly runs: readonly RunSummary[]
+  readonly perplexities: readonly Perplexity[]
+  readonly problems: readonly ProjectProblem[]
+}
+
+/** A row of the comparison. */
+export interface CompareRow {
+  readonly subject: Subject
+  readonly name: string
+  /** `null` for the base. */
+  readonly method: Method | null
+  readonly layers: number
+  readonly newLayers: number
+  readonly parameters: number
+  readonly bytes: number
+  readonly seconds: number | null
+  readonly device: string | null
+  readonly perplexities: readonly Perplexity[]
+  /** Means over the weight types, geometric: below 1 is better than the yardstick. `null` without predictors. */
+  readonly quality: {
+    readonly errorOverZero: number
+    readonly errorOverMean: number
+    /** On the layer that was kept out of training. */
+    readonly heldOutOverZero: number | null
+    readonly heldOutOverMean: number | null
+    readonly heldOutCosine: number | null
+  } | null
+  /** Every setting as people read it, keyed by {@link Comparison.settings}. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+export interface Comparison {
+  readonly rows: readonly CompareRow[]
+  /** Every setting that any row has, in the order of the forms, with whether the runs that have it differ in it. */
+  readonly settings: readonly {
+    readonly key: string
+    readonly label: string
+    readonly differs: boolean
+  }[]
+  /** The measurements that any row has: columns of the table. */
+  readonly measurements: readonly {
+    readonly text: TextId
+    readonly name: string
+    readonly context: number
+    readonly perLine: boolean
+  }[]
+}

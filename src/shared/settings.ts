@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { DEVICE_CHOICES } from './devices'
+
+export const THEMES = ['auto', 'light', 'dark'] as const
+export type Theme = (typeof THEMES)[number]
+
+/** What a person has chosen for the whole program; kept in the user's own folder. */
+export const settingsSchema = z.object({
+  theme: z.enum(THEMES),
+  /** What new projects and evaluations start with. */
+  device: z.enum(DEVICE_CHOICES),
+  /** Main memory a job may use at most; `null` for whatever is free. Estimates are judged by it. */
+  memoryLimitBytes: z.int().min(512e6).max(1e15).nullable(),
+  /** Where new projects are made; `null` for the default. */
+  projectsFolder: z.string().min(1).max(4096).nullable(),
+})
+
+export type Settings = z.infer<typeof settingsSchema>
+
+export const settingsPatchSchema = settingsSchema.partial()
+export type SettingsPatch = z.infer<typeof settingsPatchSchema>
+
+export const DEFAULT_SETTINGS: Settings = {
+  theme: 'auto',
+  device: 'auto',
+  memoryLimitBytes: null,
+  projectsFolder: null,
+}
+
+/** Something that was opened before. */
+export interface RecentEntry {
+  readonly kind: 'project' | 'model'
+  /** Absolute. */
+  readonly path: string
+  readonly name: string
+  /** Milliseconds since 1970. */
+  readonly openedAt: number
+  /** False when nothing is at `path` any more; such an entry is shown, and can be removed. */
+  readonly exists: boolean
+}
