@@ -8,6 +8,7 @@ import { batchPositions, groupBatches, planBatches, type Batch } from './batches
 import {
   attentionMask,
   buildDecoderLayer,
+  checkActivation,
   LAYER_IO,
   maskWidth,
   queryChunk,
@@ -59,6 +60,16 @@ export function defaultLimits(config: ModelConfig): ForwardLimits {
 }
 
 /**
+ * Checks, without reading weights, that a model's forward pass is known.
+ *
+ * @throws AppError `unsupported_architecture` for kinds of rotary positions or activations that are not.
+ */
+export function checkForwardPass(config: ModelConfig): void {
+  inverseFrequencies(config)
+  checkActivation(config)
+}
+
+/**
  * A model's forward pass over many sequences with one layer's weights in memory at a time (and the next one's, while it
  * is read): all hidden states stay in memory instead.
  */
@@ -73,8 +84,7 @@ export class ForwardPass {
     private readonly signal: AbortSignal,
     limits: Partial<ForwardLimits> = {},
   ) {
-    // Refused before anything is read.
-    inverseFrequencies(checkpoint.config)
+    checkForwardPass(checkpoint.config)
     this.#limits = { ...defaultLimits(checkpoint.config), ...limits }
   }
 
@@ -396,8 +406,9 @@ export class ForwardPass {
   }
 
   async dispose(): Promise<void> {
-    for (const kernel of this.#kernels.values()) await (await kernel).dispose()
+    const kernels = await Promise.allSettled(this.#kernels.values())
     this.#kernels.clear()
+    for (const kernel of kernels) if (kernel.status === 'fulfilled') await kernel.value.dispose()
   }
 }
 

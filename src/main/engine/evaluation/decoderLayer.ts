@@ -226,6 +226,11 @@ function tanhGelu(g: Graph, x: Value): Value {
   return g.mul(x, g.sigmoid(g.mul(inner, 2 * Math.sqrt(2 / Math.PI))))
 }
 
+/** @throws AppError `unsupported_architecture` when {@link decoderLayer} does not know the activation. */
+export function checkActivation({ hiddenAct }: ModelConfig): void {
+  activation(hiddenAct)
+}
+
 function activation(name: string): Activation {
   const found = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
   if (found) return found

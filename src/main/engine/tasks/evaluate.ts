@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { AppError } from '@shared/errors'
 import type {
   EvaluateResult,
@@ -10,7 +11,7 @@ import type {
 } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import type { ModelConfig } from '../checkpoint/config'
-import { ForwardPass } from '../evaluation/ForwardPass'
+import { checkForwardPass, ForwardPass } from '../evaluation/ForwardPass'
 import {
   countPredicted,
   cutLines,
@@ -26,6 +27,9 @@ import type { JobEnv } from './JobEnv'
 
 /** Tokens per window where neither the person nor the model says. */
 const DEFAULT_CONTEXT = 2048
+
+/** Lines that are tokenised before a cancel is looked for. */
+const LINES_PER_TURN = 256
 
 /** What one checkpoint is measured on. */
 interface Material {
@@ -86,14 +90,13 @@ async function* evaluateModel(
       const text = `${basename(model)} was trained for ${limit} positions; windows of ${context} go beyond.`
       yield { type: 'log', level: 'warning', text }
     }
-    const { sequences, tokens } = await texts.cut(checkpoint, context)
-    const scoring = pass.score(sequences)
-    let next = await scoring.next()
-    for (; !next.done; next = await scoring.next()) {
-      const { stage, done, total } = next.value
-      yield { type: 'step', id: stepId(index, stage), done, total }
-    }
-    const scores = next.value
+    const { sequences, tokens } = await texts.cut(checkpoint, context, signal)
+    const scores = yield* mapEvents(pass.score(sequences), ({ stage, done, total }) => ({
+      type: 'step' as const,
+      id: stepId(index, stage),
+      done,
+      total,
+    }))
     return {
       model,
       perplexity: spec.perLine ? meanPerplexity(scores) : perplexity(scores),
@@ -109,6 +112,23 @@ async function* evaluateModel(
   }
 }
 
+/** The same generator with other events; ending it ends the one inside. */
+async function* mapEvents<E, F, R>(
+  inner: AsyncGenerator<E, R>,
+  map: (event: E) => F,
+): AsyncGenerator<F, R> {
+  let next: IteratorResult<E, R> | null = null
+  try {
+    for (;;) {
+      next = await inner.next()
+      if (next.done) return next.value
+      yield map(next.value)
+    }
+  } finally {
+    if (next?.done !== true) await inner.return(undefined as never)
+  }
+}
+
 /** The text's tokens; tokenised again only for a model with another tokenizer. */
 class TokenisedText {
   #fingerprint: string | null = null
@@ -119,10 +139,10 @@ class TokenisedText {
     private readonly perLine: boolean,
   ) {}
 
-  async cut({ path, config }: Checkpoint, context: number): Promise<Material> {
+  async cut({ path, config }: Checkpoint, context: number, signal: AbortSignal): Promise<Material> {
     const tokenizer = await loadTokenizer(path)
     if (tokenizer.fingerprint !== this.#fingerprint) {
-      this.#pieces = this.#encode(tokenizer)
+      this.#pieces = await this.#encode(tokenizer, signal)
       this.#fingerprint = tokenizer.fingerprint
     }
     for (const piece of this.#pieces) checkIds(piece, config.vocabSize, path)
@@ -133,9 +153,16 @@ class TokenisedText {
     return { sequences, tokens }
   }
 
-  #encode(tokenizer: Tokenizer): Int32Array[] {
-    const pieces = this.perLine ? textLines(this.text) : [this.text]
-    return pieces.map((piece) => tokenizer.encode(piece))
+  async #encode(tokenizer: Tokenizer, signal: AbortSignal): Promise<Int32Array[]> {
+    const pieces: Int32Array[] = []
+    for (const piece of this.perLine ? textLines(this.text) : [this.text]) {
+      if (pieces.length % LINES_PER_TURN === 0) {
+        await setImmediate()
+        signal.throwIfAborted()
+      }
+      pieces.push(tokenizer.encode(piece))
+    }
+    return pieces
   }
 }
 
@@ -146,8 +173,9 @@ async function openConfigs(
   const configs: { model: string; config: ModelConfig }[] = []
   for (const model of models) {
     const checkpoint = await Checkpoint.open(model)
-    configs.push({ model, config: checkpoint.config })
     await checkpoint.close()
+    checkForwardPass(checkpoint.config)
+    configs.push({ model, config: checkpoint.config })
   }
   return configs
 }
