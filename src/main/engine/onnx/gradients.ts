@@ -20,7 +20,10 @@ interface RuleContext<K extends OperatorName> {
   readonly dy: Value
 }
 
-/** ∂loss/∂input for every input, before broadcasting is undone; `null` where none flows. */
+/**
+ * ∂loss/∂input for every input, before broadcasting is undone; `null` where none flows. A gradient may be smaller than
+ * its input when it is the same along an axis: it is repeated only where an operator needs it whole.
+ */
 type Rule<K extends OperatorName> = (
   context: RuleContext<K>,
   ...inputs: Value[]
@@ -29,7 +32,8 @@ type Rule<K extends OperatorName> = (
 export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> } = {
   Add: ({ dy }) => [dy, dy],
   Sub: ({ g, dy }) => [dy, g.neg(dy)],
-  Mul: ({ g, dy }, a, b) => [g.mul(dy, need(b)), g.mul(dy, need(a))],
+  Mul: ({ g, dy }, a, b) =>
+    a === b ? [g.mul(g.mul(dy, 2), need(a)), null] : [g.mul(dy, need(b)), g.mul(dy, need(a))],
   // d(a/b) = da/b − y·db/b
   Div: ({ g, y, dy }, _a, b) => {
     const da = g.div(dy, need(b))
@@ -98,7 +102,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
     const columns = g.integers([...Array(knownSize(source, source.rank - 1)).keys()])
     return [g.mul(g.cast(g.equal(need(indices), columns), 'float32'), dy), null]
   },
-  ReduceSum: ({ g, node, dy }, x) => [g.expandLike(keepAxes(g, node, dy), need(x))],
+  ReduceSum: ({ g, node, dy }) => [keepAxes(g, node, dy)],
   ReduceMean: ({ g, node, dy }, x) => {
     const source = need(x)
     const { axes, keepdims } = node.attributes
@@ -110,7 +114,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
           axes.reduce((count, axis) => count * knownSize(source, axis), 1),
         )
       : g.div(dy, g.sum(g.expandLike(g.scalar(1), source), axes, keepdims))
-    return [g.expandLike(keepAxes(g, node, share), source)]
+    return [keepAxes(g, node, share)]
   },
   ReduceMax: ({ g, node, y, dy }, x) => {
     // Shared equally among equal maxima.
@@ -129,6 +133,24 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
   Squeeze: ({ g, node, dy }) => [g.unsqueeze(dy, node.attributes.axes)],
 }
 
+/** Operators whose rules take a gradient that is smaller than the result, because they only combine it by broadcasting. */
+const BROADCASTING: ReadonlySet<OperatorName> = new Set<OperatorName>([
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Max',
+  'Neg',
+  'Sqrt',
+  'Exp',
+  'Log',
+  'Sin',
+  'Cos',
+  'Relu',
+  'Sigmoid',
+  'Identity',
+])
+
 /**
  * ∂`loss`/∂v for every v in `wrt`, as new values of the same graph.
  *
@@ -145,15 +167,18 @@ export function gradients(g: Graph, loss: Value, wrt: readonly Value[]): Value[]
   for (const node of [...g.nodes].reverse()) {
     if (!between.has(node)) continue
     const y = node.outputs[0]
-    const dy = y && total.get(y)
-    if (!y || !dy) continue
+    const flowing = y && total.get(y)
+    if (!y || !flowing) continue
+    const dy = BROADCASTING.has(node.op) ? flowing : whole(g, flowing, y)
     const rule = (GRADIENT_RULES as Partial<Record<OperatorName, Rule<OperatorName>>>)[node.op]
     if (!rule) throw new AppError('bug', `${node.op} has no gradient.`)
     const partial = rule({ g, node, y, dy }, ...node.inputs)
     node.inputs.forEach((input, index) => {
       const flow = partial[index]
       if (!flow || !carries(input)) return
-      const share = undoBroadcast(g, flow, input)
+      // Where an input was repeated, what flows back has to be repeated too before it is summed.
+      const repeats = BROADCASTING.has(node.op) && !sameShape(input, y)
+      const share = undoBroadcast(g, repeats ? whole(g, flow, y) : flow, input)
       const sum = total.get(input)
       total.set(input, sum ? g.add(sum, share) : share)
     })
@@ -161,7 +186,7 @@ export function gradients(g: Graph, loss: Value, wrt: readonly Value[]): Value[]
   return wrt.map((value) => {
     const gradient = total.get(value)
     if (!gradient) throw new AppError('bug', `The loss does not depend on ${value.name}.`)
-    return gradient
+    return whole(g, gradient, value)
   })
 }
 
@@ -178,10 +203,20 @@ function dependents(g: Graph, loss: Value, wrt: readonly Value[]): Set<Node> {
   return between
 }
 
+/** A gradient in the full shape of its value. */
+function whole(g: Graph, gradient: Value, value: Value): Value {
+  return sameShape(gradient, value) ? gradient : g.expandLike(gradient, value)
+}
+
+function sameShape(a: Value, b: Value): boolean {
+  return a.rank === b.rank && a.shape.every((dim, axis) => dim === b.shape[axis])
+}
+
 /** Sums a gradient over the axes along which its input was repeated. */
 function undoBroadcast(g: Graph, gradient: Value, input: Value): Value {
   const extra = gradient.rank - input.rank
-  const leading = [...Array(Math.max(0, extra)).keys()]
+  if (extra < 0) return gradient
+  const leading = [...Array(extra).keys()]
   const summed = extra > 0 ? g.sum(gradient, leading) : gradient
   const repeated = input.shape.flatMap((dim, axis) =>
     dim === 1 && summed.shape[axis] !== 1 ? [axis] : [],
@@ -195,7 +230,10 @@ function keepAxes(
   node: Node<'ReduceSum' | 'ReduceMean' | 'ReduceMax'>,
   value: Value,
 ): Value {
-  return node.attributes.keepdims ? value : g.unsqueeze(value, node.attributes.axes)
+  // A scalar broadcasts to every shape as it is.
+  return node.attributes.keepdims || value.rank === 0
+    ? value
+    : g.unsqueeze(value, node.attributes.axes)
 }
 
 function transposeLast(g: Graph, x: Value): Value {

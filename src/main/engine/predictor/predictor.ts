@@ -71,7 +71,7 @@ export function predictorForward(g: Graph, p: PredictorValues, x: Value): Value 
 export function predictorLoss(g: Graph, predicted: Value, target: Value, lambda: number): Value {
   const error = g.mean(g.square(g.sub(predicted, target)))
   // The floor keeps the root's slope finite where a prediction is exactly zero.
-  const norm = (x: Value): Value => g.sqrt(g.max(g.sum(g.square(x)), 1e-30))
-  const difference = g.sub(norm(predicted), norm(target))
+  const norm = g.sqrt(g.max(g.sum(g.square(predicted)), 1e-30))
+  const difference = g.sub(norm, g.sqrt(g.sum(g.square(target))))
   return g.add(g.mul(error, 1 - lambda), g.mul(g.square(difference), lambda))
 }

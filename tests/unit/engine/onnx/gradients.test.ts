@@ -269,6 +269,61 @@ describe('every gradient rule agrees with finite differences', () => {
   }
 })
 
+describe('gradients that are the same along an axis', () => {
+  test.each<[string, Case]>([
+    [
+      'a sum of a broadcast sum',
+      { shapes: [[2, 3], [3]], build: (g, v) => g.sum(binary('add')(g, v)) },
+    ],
+    [
+      'a sum of a broadcast product',
+      {
+        shapes: [
+          [2, 3],
+          [2, 1],
+        ],
+        build: (g, v) => g.sum(binary('mul')(g, v)),
+      },
+    ],
+    [
+      'a sum over one axis of a scalar repeated',
+      { shapes: [[], [2, 3]], build: (g, v) => g.sum(binary('mul')(g, v), [0]) },
+    ],
+    ['a norm', { shapes: [[1, 3]], build: (g, v) => g.sqrt(g.sum(g.square(at(v, 0)))) }],
+    [
+      'a mean of a product of matrices',
+      {
+        shapes: [
+          [2, 3],
+          [3, 2],
+        ],
+        build: (g, v) => g.mean(g.matmul(at(v, 0), at(v, 1))),
+      },
+    ],
+    [
+      'a sum of a transposed slice',
+      { shapes: [[3, 4]], build: (g, v) => g.sum(g.transpose(g.slice(at(v, 0), 1, 1, 3))) },
+    ],
+    [
+      'a sum kept as an axis and divided by',
+      {
+        shapes: [[2, 3]],
+        range: [0.5, 1.5],
+        build: (g, v) => g.sum(g.div(at(v, 0), g.sum(at(v, 0), [1], true)), [0]),
+      },
+    ],
+    [
+      'two uses of one value, one of them lazily',
+      {
+        shapes: [[2, 3]],
+        build: (g, v) => g.add(g.sum(g.mul(g.exp(at(v, 0)), at(v, 0))), g.sum(g.exp(at(v, 0)))),
+      },
+    ],
+  ])('%s', async (_, testCase) => {
+    expect(await check(testCase)).toBeGreaterThan(0)
+  })
+})
+
 describe('gradients', () => {
   test('of a value that is itself computed, such as a view of packed parameters', async () => {
     const g = new Graph()
