@@ -1,0 +1,141 @@
+/**
+ * @file The measured pieces that run in a process of their own: `node child.js TASK '{…}'`. Each prints one line of JSON.
+ */
+import { open, writeFile } from 'node:fs/promises'
+import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import { decodeToFloat32, encodeFromFloat32 } from '../../src/main/engine/checkpoint/dtypes'
+import { CoordinateStore } from '../../src/main/engine/decomposition/CoordinateStore'
+import { decompose, type WeightSource } from '../../src/main/engine/decomposition/decompose'
+import { Runtime } from '../../src/main/engine/onnx/Runtime'
+import { Samples } from '../../src/main/engine/predictor/Samples'
+import { trainPredictor } from '../../src/main/engine/predictor/train'
+import { Random } from '../../src/main/engine/random'
+import { matrixBlocks } from '../../src/main/engine/synthesis/matrix'
+import type { Report } from './lib/measure'
+
+export interface MatricesTask {
+  /** BF16, layer after layer, each `[rows, columns]` row-major. */
+  readonly file: string
+  readonly layers: number
+  readonly rows: number
+  readonly columns: number
+}
+
+export interface TrainTask {
+  readonly width: number
+  readonly rank: number
+  readonly layers: number
+  readonly warmup: number
+  readonly steps: number
+}
+
+/** Writes matrices with the spectrum of the synthetic checkpoints. */
+async function writeMatrices({ file, layers, rows, columns }: MatricesTask): Promise<Report> {
+  async function* content() {
+    for (let layer = 0; layer < layers; layer += 1) {
+      const deviation = 1 / Math.sqrt(columns)
+      const recipe = { family: 'bench', layer, rows, columns, deviation }
+      for (const block of matrixBlocks(recipe, 0)) yield encodeFromFloat32(block, 'BF16')
+      // The event loop has to turn for the stream to be written.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  await writeFile(file, content())
+  return {}
+}
+
+/** The engine's decomposition, its matrices read from the file as a job reads them from a checkpoint. */
+async function timeDecompose({ file, layers, rows, columns }: MatricesTask): Promise<Report> {
+  const runtime = await Runtime.open('cpu')
+  await decompose(runtime, warmUpSource(), decomposeOptions)
+  const handle = await open(file, 'r')
+  const bytes = new Uint8Array(rows * columns * 2)
+  const values = new Float32Array(rows * columns)
+  const source: WeightSource = {
+    layerCount: layers,
+    rows,
+    width: columns,
+    async read(layer) {
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, layer * bytes.length)
+      if (bytesRead !== bytes.length) throw new Error(`${file} ends before layer ${layer}.`)
+      return decodeToFloat32(bytes, 'BF16', values)
+    },
+  }
+  const started = performance.now()
+  const { singularValues, coordinates } = await decompose(runtime, source, decomposeOptions)
+  const seconds = (performance.now() - started) / 1000
+  coordinates.close()
+  await handle.close()
+  await runtime.dispose()
+  return { seconds, singularValues: [...(singularValues ?? []).slice(0, 8)] }
+}
+
+const decomposeOptions = {
+  energy: 1,
+  createStore: (layers: number, rank: number, width: number) =>
+    CoordinateStore.inMemory(layers, rank, width),
+  onProgress: () => undefined,
+}
+
+/** Small, so that loading the runtime and compiling graphs is not what is measured. */
+function warmUpSource(): WeightSource {
+  const size = 64
+  return {
+    layerCount: 3,
+    rows: size,
+    width: size,
+    read: (layer) => {
+      const random = new Random(layer, 'warm-up')
+      return Promise.resolve(Float32Array.from({ length: size * size }, () => random.normal()))
+    },
+  }
+}
+
+/** Steps a second of the predictor's training, by the paper's settings but for the length. */
+async function timeTraining(task: TrainTask): Promise<Report> {
+  const { width, rank, layers, warmup, steps } = task
+  const runtime = await Runtime.open('cpu')
+  const store = CoordinateStore.inMemory(layers, rank, width)
+  // Rows of unit length over all layers, as singular coordinates have.
+  const deviation = 1 / Math.sqrt(layers * width)
+  for (let layer = 0; layer < layers; layer += 1) {
+    const rows = new Float32Array(rank * width)
+    let at = 0
+    const recipe = { family: 'bench', layer, rows: rank, columns: width, deviation }
+    for (const block of matrixBlocks(recipe, 0)) {
+      rows.set(block, at)
+      at += block.length
+    }
+    store.write(layer, rows)
+  }
+  const length = { unit: 'steps', value: warmup + steps } as const
+  const training = trainPredictor(
+    runtime,
+    new Samples(store),
+    { ...PRESET_SETTINGS.paper, length },
+    { initial: new Random(0, 'initial'), shuffle: new Random(0, 'shuffle') },
+  )
+  let first: { readonly step: number; readonly at: number } | null = null
+  let last = { step: 0, at: 0 }
+  for (let next = await training.next(); !next.done; next = await training.next()) {
+    last = { step: next.value.step, at: performance.now() }
+    if (!first && last.step >= warmup) first = last
+  }
+  if (!first || last.step === first.step) throw new Error('Too few steps to measure.')
+  await runtime.dispose()
+  return { rate: (1000 * (last.step - first.step)) / (last.at - first.at) }
+}
+
+const TASKS: Readonly<Record<string, (parameters: never) => Promise<Report>>> = {
+  matrices: writeMatrices,
+  decompose: timeDecompose,
+  train: timeTraining,
+}
+
+const [name = '', parameters = ''] = process.argv.slice(2)
+const task = TASKS[name]
+if (!task) throw new Error(`There is no task "${name}".`)
+const report = await task(JSON.parse(parameters) as never)
+// maxRSS is in kibibytes on every platform.
+const maxResidentBytes = process.resourceUsage().maxRSS * 1024
+process.stdout.write(`${JSON.stringify({ ...report, maxResidentBytes })}\n`)
