@@ -224,7 +224,7 @@ describe('the socket', () => {
     expect(await nextMessage(socket)).toEqual({
       type: 'answer',
       id: 5,
-      envelope: { ok: true, value: { path: '/', parent: null, folders: [] } },
+      envelope: { ok: true, value: { path: '/', parent: null, folders: [], files: [] } },
     })
     expect(recorded.calls).toEqual([{ name: 'folders:list', args: ['/'] }])
   })

@@ -33,11 +33,12 @@ describe('listFolders', () => {
       path: root,
       parent: tmpdir(),
       folders: [
-        { name: 'half', isModel: false },
-        { name: 'layer-9', isModel: true },
-        { name: 'layer-10', isModel: true },
-        { name: 'plain', isModel: false },
+        { name: 'half', isModel: false, isProject: false },
+        { name: 'layer-9', isModel: true, isProject: false },
+        { name: 'layer-10', isModel: true, isProject: false },
+        { name: 'plain', isModel: false, isProject: false },
       ],
+      files: [],
     })
   })
 
@@ -55,8 +56,8 @@ describe('listFolders', () => {
     symlinkSync(join(root, 'gone'), join(root, 'broken'))
     const { folders } = await listFolders(root)
     expect(folders).toEqual([
-      { name: 'linked', isModel: true },
-      { name: 'model', isModel: true },
+      { name: 'linked', isModel: true, isProject: false },
+      { name: 'model', isModel: true, isProject: false },
     ])
   })
 
