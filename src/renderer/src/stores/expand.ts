@@ -14,6 +14,8 @@ export const useExpandStore = defineStore('expand', () => {
   const form = reactive(newForm())
   /** A path that a person has typed is not replaced by a suggestion. */
   const isOutTyped = ref(false)
+  /** Where a person has chosen to write; the folder's name in it is still suggested. */
+  const parent = ref<string | null>(null)
 
   const checked = computed<CheckedForm>(() =>
     model.summary?.supported ? checkForm(form, model.summary) : NOTHING,
@@ -23,9 +25,10 @@ export const useExpandStore = defineStore('expand', () => {
     const layers = checked.value.plan?.layers.length
     if (!model.summary || layers === undefined || !app.info) return null
     const { demoModel, home, pathSeparator } = app.info
-    // Beside the model, except for the bundled one: that is part of the program.
     const { path } = model.summary
-    const base = path === demoModel ? joinPath(home, baseName(path), pathSeparator) : path
+    // Beside the model, except for the bundled one: that is part of the program.
+    const folder = parent.value ?? (path === demoModel ? home : null)
+    const base = folder === null ? path : joinPath(folder, baseName(path), pathSeparator)
     return suggestOutput(base, form.method, layers, pathSeparator)
   })
 
@@ -38,5 +41,11 @@ export const useExpandStore = defineStore('expand', () => {
     form.out = isOutTyped.value ? path : (suggestion.value ?? '')
   }
 
-  return { form, checked, setOut }
+  function chooseParent(folder: string): void {
+    parent.value = folder
+    isOutTyped.value = false
+    form.out = suggestion.value ?? folder
+  }
+
+  return { form, checked, setOut, chooseParent }
 })

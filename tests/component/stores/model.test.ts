@@ -1,0 +1,111 @@
+import { AppError } from '@shared/errors'
+import type { ModelSummary } from '@shared/model'
+import { describe, expect, it } from 'vitest'
+import { nextTick } from 'vue'
+import { useAppStore } from '../../../src/renderer/src/stores/app'
+import { useExpandStore } from '../../../src/renderer/src/stores/expand'
+import { useModelStore } from '../../../src/renderer/src/stores/model'
+import { activatePinia, FakeTransport, type Answers } from '../../support/fakeTransport'
+import { appInfo, modelSummary } from '../../support/summaries'
+
+function setUp(answers: Answers): FakeTransport {
+  const transport = new FakeTransport({
+    'app:info': () => appInfo(),
+    'devices:list': () => [],
+    ...answers,
+  })
+  activatePinia(transport)
+  return transport
+}
+
+describe('opening a model', () => {
+  it('shows what it is, under its real path', async () => {
+    setUp({ 'models:inspect': () => modelSummary({ path: '/real/base' }) })
+    const store = useModelStore()
+    await store.open(' /linked/base ')
+    expect(store.summary).toMatchObject({ num_hidden_layers: 12 })
+    expect(store.path).toBe('/real/base')
+    expect(store.isLoading).toBe(false)
+  })
+
+  it('shows why it cannot be opened, and forgets the one before', async () => {
+    setUp({
+      'models:inspect': (path) => {
+        if (path === '/bad') throw new AppError('bad_checkpoint', 'Truncated.')
+        return modelSummary({ path })
+      },
+    })
+    const store = useModelStore()
+    await store.open('/good')
+    await store.open('/bad')
+    expect(store.summary).toBeNull()
+    expect(store.error?.code).toBe('bad_checkpoint')
+    await store.open('/good')
+    expect(store.error).toBeNull()
+  })
+
+  it('is not overtaken by the answer for an earlier one', async () => {
+    const answers = new Map<string, (summary: ModelSummary) => void>()
+    setUp({
+      'models:inspect': (path) => new Promise((resolve) => answers.set(path, resolve)),
+    })
+    const store = useModelStore()
+    const [slow, fast] = [store.open('/slow'), store.open('/fast')]
+    answers.get('/fast')?.(modelSummary({ path: '/fast' }))
+    await fast
+    answers.get('/slow')?.(modelSummary({ path: '/slow' }))
+    await slow
+    expect(store.summary?.path).toBe('/fast')
+    expect(store.path).toBe('/fast')
+  })
+
+  it('asks for nothing when nothing was typed', async () => {
+    const transport = setUp({})
+    await useModelStore().open('   ')
+    expect(transport.calls).toEqual([])
+  })
+})
+
+describe('the output folder', () => {
+  async function openModel(path: string): Promise<ReturnType<typeof useExpandStore>> {
+    setUp({ 'models:inspect': () => modelSummary({ path }) })
+    const store = useExpandStore()
+    await useAppStore().load()
+    await useModelStore().open(path)
+    await nextTick()
+    return store
+  }
+
+  it('is suggested beside the model and follows the method', async () => {
+    const store = await openModel('/models/base')
+    expect(store.form.out).toBe('/models/base-lesa-18')
+    store.form.method = 'llama-pro'
+    await nextTick()
+    expect(store.form.out).toBe('/models/base-llama-pro-15')
+    expect(store.checked.spec).toMatchObject({ out: '/models/base-llama-pro-15' })
+  })
+
+  it('is not in the program’s own folder for the bundled model', async () => {
+    const store = await openModel('/program/demo-model')
+    expect(store.form.out).toBe('/home/someone/demo-model-lesa-18')
+  })
+
+  it('stays as it was typed, until it is emptied', async () => {
+    const store = await openModel('/models/base')
+    store.setOut('/elsewhere/mine')
+    store.form.method = 'solar'
+    await nextTick()
+    expect(store.form.out).toBe('/elsewhere/mine')
+    store.setOut('')
+    expect(store.form.out).toBe('/models/base-solar-18')
+  })
+
+  it('is a new folder in the one that was chosen', async () => {
+    const store = await openModel('/models/base')
+    store.chooseParent('/big-disk')
+    expect(store.form.out).toBe('/big-disk/base-lesa-18')
+    store.form.method = 'solar'
+    await nextTick()
+    expect(store.form.out).toBe('/big-disk/base-solar-18')
+  })
+})
