@@ -1,36 +1,18 @@
-import { existsSync } from 'node:fs'
 import { chromium, type Browser } from 'playwright-core'
-
-/** Where systems keep a browser that Playwright can drive; `LESA_CHROMIUM` names another. */
-const WELL_KNOWN = [
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-  '/usr/bin/microsoft-edge',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-  'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
-  'C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe',
-]
+import { findChromium } from './requirements'
 
 /**
- * The browser for end-to-end tests; `null` when this machine has none. A path in `LESA_CHROMIUM` that does not exist is
- * an error rather than a reason to skip.
+ * Starts the browser that end-to-end tests drive, without a screen, a GPU or any traffic of its own.
+ *
+ * @throws Error when this machine has none; `has('chromium')` tells before.
  */
-export function findBrowser(): string | null {
-  const named = process.env['LESA_CHROMIUM']
-  if (named !== undefined && named !== '') {
-    if (!existsSync(named)) throw new Error(`LESA_CHROMIUM: there is no ${named}.`)
-    return named
-  }
-  return WELL_KNOWN.find((path) => existsSync(path)) ?? null
-}
-
-export function launchBrowser(executablePath: string): Promise<Browser> {
+export function launchBrowser(): Promise<Browser> {
+  const executablePath = findChromium()
+  if (executablePath === null) throw new Error('There is no Chromium on this machine.')
   return chromium.launch({
     executablePath,
     args: [
+      // Tests may run as root in a container; the page is ours.
       '--no-sandbox',
       '--disable-gpu',
       '--disable-quic',
