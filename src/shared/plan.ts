@@ -82,6 +82,8 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
   switch (spec.name) {
     case 'lesa':
     case 'noise':
+      checkHoldout(spec.holdout, layerCount)
+      return planComputed(spec.name, spec.gaps, layerCount)
     case 'neighbour-mean':
       return planComputed(spec.name, spec.gaps, layerCount)
     case 'interpolation': {
@@ -199,6 +201,15 @@ function checkGaps(gaps: readonly number[], limit: number): number[] {
   if (outside !== undefined) throw badPlan('gaps', `gaps within 0-${limit - 1}`, String(outside))
   if (gaps.length === 0) throw badPlan('gaps', 'at least one gap', 'none')
   return [...gaps].sort((a, b) => a - b)
+}
+
+/** Only a layer with two neighbours can be predicted, and another such layer must be left to learn from. */
+function checkHoldout(holdout: number | undefined, layerCount: number): void {
+  if (holdout === undefined) return
+  if (layerCount < 4) throw badPlan('model', 'at least 4 layers to hold one out', `${layerCount}`)
+  if (holdout < 1 || holdout > layerCount - 2) {
+    throw badPlan('holdout', `an inner layer, 1-${layerCount - 2}`, String(holdout))
+  }
 }
 
 function range(from: number, to: number): number[] {

@@ -25,6 +25,9 @@ const LEARNED = [
   'energy',
   'svd',
   'holdout',
+  'memory',
+  'job',
+  'only',
 ] as const
 
 /** The options of `expand`, by their attribute names, that only some methods use; all others suit every method. */

@@ -1,6 +1,13 @@
 import { resolve } from 'node:path'
 import { AppError } from '@shared/errors'
-import { DEFAULT_SHARD_BYTES, expandSpecSchema, type ExpandSpec } from '@shared/jobs'
+import {
+  DEFAULT_SHARD_BYTES,
+  expandSpecSchema,
+  stagesSpecSchema,
+  type ExpandSpec,
+  type StagesSpec,
+} from '@shared/jobs'
+import type { z } from 'zod'
 import type { Method, MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/plan'
 import {
@@ -13,7 +20,8 @@ import { flagOf, UsageError } from './usage'
 
 /** The options of `expand` as they were given; what was not given is absent. */
 export interface ExpandOptions {
-  readonly out: string
+  /** Absent only with `--only`, which writes no checkpoint. */
+  readonly out?: string
   readonly method: Method
   readonly gaps?: string
   readonly groups?: number
@@ -41,6 +49,10 @@ export interface ExpandOptions {
   readonly maxShardSize?: number
   readonly seed?: number
   readonly overwrite?: boolean
+  readonly memory?: number
+  readonly job?: string
+  /** Weight types, comma-separated. */
+  readonly only?: string
 }
 
 export interface SpecContext {
@@ -56,6 +68,7 @@ const FLAG_OF_FIELD: Readonly<Record<string, string>> = {
   'method.predictor.length': '--epochs or --steps',
   'method.predictor.learningRate': '--lr',
   maxShardBytes: '--max-shard-size',
+  memoryBytes: '--memory',
 }
 
 /**
@@ -68,20 +81,56 @@ export async function buildExpandSpec(
   options: ExpandOptions,
   context: SpecContext,
 ): Promise<ExpandSpec> {
-  rejectUnused(options)
-  const spec = {
+  const growth = await buildGrowth(model, options, context)
+  if (options.out === undefined) throw new UsageError("required option '--out <dir>' not specified")
+  return checked(expandSpecSchema, {
     kind: 'expand',
-    model: resolve(context.cwd, model),
+    ...growth,
     out: resolve(context.cwd, options.out),
     overwrite: options.overwrite ?? false,
+    maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
+  })
+}
+
+/**
+ * The same for `--only`: a part of the job, which writes nothing but the job's folder.
+ *
+ * @throws UsageError
+ */
+export async function buildStagesSpec(
+  model: string,
+  options: ExpandOptions & { readonly only: string },
+  context: SpecContext,
+): Promise<StagesSpec> {
+  const growth = await buildGrowth(model, options, context)
+  if (options.job === undefined) throw new UsageError('--only needs --job, where results are kept')
+  if (options.out !== undefined) {
+    throw new UsageError('--only writes no checkpoint: give --out to lesa assemble')
+  }
+  const only = options.only.split(',').map((type) => type.trim())
+  return checked(stagesSpecSchema, { kind: 'stages', ...growth, only })
+}
+
+async function buildGrowth(
+  model: string,
+  options: ExpandOptions,
+  context: SpecContext,
+): Promise<object> {
+  rejectUnused(options)
+  return {
+    model: resolve(context.cwd, model),
     method: await buildMethod(options, context),
     rest: options.rest ?? 'mean',
     dtype: options.dtype ?? 'keep',
-    maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
     device: options.device ?? 'auto',
     seed: options.seed ?? 0,
+    ...(options.memory === undefined ? {} : { memoryBytes: options.memory }),
+    ...(options.job === undefined ? {} : { job: resolve(context.cwd, options.job) }),
   }
-  const parsed = expandSpecSchema.safeParse(spec)
+}
+
+function checked<T>(schema: z.ZodType<T>, spec: unknown): T {
+  const parsed = schema.safeParse(spec)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   throw new UsageError(

@@ -14,7 +14,11 @@ export function startEngine({ paths }: CommandContext): EngineClient {
   return new EngineClient(() => new NodeEngineProcess(paths.engine))
 }
 
-type ResultOf<Spec extends JobSpec> = Extract<JobResult, { kind: Spec['kind'] }>
+/** Assembling a job's parts ends as growing in one go does. */
+type ResultOf<Spec extends JobSpec> = Extract<
+  JobResult,
+  { kind: Spec['kind'] extends 'assemble' ? 'expand' : Spec['kind'] }
+>
 
 /** How a job that was run from the command line ended. */
 export type JobEnd<Result> =

@@ -9,6 +9,7 @@ import {
   SYNTH_DTYPE_CHOICES,
   SYNTH_PRESET_CHOICES,
 } from './choices'
+import type { AssembleOptions } from './commands/assemble'
 import type { EvaluateOptions } from './commands/evaluate'
 import type { SynthOptions } from './commands/synth'
 import type { ExpandOptions } from './expandSpec'
@@ -74,6 +75,19 @@ export function buildProgram(
     const { expand } = await import('./commands/expand')
     setExitCode(await expand(model, given(options, command), context(options.json)))
   })
+
+  program
+    .command('assemble')
+    .description("write the checkpoint of a job's folder once all its weight types are there")
+    .requiredOption('--job <dir>', 'folder that expand --job --only filled')
+    .requiredOption('--out <dir>', 'folder for the grown checkpoint')
+    .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
+    .option('--overwrite', 'replace the output folder when it exists')
+    .addOption(jsonOption())
+    .action(async (options: AssembleOptions & { json?: boolean }) => {
+      const { assemble } = await import('./commands/assemble')
+      setExitCode(await assemble(options, context(options.json)))
+    })
 
   program
     .command('evaluate')
@@ -159,7 +173,7 @@ export function buildProgram(
 
 function addExpandOptions(command: Command): Command {
   return command
-    .requiredOption('--out <dir>', 'folder for the grown checkpoint')
+    .option('--out <dir>', 'folder for the grown checkpoint; needed unless --only is given')
     .addOption(
       choice('--method <name>', 'how the new layers come about', METHOD_CHOICES).default('lesa'),
     )
@@ -216,6 +230,16 @@ function addExpandOptions(command: Command): Command {
       '--holdout [layer]',
       'keep a layer out of training and report how well it is predicted (default: the middle one)',
       integer,
+    )
+    .optionsGroup('Memory, and more than one machine (lesa, noise):')
+    .option('--memory <size>', 'bound on host memory, such as 8GB (default: what is free)', size)
+    .option(
+      '--job <dir>',
+      "keep the stages' results here: a later run takes up what it shares with this one",
+    )
+    .option(
+      '--only <types>',
+      'compute these weight types only, such as gate_proj,up_proj, into --job; then lesa assemble',
     )
     .optionsGroup('Output and device:')
     .addOption(

@@ -1,6 +1,6 @@
 import { relative } from 'node:path'
 import type { DeviceDecision, DeviceReport } from '@shared/devices'
-import type { ExpandResult, PerplexityResult, PredictorReport } from '@shared/jobs'
+import type { ExpandResult, PerplexityResult, PredictorReport, StagesResult } from '@shared/jobs'
 import { METHOD_NAMES } from '@shared/methods'
 import type { ModelSummary } from '@shared/model'
 import { formatGaps } from '@shared/plan'
@@ -62,6 +62,23 @@ export function formatExpansion(result: ExpandResult): string {
   return result.predictors.length === 0
     ? fields
     : `${fields}\n${formatPredictors(result.predictors)}`
+}
+
+/** What a job's folder holds, and what is left to do. */
+export function formatStages(result: StagesResult): string {
+  const { job, done, missing } = result
+  return formatFields([
+    ['job', job],
+    ['done', done.join(', ') || 'nothing'],
+    ['missing', missing.join(', ') || 'nothing'],
+    ['time', formatDuration(result.seconds * 1000)],
+    [
+      'next',
+      missing.length === 0
+        ? `lesa assemble --job ${job} --out DIR`
+        : `lesa expand … --job ${job} --only ${missing.join(',')}`,
+    ],
+  ])
 }
 
 /** Errors are shown over that of predicting zero, and of predicting the neighbours' mean: below 1 is better than it. */

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
-import { buildExpandSpec, type ExpandOptions } from '../expandSpec'
+import type { StagesSpec } from '@shared/jobs'
+import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
 import { runJob } from '../job'
 import { EXIT_OK } from '../exitCodes'
 import { paint } from '../progress'
 import type { CommandContext } from '../program'
-import { formatExpansion, toJson } from '../results'
+import { formatExpansion, formatStages, toJson } from '../results'
 
 /** @throws UsageError before anything is started. */
 export async function expand(
@@ -13,10 +14,12 @@ export async function expand(
   context: CommandContext,
 ): Promise<number> {
   const { io, json } = context
-  const spec = await buildExpandSpec(model, options, {
-    cwd: io.cwd,
-    countLayers: () => countLayers(resolve(io.cwd, model)),
-  })
+  const place = { cwd: io.cwd, countLayers: () => countLayers(resolve(io.cwd, model)) }
+  const { only } = options
+  if (only !== undefined) {
+    return runStages(await buildStagesSpec(model, { ...options, only }, place), context)
+  }
+  const spec = await buildExpandSpec(model, options, place)
   const end = await runJob(spec, context)
   if ('exitCode' in end) return end.exitCode
   const { kind: _kind, ...result } = end.result
@@ -24,6 +27,16 @@ export async function expand(
     io.stderr.write(`${paint(io, '33', 'warning')}: ${warning}\n`)
   }
   io.stdout.write(json ? toJson(result) : formatExpansion(end.result))
+  return EXIT_OK
+}
+
+/** One machine's part of a job: nothing is written but the job's folder. */
+async function runStages(spec: StagesSpec, context: CommandContext): Promise<number> {
+  const { io, json } = context
+  const end = await runJob(spec, context)
+  if ('exitCode' in end) return end.exitCode
+  const { kind: _kind, ...result } = end.result
+  io.stdout.write(json ? toJson(result) : formatStages(end.result))
   return EXIT_OK
 }
 

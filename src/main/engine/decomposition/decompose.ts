@@ -6,7 +6,7 @@
  */
 import { Graph } from '../onnx/graph'
 import type { Runtime, Tensor } from '../onnx/Runtime'
-import { CoordinateStore } from './CoordinateStore'
+import type { CoordinateStore } from './CoordinateStore'
 import { GramAccumulator } from './gram'
 import { symmetricEigen } from './symmetricEigen'
 

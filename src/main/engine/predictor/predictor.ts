@@ -1,5 +1,5 @@
 import type { Graph, Value } from '../onnx/graph'
-import { Random } from '../random'
+import type { Random } from '../random'
 
 /**
  * The predictor's parameters in `nn.Linear` layout: an MLP 2·width → hidden → hidden → width with ReLU between

@@ -36,7 +36,7 @@ export function parameterGroups(shape: PredictorShape): ParameterGroup[] {
   const small = members.filter(({ size }) => size <= PACK_LIMIT)
   const groups = members
     .filter(({ size }) => size > PACK_LIMIT)
-    .map((member) => ({ name: member.name as string, members: [member], size: member.size }))
+    .map((member) => ({ name: member.name, members: [member], size: member.size }))
   return [
     ...groups,
     { name: 'small', members: small, size: small.reduce((sum, { size }) => sum + size, 0) },

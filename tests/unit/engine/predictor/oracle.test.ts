@@ -20,7 +20,7 @@ const SETTINGS = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, 
 const INPUTS = 12
 
 const flat = (value: unknown): Float32Array =>
-  Float32Array.from((value as number[]).flat() as number[])
+  Float32Array.from((value as (number | number[])[]).flat())
 const record = (value: unknown): Record<ParameterName, unknown> =>
   value as Record<ParameterName, unknown>
 
