@@ -4,17 +4,49 @@ export interface Command {
   readonly label: string
   /** In Electron's notation: `CmdOrCtrl+O`. */
   readonly accelerator: string
-  readonly menu: 'file' | 'job'
+  readonly menu: 'file' | 'edit' | 'job' | 'go' | 'help'
 }
 
-export const COMMAND_IDS = ['model:open', 'job:run', 'job:cancel'] as const
+export const COMMAND_IDS = [
+  'project:new',
+  'project:open',
+  'model:open',
+  'app:settings',
+  'edit:undo',
+  'edit:redo',
+  'job:run',
+  'job:cancel',
+  'go:start',
+  'go:model',
+  'go:plan',
+  'go:parameters',
+  'go:run',
+  'go:layers',
+  'go:compare',
+  'go:export',
+  'help:keys',
+] as const
 
 export type CommandId = (typeof COMMAND_IDS)[number]
 
 export const COMMANDS: readonly Command[] = [
+  { id: 'project:new', label: 'New Project…', accelerator: 'CmdOrCtrl+N', menu: 'file' },
+  { id: 'project:open', label: 'Open Project…', accelerator: 'CmdOrCtrl+Shift+O', menu: 'file' },
   { id: 'model:open', label: 'Open Model…', accelerator: 'CmdOrCtrl+O', menu: 'file' },
+  { id: 'app:settings', label: 'Settings…', accelerator: 'CmdOrCtrl+,', menu: 'file' },
+  { id: 'edit:undo', label: 'Undo', accelerator: 'CmdOrCtrl+Z', menu: 'edit' },
+  { id: 'edit:redo', label: 'Redo', accelerator: 'CmdOrCtrl+Shift+Z', menu: 'edit' },
   { id: 'job:run', label: 'Run', accelerator: 'CmdOrCtrl+Enter', menu: 'job' },
   { id: 'job:cancel', label: 'Cancel Job', accelerator: 'CmdOrCtrl+.', menu: 'job' },
+  { id: 'go:start', label: 'Start', accelerator: 'CmdOrCtrl+Shift+H', menu: 'go' },
+  { id: 'go:model', label: 'Model', accelerator: 'CmdOrCtrl+1', menu: 'go' },
+  { id: 'go:plan', label: 'Plan', accelerator: 'CmdOrCtrl+2', menu: 'go' },
+  { id: 'go:parameters', label: 'Parameters', accelerator: 'CmdOrCtrl+3', menu: 'go' },
+  { id: 'go:run', label: 'Runs', accelerator: 'CmdOrCtrl+4', menu: 'go' },
+  { id: 'go:layers', label: 'Layers', accelerator: 'CmdOrCtrl+5', menu: 'go' },
+  { id: 'go:compare', label: 'Compare', accelerator: 'CmdOrCtrl+6', menu: 'go' },
+  { id: 'go:export', label: 'Export', accelerator: 'CmdOrCtrl+7', menu: 'go' },
+  { id: 'help:keys', label: 'Keyboard Shortcuts', accelerator: 'CmdOrCtrl+/', menu: 'help' },
 ]
 
 /** A key press, as the browser tells it. */

@@ -5,7 +5,7 @@ import type { DeviceReport } from './devices'
 import type { AppErrorData } from './errors'
 import type { Estimate } from './estimate'
 import { exportOptionsSchema, type ExportPreview } from './exports'
-import { jobSpecSchema, type JobSnapshot } from './jobs'
+import { evaluateSpecSchema, expandSpecSchema, jobSpecSchema, type JobSnapshot } from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
 import {
   evaluationRequestSchema,
@@ -119,6 +119,7 @@ export const callArguments = {
     projectIdSchema,
     z.object({ name: projectNameSchema, withRuns: z.boolean() }),
   ]),
+  'projects:clearWork': z.tuple([projectIdSchema]),
   'projects:delete': z.tuple([projectIdSchema]),
   'projects:relocateModel': z.tuple([
     projectIdSchema,
@@ -157,7 +158,7 @@ export const callArguments = {
   'exports:preview': z.tuple([...run, exportOptionsSchema]),
   'exports:start': z.tuple([...run, exportOptionsSchema]),
 
-  'jobs:estimate': z.tuple([jobSpecSchema]),
+  'jobs:estimate': z.tuple([z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema])]),
   'jobs:start': z.tuple([jobSpecSchema]),
   'jobs:cancel': z.tuple([jobId]),
   'jobs:get': z.tuple([jobId]),
@@ -216,9 +217,9 @@ export interface CallResults {
   /** The bundled model and text as a project of their own, complete in one folder. Each call makes a new one. */
   'projects:createDemo': ProjectView
   /**
-   * Opens a project folder. Throws `not_found` without a `project.json`, `unsupported_version` for a newer one,
-   * `damaged_file` when `project.json` cannot be read (it has been set aside, `context.file` says where, and opening
-   * again starts a project afresh around the runs that are there), `in_use` when another program has it open.
+   * Opens a project folder. Throws `not_found` without a `project.json`, `unsupported_version` for a newer one, `in_use`
+   * when another program has it open. A damaged `project.json` is set aside and what can be is recovered from it and
+   * from the runs: `problems` of the answer says so.
    */
   'projects:open': ProjectView
   /** `not_found` when it is not open: open it by its path (`recents:list`). */
@@ -231,6 +232,8 @@ export interface CallResults {
   /** A copy beside it, opened. Grown checkpoints are not copied. */
   'projects:duplicate': ProjectView
   /** To the trash, once its jobs have ended (`bad_request` before); answers where to, where that is a folder. */
+  /** Removes the stages that are kept for later runs; `bad_request` while a job of the project is open. */
+  'projects:clearWork': ProjectView
   'projects:delete': { readonly movedTo: string | null }
   'projects:relocateModel': Relocation
   /** Copies a UTF-8 text file into the project. */
@@ -245,7 +248,7 @@ export interface CallResults {
   'runs:start': RunSummary
   /** Goes on with a run that was interrupted, cancelled or failed, from the stages it had finished. */
   'runs:resume': RunSummary
-  /** Starts such a run, or one that has succeeded, from nothing, with the same settings and seed. */
+  /** Starts such a run, or one that has succeeded, once more with the same settings and seed; its record begins anew. */
   'runs:retry': RunSummary
   'runs:get': RunDetail
   'runs:series': RunSeries

@@ -33,6 +33,7 @@ const calls: Readonly<Record<CallName, true>> = {
   'projects:update': true,
   'projects:rename': true,
   'projects:duplicate': true,
+  'projects:clearWork': true,
   'projects:delete': true,
   'projects:relocateModel': true,
   'projects:addText': true,

@@ -1,12 +1,56 @@
 import type { DeviceReport } from './devices'
 import type { AppErrorData } from './errors'
-import type { JobEvent, JobResult, JobSpec } from './jobs'
-import type { ModelSummary } from './model'
+import type { DirectionProjection, ProjectionMethod } from './analysis'
+import type { Estimate } from './estimate'
+import type { ExportPreview } from './exports'
+import type { EvaluateSpec, ExpandSpec, ExportSpec, JobEvent, JobResult, JobSpec } from './jobs'
+import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
+import type { RunSettings } from './projects'
+import type { TensorTable } from './statistics'
+import type { WeightType } from './weightTypes'
+
+export interface EstimateRequest {
+  readonly spec: ExpandSpec | EvaluateSpec
+  /** Keeps what was measured of this machine's speed. */
+  readonly calibrationFile?: string
+  /** Of the person; what is free counts when it is less. */
+  readonly memoryLimitBytes?: number
+  /** The job keeps its finished stages for later ones. */
+  readonly keepsStages?: boolean
+  /** The job leaves a record, which takes another pass over what it wrote. */
+  readonly isRecorded?: boolean
+}
+
+export interface ProjectionRequest {
+  /** The run's record folder. */
+  readonly folder: string
+  readonly type: WeightType
+  readonly method: ProjectionMethod
+  readonly seed: number
+  readonly perplexity?: number
+}
+
+/** What computed a run. */
+export interface EngineVersions {
+  readonly engine: string
+  readonly onnxruntime: string
+  readonly node: string
+}
 
 /** What main asks the engine for outside of jobs: short, and safe to ask again. */
 export interface EngineCalls {
   inspect: (path: string) => Promise<ModelSummary>
   devices: () => Promise<readonly DeviceReport[]>
+  versions: () => Promise<EngineVersions>
+  identify: (path: string) => Promise<ModelIdentity>
+  /** Changes whenever the checkpoint's files do: the key of what is computed from it. */
+  fingerprint: (path: string) => Promise<string>
+  config: (path: string) => Promise<ModelConfigText>
+  tensors: (path: string) => Promise<TensorTable>
+  growth: (path: string, settings: RunSettings) => Promise<GrowthPreview>
+  estimate: (request: EstimateRequest) => Promise<Estimate>
+  projection: (request: ProjectionRequest) => Promise<DirectionProjection>
+  exportPreview: (spec: ExportSpec) => Promise<ExportPreview>
 }
 
 export type EngineCallName = keyof EngineCalls
@@ -32,6 +76,8 @@ export type EngineRequest =
       readonly spec: JobSpec
       /** Where the job may keep what a later run can use again. */
       readonly workDir?: string
+      /** Where the job leaves its record: pictures' data, trained predictors. */
+      readonly recordDir?: string
     }
   | { readonly type: 'job:cancel'; readonly jobId: string }
 

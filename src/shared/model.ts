@@ -57,3 +57,11 @@ export interface GrowthPreview {
     readonly after: string | null
   }[]
 }
+
+/** Tells one model from another, wherever it lies and however it is cut into files. */
+export interface ModelIdentity {
+  /** SHA-256 over what the config means, every tensor's name, type and shape, and samples of the weights. */
+  readonly digest: string
+  /** SHA-256 over the architecture and every tensor's name and shape: equal for models that fit in each other's place. */
+  readonly shape: string
+}

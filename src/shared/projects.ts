@@ -305,6 +305,8 @@ export interface ProjectView {
   /** Newest first. */
   readonly runs: readonly RunSummary[]
   readonly perplexities: readonly Perplexity[]
+  /** Finished stages that later runs can use. */
+  readonly workBytes: number
   readonly problems: readonly ProjectProblem[]
 }
 

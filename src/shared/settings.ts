@@ -11,6 +11,8 @@ export const settingsSchema = z.object({
   device: z.enum(DEVICE_CHOICES),
   /** Main memory a job may use at most; `null` for whatever is free. Estimates are judged by it. */
   memoryLimitBytes: z.int().min(512e6).max(1e15).nullable(),
+  /** How much of finished stages a project keeps for later runs, which then need not compute them again. */
+  workLimitBytes: z.int().min(0).max(1e15),
   /** Where new projects are made; `null` for the default. */
   projectsFolder: z.string().min(1).max(4096).nullable(),
 })
@@ -24,6 +26,7 @@ export const DEFAULT_SETTINGS: Settings = {
   theme: 'auto',
   device: 'auto',
   memoryLimitBytes: null,
+  workLimitBytes: 20e9,
   projectsFolder: null,
 }
 

@@ -59,6 +59,23 @@ export function fullBytes(shape: WeightShape): number {
   return BASELINE_BYTES + Math.max(before, beside + storeBytes(shape))
 }
 
+/** {@link fullBytes} or {@link leastBytes} by what it consists of. */
+export function memoryParts(
+  shape: WeightShape,
+  coordinates: MemoryPlan['coordinates'],
+): { label: string; value: number }[] {
+  const { before, beside } = peaks(shape)
+  const store = coordinates === 'memory' ? storeBytes(shape) : 0
+  const program = { label: 'program and runtime', value: BASELINE_BYTES }
+  return before >= beside + store
+    ? [program, { label: 'eigenvectors of the Gram matrix', value: before }]
+    : [
+        program,
+        { label: 'basis, a layer and its predictor', value: beside },
+        ...(store > 0 ? [{ label: 'coordinates of all layers', value: store }] : []),
+      ]
+}
+
 /**
  * Settles where a weight type's coordinates go.
  *

@@ -9,7 +9,7 @@ const UNWIND_MS = 5_000
 export interface WorkerTasks {
   runJob(
     spec: JobSpec,
-    env: { readonly signal: AbortSignal; readonly workDir?: string },
+    env: { readonly signal: AbortSignal; readonly workDir?: string; readonly recordDir?: string },
   ): AsyncGenerator<JobEvent, JobResult>
   readonly engineCalls: EngineCalls
 }
@@ -78,10 +78,9 @@ export class EngineWorker {
   async #answer(request: Extract<EngineRequest, { type: 'call' }>): Promise<void> {
     const { id } = request
     try {
-      const { engineCalls } = this.#tasks
-      const value = await (request.name === 'inspect'
-        ? engineCalls.inspect(...request.args)
-        : engineCalls.devices(...request.args))
+      // The request's type ties the arguments to the name.
+      const call = this.#tasks.engineCalls[request.name] as (...args: unknown[]) => Promise<unknown>
+      const value = await call(...request.args)
       await this.#port.send({ type: 'answer', id, ok: true, value })
     } catch (thrown) {
       await this.#port.send({ type: 'answer', id, ok: false, error: toAppError(thrown).toData() })
@@ -89,25 +88,25 @@ export class EngineWorker {
   }
 
   async #run(
-    { jobId, spec, workDir }: Extract<EngineRequest, { type: 'job:start' }>,
+    request: Extract<EngineRequest, { type: 'job:start' }>,
     signal: AbortSignal,
   ): Promise<void> {
-    const outcome = await this.#drive(jobId, spec, signal, workDir)
+    const { jobId } = request
+    const outcome = await this.#drive(request, signal)
     // Gone from the map: the process is failing and has said so.
     if (!this.#jobs.delete(jobId)) return
     await this.#port.send({ type: 'job:end', jobId, outcome })
   }
 
   async #drive(
-    jobId: string,
-    spec: JobSpec,
+    { jobId, spec, workDir, recordDir }: Extract<EngineRequest, { type: 'job:start' }>,
     signal: AbortSignal,
-    workDir: string | undefined,
   ): Promise<JobOutcome> {
     try {
       const job = this.#tasks.runJob(spec, {
         signal,
         ...(workDir === undefined ? {} : { workDir }),
+        ...(recordDir === undefined ? {} : { recordDir }),
       })
       for (;;) {
         const next = await job.next()

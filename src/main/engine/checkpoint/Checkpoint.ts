@@ -107,6 +107,11 @@ export class Checkpoint {
     }
   }
 
+  /** Every tensor of a checkpoint of any architecture. @throws AppError as {@link Checkpoint.inspect}. */
+  static async listTensors(path: string): Promise<readonly TensorInfo[]> {
+    return [...(await readFolder(path)).tensors.values()]
+  }
+
   static #fromFolder(folder: Folder): Checkpoint {
     const architecture = architectureOf(folder.rawConfig, folder.configFile)
     refuseQuantized(folder)
@@ -199,6 +204,11 @@ export class Checkpoint {
     for (let start = 0; start < byteLength; start += chunkBytes) {
       yield await this.readBytes(name, { start, end: Math.min(byteLength, start + chunkBytes) })
     }
+  }
+
+  /** How many safetensors files it consists of. */
+  get shardCount(): number {
+    return this.#folder.shards.length
   }
 
   /** `layerTensorName(3, 'mlp.up_proj.weight')` → `model.layers.3.mlp.up_proj.weight`. */

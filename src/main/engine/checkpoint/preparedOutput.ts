@@ -27,7 +27,7 @@ const SCRATCH_FOLDER = '.scratch'
 const RENAME_ATTEMPTS = process.platform === 'win32' ? 8 : 1
 
 /** Space kept free beside the checkpoint itself: headers, sidecars, the file system's own needs. */
-const DISK_MARGIN_BYTES = 64e6
+export const DISK_MARGIN_BYTES = 64e6
 
 /** The claimed output: a sibling `<out>.partial` folder that becomes `out` when it is complete. */
 export interface PreparedOutput {

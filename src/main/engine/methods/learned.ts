@@ -13,6 +13,7 @@ import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
 import { countSteps } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import { saveDirections, topDirection } from '../analysis/directions'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { encodeFromFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { CoordinateStore } from '../decomposition/CoordinateStore'
@@ -297,6 +298,7 @@ async function* predictStage(
   // A layer predicted between two others may itself be a neighbour of the next one; keep only those that are.
   const neighbours = new Set(layers.flatMap(({ left, right }) => [left, right]))
   const predicted = new Map<number, Float32Array>()
+  const directions = new Map<number, Float32Array>()
   const coordinatesOf = (index: number): Float32Array => {
     const layer = plan.layers[index]
     return predicted.get(index) ?? decomposition.coordinates.layer(layer?.source ?? 0)
@@ -314,8 +316,10 @@ async function* predictStage(
           ? noiseLike(weights, new Random(seed, type, 'noise', index))
           : weights
       await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
+      directions.set(index, topDirection(decomposition, kept))
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
+    await saveDirections(folder, decomposition, plan, directions)
   } finally {
     await kernel.dispose()
     await reconstructor.dispose()

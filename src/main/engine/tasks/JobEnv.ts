@@ -4,4 +4,6 @@ export interface JobEnv {
   readonly signal: AbortSignal
   /** Where results may be kept that a later run can use again. */
   readonly workDir?: string
+  /** Where the job leaves its record: the pictures' data, the trained predictors. */
+  readonly recordDir?: string
 }

@@ -11,6 +11,7 @@ import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { writeCheckpoint, type PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { assemble, tiedHead } from '../export/assemble'
+import { grownConfig } from '../export/grownConfig'
 import { exportData, modelCard } from '../export/record'
 import {
   predictedFile,
@@ -156,7 +157,7 @@ export async function* writeGrown(
         overwrite,
         prepared: output,
         tensors,
-        config: configOf(growth, head === 'differs'),
+        config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
         sidecarsFrom: checkpoint,
         files: {
           'README.md': modelCard(record),
@@ -218,19 +219,6 @@ function trainingWarnings(types: readonly PredictedType[]): string[] {
       `(${least} at the least; the paper's own runs had about 10,000): their predictions stay close to chance. ` +
       'The preset "matched" trains as long as the paper did, whatever the model\'s size.',
   ]
-}
-
-/** The config for the new depth; the dtype key changes, in the spelling it has, only when the tensors' dtype does. */
-function configOf({ spec, checkpoint, plan }: Growth, untie: boolean): Record<string, unknown> {
-  const sources = plan.layers.map(({ source }) => source)
-  const config = checkpoint.architecture.deepenConfig(checkpoint.rawConfig, sources)
-  if (spec.dtype !== 'keep') {
-    const name = { bf16: 'bfloat16', f16: 'float16', f32: 'float32' }[spec.dtype]
-    const spellings = ['dtype', 'torch_dtype'].filter((key) => key in config)
-    for (const key of spellings.length > 0 ? spellings : ['torch_dtype']) config[key] = name
-  }
-  if (untie) config['tie_word_embeddings'] = false
-  return config
 }
 
 /** The stages of a job live in its folder when it has one, and in the output's scratch folder otherwise. */

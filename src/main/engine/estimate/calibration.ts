@@ -1,0 +1,245 @@
+/**
+ * @file How fast this machine is at what the jobs do, measured once by the jobs' own kernels at small sizes and kept.
+ */
+import { readFile, rm, stat, writeFile, open } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { PredictorSettings } from '@shared/predictorSettings'
+import { z } from 'zod'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { CoordinateStore } from '../decomposition/CoordinateStore'
+import { symmetricEigen } from '../decomposition/symmetricEigen'
+import { writeRecord } from '../export/writeRecord'
+import { Graph } from '../onnx/graph'
+import type { Runtime } from '../onnx/Runtime'
+import { Samples } from '../predictor/Samples'
+import { trainPredictor } from '../predictor/train'
+import { Random } from '../random'
+import { ENGINE_VERSION } from '../version'
+
+/** Kept figures are measured again after this long: other work may have slowed the machine down then. */
+const MAX_AGE_MS = 7 * 24 * 3600 * 1000
+
+/** Sizes of the trial eigenproblems: two points for a law of two terms. */
+const EIGEN_SIZES = [320, 1024] as const
+const GEMM_SIZE = 1536
+
+/** A trial training run: the first steps are not counted, they find the pace. */
+const TRIAL_STEPS = 40
+
+/** Bytes read and written to time a disk. */
+const READ_TRIAL_BYTES = 192e6
+const WRITE_TRIAL_BYTES = 48e6
+
+const fileSchema = z.object({
+  schema_version: z.literal(1),
+  engine: z.literal(ENGINE_VERSION),
+  /** Seconds or rates by what they are of, with the time of measurement. */
+  figures: z.record(z.string(), z.object({ value: z.number().positive(), at: z.number() })),
+})
+
+type Figures = z.infer<typeof fileSchema>['figures']
+
+/** Measured figures of a machine; each is measured when it is first asked for. */
+export class Calibration {
+  private constructor(
+    private readonly file: string | null,
+    private readonly figures: Figures,
+  ) {}
+
+  /** @param file Keeps the figures for other processes; a missing or damaged one is as good as none. */
+  static async open(file: string | undefined): Promise<Calibration> {
+    if (file === undefined) return new Calibration(null, {})
+    try {
+      const { figures } = fileSchema.parse(JSON.parse(await readFile(file, 'utf8')))
+      const fresh = Object.entries(figures).filter(([, { at }]) => Date.now() - at < MAX_AGE_MS)
+      return new Calibration(file, Object.fromEntries(fresh))
+    } catch {
+      return new Calibration(file, {})
+    }
+  }
+
+  /** Floating-point operations a second in a large float32 product. */
+  productRate(runtime: Runtime): Promise<number> {
+    return this.#figure(`${runtime.device}/product`, () => timeProduct(runtime))
+  }
+
+  /** Seconds of an eigenproblem of `n` rows. */
+  async eigenSeconds(runtime: Runtime, n: number): Promise<number> {
+    const [small, large] = EIGEN_SIZES
+    const [a, b] = [
+      await this.#figure(`${runtime.device}/eigen/${small}`, () => timeEigen(runtime, small)),
+      await this.#figure(`${runtime.device}/eigen/${large}`, () => timeEigen(runtime, large)),
+    ]
+    return extrapolateEigen(n, [small, a], [large, b])
+  }
+
+  /** Seconds of one training step of a predictor for rows of `width`. */
+  stepSeconds(runtime: Runtime, width: number, settings: PredictorSettings): Promise<number> {
+    const { hiddenSize, batchSize } = settings
+    return this.#figure(`${runtime.device}/step/${width}/${hiddenSize}/${batchSize}`, () =>
+      timeSteps(runtime, width, settings),
+    )
+  }
+
+  /** Bytes a second read from a checkpoint and converted to float32. */
+  async readRate(checkpoint: Checkpoint): Promise<number> {
+    const disk = await diskOf(checkpoint.path)
+    return this.#figure(`read/${disk}`, () => timeReading(checkpoint))
+  }
+
+  /** Bytes a second written to where `path` will be; nothing is left behind. */
+  async writeRate(path: string): Promise<number> {
+    const folder = await existingFolder(path)
+    return this.#figure(`write/${await diskOf(folder)}`, () => timeWriting(folder))
+  }
+
+  /** Keeps what was measured; an estimate that cannot be kept is made again. */
+  async save(): Promise<void> {
+    if (this.file === null) return
+    const content: z.infer<typeof fileSchema> = {
+      schema_version: 1,
+      engine: ENGINE_VERSION,
+      figures: this.figures,
+    }
+    await writeRecord(this.file, content).catch(() => undefined)
+  }
+
+  async #figure(name: string, measure: () => Promise<number>): Promise<number> {
+    const known = this.figures[name]
+    if (known) return known.value
+    const value = Math.max(Number.MIN_VALUE, await measure())
+    this.figures[name] = { value, at: Date.now() }
+    return value
+  }
+}
+
+/**
+ * Seconds for `n` rows by a·n² + b·n³ through two measurements: a column's own cost, and that of the matrix behind it.
+ * A law with a negative term (noise) becomes the cubic one through the larger measurement.
+ */
+export function extrapolateEigen(
+  n: number,
+  [n1, t1]: readonly [number, number],
+  [n2, t2]: readonly [number, number],
+): number {
+  const b = (t2 / n2 ** 2 - t1 / n1 ** 2) / (n2 - n1)
+  const a = t1 / n1 ** 2 - b * n1
+  if (b <= 0) return t2 * (n / n2) ** 2
+  return a < 0 ? t2 * (n / n2) ** 3 : a * n ** 2 + b * n ** 3
+}
+
+async function timeProduct(runtime: Runtime): Promise<number> {
+  const n = GEMM_SIZE
+  const g = new Graph()
+  g.output('y', g.matmul(g.input('a', [n, n]), g.input('b', [n, n])))
+  const kernel = await runtime.compile(g)
+  try {
+    const random = new Random(0, 'calibration')
+    const values = Float32Array.from({ length: n * n }, () => random.uniform())
+    const feeds = { a: runtime.float32(values, [n, n]), b: runtime.float32(values, [n, n]) }
+    await kernel.run(feeds)
+    return (2 * n ** 3) / (await best(3, async () => void (await kernel.run(feeds))))
+  } finally {
+    await kernel.dispose()
+  }
+}
+
+async function timeEigen(runtime: Runtime, n: number): Promise<number> {
+  const random = new Random(n, 'calibration')
+  const factor = Float32Array.from({ length: n }, () => random.normal())
+  // A smooth positive spectrum with one leading direction, as weights have.
+  const matrix = (): Float32Array =>
+    Float32Array.from({ length: n * n }, (_, at) => {
+      const [i, j] = [Math.floor(at / n), at % n]
+      return factor[i]! * factor[j]! + (i === j ? 1 + i / n : 0.1 / (1 + Math.abs(i - j)))
+    })
+  return best(2, async () => void (await symmetricEigen(runtime, matrix(), n)))
+}
+
+async function timeSteps(
+  runtime: Runtime,
+  width: number,
+  settings: PredictorSettings,
+): Promise<number> {
+  const rank = settings.batchSize * TRIAL_STEPS
+  const random = new Random(width, 'calibration')
+  const rows = Float32Array.from({ length: settings.batchSize * width }, () => random.normal())
+  const layer = new Float32Array(rank * width)
+  for (let start = 0; start < layer.length; start += rows.length) layer.set(rows, start)
+  const store = CoordinateStore.inMemory(3, rank, width)
+  // The same array for all three layers: what the numbers are does not matter here.
+  for (let index = 0; index < 3; index += 1) store.write(index, layer)
+  const training = trainPredictor(
+    runtime,
+    new Samples(store),
+    { ...settings, learningRate: 1e-5, length: { unit: 'steps', value: TRIAL_STEPS } },
+    { initial: new Random(0, 'calibration'), shuffle: new Random(1, 'calibration') },
+  )
+  let [lastStep, perStep] = [0, Infinity]
+  let before = performance.now()
+  for await (const { step } of training) {
+    const now = performance.now()
+    // The first run compiles; of the others the quickest is the least disturbed.
+    if (lastStep > 0) perStep = Math.min(perStep, (now - before) / 1000 / (step - lastStep))
+    lastStep = step
+    before = now
+  }
+  return perStep
+}
+
+async function timeReading(checkpoint: Checkpoint): Promise<number> {
+  let bytes = 0
+  const start = performance.now()
+  for (const { name, byteLength } of checkpoint.tensors.values()) {
+    await checkpoint.readFloat32(name)
+    bytes += byteLength
+    if (bytes >= READ_TRIAL_BYTES) break
+  }
+  return bytes / ((performance.now() - start) / 1000)
+}
+
+async function timeWriting(folder: string): Promise<number> {
+  const file = join(folder, `.lesa-speed-${process.pid}.tmp`)
+  const block = new Uint8Array(WRITE_TRIAL_BYTES / 6)
+  try {
+    await writeFile(file, '', { flag: 'wx' })
+    const start = performance.now()
+    const handle = await open(file, 'r+')
+    try {
+      for (let done = 0; done < WRITE_TRIAL_BYTES; done += block.byteLength) {
+        await handle.write(block, 0, block.byteLength, done)
+      }
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    return WRITE_TRIAL_BYTES / ((performance.now() - start) / 1000)
+  } catch {
+    // A folder that cannot be written: the job will say so. An ordinary disk for now.
+    return 300e6
+  } finally {
+    await rm(file, { force: true }).catch(() => undefined)
+  }
+}
+
+/** Seconds of the quickest of several attempts: the one that was disturbed least. */
+async function best(attempts: number, run: () => Promise<void>): Promise<number> {
+  let seconds = Infinity
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const start = performance.now()
+    await run()
+    seconds = Math.min(seconds, (performance.now() - start) / 1000)
+  }
+  return seconds
+}
+
+async function diskOf(path: string): Promise<string> {
+  return String((await stat(path)).dev)
+}
+
+async function existingFolder(path: string): Promise<string> {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    const found = await stat(folder).catch(() => null)
+    if (found?.isDirectory() === true || folder === dirname(folder)) return folder
+  }
+}

@@ -1,0 +1,84 @@
+import { readdir, stat, statfs } from 'node:fs/promises'
+import { dirname, relative, resolve, sep, isAbsolute } from 'node:path'
+import type { ExportPreview } from '@shared/exports'
+import type { ExportSpec } from '@shared/jobs'
+import { formatBytes } from '@shared/units'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
+import { inStateDictOrder, splitIntoShards } from '../checkpoint/sharding'
+import { planExport } from '../export/exportPlan'
+import { modelCard } from '../export/record'
+
+/** What an export would write, and why it would fail. Nothing is written. */
+export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
+  const grown = await Checkpoint.open(spec.model)
+  try {
+    const { tensors, record } = planExport(grown, spec)
+    const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const destination = await destinationOf(spec.out)
+    const freeBytes = await freeSpaceAt(spec.out)
+    return {
+      card: modelCard(record),
+      bytes,
+      shards: splitIntoShards(inStateDictOrder(tensors), spec.maxShardBytes).length,
+      freeBytes,
+      destination,
+      problems: problemsOf(spec, { bytes, destination, freeBytes }),
+    }
+  } finally {
+    await grown.close()
+  }
+}
+
+function problemsOf(
+  spec: ExportSpec,
+  found: Pick<ExportPreview, 'bytes' | 'destination' | 'freeBytes'>,
+): string[] {
+  const problems: string[] = []
+  if (found.destination === 'file') problems.push('There is a file of this name.')
+  const isTaken = found.destination === 'checkpoint' || found.destination === 'other_files'
+  if (isTaken && !spec.overwrite) {
+    problems.push('The folder is not empty: choose another one, or allow it to be replaced.')
+  }
+  for (const [folder, what] of [
+    [spec.base, 'the base model'],
+    [spec.model, 'the run'],
+  ] as const) {
+    if (isWithin(spec.out, folder)) problems.push(`The destination lies in the folder of ${what}.`)
+    else if (isWithin(folder, spec.out)) problems.push(`The destination holds ${what}.`)
+  }
+  const needed = found.bytes + DISK_MARGIN_BYTES
+  if (found.freeBytes !== null && found.freeBytes < needed) {
+    problems.push(
+      `It needs ${formatBytes(needed)} of disk, and ${formatBytes(found.freeBytes)} are free.`,
+    )
+  }
+  return problems
+}
+
+async function destinationOf(out: string): Promise<ExportPreview['destination']> {
+  const stats = await stat(out).catch(() => null)
+  if (!stats) return 'free'
+  if (!stats.isDirectory()) return 'file'
+  const names = await readdir(out).catch(() => ['?'])
+  if (names.length === 0) return 'empty_folder'
+  const isCheckpoint =
+    names.includes('config.json') && names.some((name) => name.startsWith('model.safetensors'))
+  return isCheckpoint || names.some((name) => /^model-\d+-of-\d+\.safetensors$/.test(name))
+    ? 'checkpoint'
+    : 'other_files'
+}
+
+/** Free bytes on the file system of a path, or of its nearest parent that exists; `null` where it does not say. */
+export async function freeSpaceAt(path: string): Promise<number | null> {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    const stats = await statfs(folder).catch(() => null)
+    if (stats) return stats.blocks === 0 ? null : stats.bavail * stats.bsize
+    if (folder === dirname(folder)) return null
+  }
+}
+
+function isWithin(inner: string, outer: string): boolean {
+  const path = relative(resolve(outer), resolve(inner))
+  return path === '' || (path !== '..' && !path.startsWith(`..${sep}`) && !isAbsolute(path))
+}

@@ -1,0 +1,59 @@
+import type { GrowthPreview } from '@shared/model'
+import { planExpansion } from '@shared/plan'
+import type { RunSettings } from '@shared/projects'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { assemble, tiedHead } from '../export/assemble'
+import { grownConfig } from '../export/grownConfig'
+
+/**
+ * What growing makes of a model, without computing anything.
+ *
+ * @throws AppError what opening the checkpoint throws, or `bad_request` for a plan that does not fit.
+ */
+export async function previewGrowth(folder: string, settings: RunSettings): Promise<GrowthPreview> {
+  const checkpoint = await Checkpoint.open(folder)
+  try {
+    const plan = planExpansion(settings.method, checkpoint.config.numHiddenLayers)
+    const head = await tiedHead(checkpoint)
+    const tensors = assemble({
+      checkpoint,
+      plan,
+      rest: settings.rest,
+      dtype: settings.dtype,
+      // Nothing is read: only names, shapes and sizes are asked for.
+      predictedFile: () => '',
+      dropped: new Set(head === 'repeats_embeddings' ? [checkpoint.architecture.lmHead] : []),
+    })
+    const { parameters, bytes } = checkpoint.summarize()
+    const config = grownConfig(checkpoint, plan, {
+      dtype: settings.dtype,
+      untie: head === 'differs',
+    })
+    return {
+      layersBefore: checkpoint.config.numHiddenLayers,
+      layersAfter: plan.layers.length,
+      parametersBefore: parameters,
+      parametersAfter: tensors.reduce(
+        (sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1),
+        0,
+      ),
+      bytesBefore: bytes,
+      bytesAfter: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      configChanges: changes(checkpoint.rawConfig, config),
+    }
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+function changes(
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): GrowthPreview['configChanges'] {
+  const keys = new Set([...Object.keys(before), ...Object.keys(after)])
+  const json = (value: unknown): string | null =>
+    value === undefined ? null : JSON.stringify(value)
+  return [...keys]
+    .map((key) => ({ key, before: json(before[key]), after: json(after[key]) }))
+    .filter((change) => change.before !== change.after)
+}

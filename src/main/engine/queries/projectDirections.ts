@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises'
+import type { DirectionProjection, RunAnalysis } from '@shared/analysis'
+import type { ProjectionRequest } from '@shared/engineProtocol'
+import { AppError } from '@shared/errors'
+import { recordFiles } from '../analysis/analyse'
+import { measureContinuity } from '../analysis/continuity'
+import { readFloats } from '../analysis/directions'
+import { projectByPca, projectByTsne, type PointSet } from '../analysis/projection'
+
+/** As in the paper's figure and in most others. */
+const DEFAULT_PERPLEXITY = 10
+
+/** t-SNE takes time with the square of the number of layers. */
+const MAX_POINTS = 2_000
+
+/**
+ * The paper's picture from what a run left in its record folder. The plane of the principal components is that of the
+ * base layers; predicted ones are drawn in it.
+ *
+ * @throws AppError `not_found` when the run has no directions of this weight type, `damaged_file`.
+ */
+export async function projectDirections(request: ProjectionRequest): Promise<DirectionProjection> {
+  const { folder, type, method, seed } = request
+  const { layers } = await readAnalysis(folder)
+  const values = await readFloats(recordFiles.directions(folder, type))
+  const width = (values?.length ?? 0) / layers.length
+  if (!values || width === 0 || !Number.isInteger(width) || layers.length > MAX_POINTS) {
+    throw new AppError('not_found', `There are no directions of ${type} to show.`, {
+      hint: 'Only LESA and its control decompose the weights, and only with SVD.',
+      context: { file: recordFiles.directions(folder, type) },
+    })
+  }
+  const points: PointSet = { count: layers.length, width, values }
+  const base = layers.flatMap(({ isNew }, index) => (isNew ? [] : [index]))
+  const plane =
+    method === 'pca'
+      ? projectByPca(points, base)
+      : projectByTsne(points, { seed, perplexity: request.perplexity ?? DEFAULT_PERPLEXITY })
+  return {
+    type,
+    method,
+    points: layers.map((layer, index) => ({
+      ...layer,
+      x: plane.x[index]!,
+      y: plane.y[index]!,
+      isPredicted: layer.isNew,
+    })),
+    explained: plane.explained,
+    continuity: measureContinuity(pick(points, base)),
+    predicted: layers.flatMap(({ isNew }, index) =>
+      isNew ? [{ index, offMidpoint: offMidpoint(points, layers, index) }] : [],
+    ),
+  }
+}
+
+async function readAnalysis(folder: string): Promise<RunAnalysis> {
+  const file = recordFiles.analysis(folder)
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new AppError('not_found', 'The run has not been analysed.', { context: { file }, cause })
+  })
+  try {
+    return JSON.parse(text) as RunAnalysis
+  } catch (cause) {
+    throw new AppError('damaged_file', `${file} is damaged.`, {
+      hint: 'Run it again.',
+      context: { file },
+      cause,
+    })
+  }
+}
+
+function pick({ width, values }: PointSet, rows: readonly number[]): PointSet {
+  const picked = new Float32Array(rows.length * width)
+  rows.forEach((row, at) => picked.set(values.subarray(row * width, (row + 1) * width), at * width))
+  return { count: rows.length, width, values: picked }
+}
+
+/** Distance to the midpoint of the nearest base layers around it, over half their distance. */
+function offMidpoint(
+  { width, values }: PointSet,
+  layers: RunAnalysis['layers'],
+  index: number,
+): number {
+  const left = layers.findLastIndex((layer) => layer.index < index && !layer.isNew)
+  const right = layers.findIndex((layer) => layer.index > index && !layer.isNew)
+  let [off, apart] = [0, 0]
+  for (let k = 0; k < width; k += 1) {
+    const [a, b] = [values[left * width + k]!, values[right * width + k]!]
+    off += (values[index * width + k]! - (a + b) / 2) ** 2
+    apart += (a - b) ** 2
+  }
+  return apart > 0 ? (2 * Math.sqrt(off)) / Math.sqrt(apart) : 0
+}

@@ -1,0 +1,28 @@
+import { isAbsolute, posix, win32 } from 'node:path'
+
+export interface UserFolderOptions {
+  readonly platform: NodeJS.Platform
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly home: string
+}
+
+const NAME = 'lesa-workbench'
+
+/**
+ * Where the program keeps what belongs to a person rather than to a project: settings, recents, caches. Both hosts use
+ * the same. `LESA_USER_DATA` names another one.
+ */
+export function userFolder({ platform, env, home }: UserFolderOptions): string {
+  const own = env['LESA_USER_DATA']
+  if (own !== undefined && isAbsolute(own)) return own
+  switch (platform) {
+    case 'win32':
+      return win32.join(env['APPDATA'] ?? win32.join(home, 'AppData', 'Roaming'), NAME)
+    case 'darwin':
+      return posix.join(home, 'Library', 'Application Support', NAME)
+    default: {
+      const config = env['XDG_CONFIG_HOME']
+      return posix.join(config?.startsWith('/') ? config : posix.join(home, '.config'), NAME)
+    }
+  }
+}
