@@ -74,10 +74,6 @@ export function checkForm(form: ExpandForm, model: ModelSummary): CheckedForm {
       ? null
       : planOf(method, model, errors)
 
-  const holdout = 'holdout' in method ? method.holdout : undefined
-  if (holdout !== undefined && (holdout < 1 || holdout > model.num_hidden_layers - 2)) {
-    errors.holdout = `A layer between two others: 1 to ${model.num_hidden_layers - 2}.`
-  }
   const out = form.out.trim()
   if (out === '') errors.out = 'Say where to write the grown model.'
   const spec: ExpandSpec = {
@@ -188,12 +184,17 @@ function planOf(
   } catch (thrown) {
     if (!(thrown instanceof AppError)) throw thrown
     const { field, expected } = thrown.context ?? {}
-    const isOurs =
-      field === 'gaps' || field === 'groups' || field === 'overlap' || field === 'repeat'
-    errors[isOurs ? field : 'method'] =
-      expected === undefined ? thrown.message : `Give ${expected}.`
+    const sentence = expected === undefined ? thrown.message : `Give ${expected}.`
+    errors[isPlanField(field) ? field : 'method'] = sentence
     return null
   }
+}
+
+/** The fields that the plan is made of; it names them as the form does. */
+const PLAN_FIELDS = ['gaps', 'groups', 'overlap', 'repeat', 'holdout'] as const
+
+function isPlanField(field: string | undefined): field is (typeof PLAN_FIELDS)[number] {
+  return PLAN_FIELDS.some((known) => known === field)
 }
 
 function gapsOf(form: ExpandForm, errors: FieldErrors): number[] | undefined {
