@@ -281,6 +281,8 @@ export interface CallResults {
 /** What is pushed without being asked for. */
 export interface Pushes {
   'jobs:changed': JobSnapshot
+  /** All ids, in the order of `jobs:list`. */
+  'jobs:reordered': readonly string[]
   'projects:changed': ProjectView
   'recents:changed': readonly RecentEntry[]
   'settings:changed': Settings

@@ -63,6 +63,7 @@ const calls: Readonly<Record<CallName, true>> = {
 
 const pushes: Readonly<Record<PushName, true>> = {
   'jobs:changed': true,
+  'jobs:reordered': true,
   'projects:changed': true,
   'recents:changed': true,
   'settings:changed': true,

@@ -20,6 +20,7 @@ export interface EngineClientOptions {
 export interface RunJobOptions {
   readonly jobId?: string
   readonly workDir?: string
+  readonly recordDir?: string
   /** Aborting it cancels the job. */
   readonly signal?: AbortSignal
   readonly onEvent: (event: JobEvent) => void
@@ -206,12 +207,18 @@ class EngineSession {
   runJob(
     jobId: string,
     spec: JobSpec,
-    { workDir, onEvent }: Pick<RunJobOptions, 'workDir' | 'onEvent'>,
+    { workDir, recordDir, onEvent }: Pick<RunJobOptions, 'workDir' | 'recordDir' | 'onEvent'>,
   ): Promise<JobOutcome> {
     return new Promise((resolve, reject) => {
       if (this.#crash) return reject(this.#crash)
       this.#jobs.set(jobId, { resolve, reject, onEvent })
-      this.send({ type: 'job:start', jobId, spec, ...(workDir === undefined ? {} : { workDir }) })
+      this.send({
+        type: 'job:start',
+        jobId,
+        spec,
+        ...(workDir === undefined ? {} : { workDir }),
+        ...(recordDir === undefined ? {} : { recordDir }),
+      })
     })
   }
 

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { AppError, toAppError } from '@shared/errors'
 import type { JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
+import type { JobOwner } from '@shared/projects'
 import { checkOutput, isWithin, outputOf } from './output'
 import {
   cancelled,
   cancelling,
   failed,
   foldEvent,
+  interrupted,
   isOver,
   newSnapshot,
   started,
@@ -16,8 +18,30 @@ import {
 /** What carries a job out; {@link EngineClient.runJob} does. Rejects with `cancelled` when the signal was aborted. */
 export type RunJob = (
   spec: JobSpec,
-  options: { jobId: string; signal: AbortSignal; onEvent: (event: JobEvent) => void },
+  options: {
+    readonly jobId: string
+    readonly signal: AbortSignal
+    readonly onEvent: (event: JobEvent) => void
+    readonly workDir?: string
+    readonly recordDir?: string
+  },
 ) => Promise<JobResult>
+
+/** Is told of everything about one job, before those who have subscribed to all. */
+export interface JobObserver {
+  onEvent?(event: JobEvent): unknown
+  /** Called on every change of state, the first (`queued`) and the last included. */
+  onState?(snapshot: JobSnapshot): unknown
+}
+
+export interface JobExtras {
+  readonly owner?: JobOwner
+  /** Where the job may keep what a later one can use again. */
+  readonly workDir?: string
+  /** Where the job leaves its record. */
+  readonly recordDir?: string
+  readonly observer?: JobObserver
+}
 
 type Listener = (snapshot: JobSnapshot) => void
 
@@ -30,20 +54,29 @@ const KEPT_JOBS = 100
 /** Jobs that may wait: more is a runaway client, not a person. */
 const MAX_QUEUED = 100
 
+/** One job at a time in each: what takes the device, and what only reads a file. */
+type Lane = 'heavy' | 'light'
+const LANES: readonly Lane[] = ['heavy', 'light']
+
+export function laneOf(spec: JobSpec): Lane {
+  return spec.kind === 'statistics' ? 'light' : 'heavy'
+}
+
 interface Entry {
   snapshot: JobSnapshot
+  readonly extras: JobExtras
   readonly controller: AbortController
   /** Waits to tell listeners of what has been folded since the last time. */
   timer: NodeJS.Timeout | null
   toldSeq: number
 }
 
-/** The queue: one job at a time, and a snapshot of every job for whoever asks or listens. */
+/** The queue: one job at a time in each lane, and a snapshot of every job for whoever asks or listens. */
 export class JobManager {
   readonly #run: RunJob
-  readonly #entries = new Map<string, Entry>()
+  #entries = new Map<string, Entry>()
   readonly #listeners = new Set<Listener>()
-  #current: Promise<void> | null = null
+  readonly #current = new Map<Lane, Promise<void>>()
   #disposed = false
 
   constructor(run: RunJob) {
@@ -56,7 +89,7 @@ export class JobManager {
    * @throws AppError `path_denied` for an output that would take the model with it, `bad_request` when a job that has
    * not ended writes to the same place or too many wait.
    */
-  start(spec: JobSpec): JobSnapshot {
+  start(spec: JobSpec, extras: JobExtras = {}): JobSnapshot {
     if (this.#disposed) throw new AppError('bad_request', 'The program is closing.')
     checkOutput(spec)
     const open = [...this.#entries.values()].filter(({ snapshot }) => !isOver(snapshot))
@@ -73,9 +106,11 @@ export class JobManager {
         context: { field: 'out', file: out },
       })
     }
-    const snapshot = newSnapshot(randomUUID(), spec, Date.now())
-    const entry: Entry = { snapshot, controller: new AbortController(), timer: null, toldSeq: -1 }
+    const snapshot = newSnapshot(randomUUID(), spec, Date.now(), extras.owner)
+    const controller = new AbortController()
+    const entry: Entry = { snapshot, extras, controller, timer: null, toldSeq: -1 }
     this.#entries.set(snapshot.id, entry)
+    extras.observer?.onState?.(snapshot)
     this.#forgetOldest()
     this.#tell(entry)
     this.#next()
@@ -103,7 +138,23 @@ export class JobManager {
     return this.#entry(id).snapshot
   }
 
-  /** Every job that is known, oldest first. */
+  /**
+   * Moves a waiting job before another waiting one, or behind all.
+   *
+   * @throws AppError `not_found`, `bad_request` when either does not wait.
+   */
+  moveBefore(id: string, before: string | null): readonly JobSnapshot[] {
+    const moved = this.#waiting(id)
+    const target = before === null ? null : this.#waiting(before)
+    if (moved !== target) {
+      const others = [...this.#entries].filter(([, entry]) => entry !== moved)
+      const place = target ? others.findIndex(([, entry]) => entry === target) : others.length
+      this.#entries = new Map([...others.slice(0, place), [id, moved], ...others.slice(place)])
+    }
+    return this.list()
+  }
+
+  /** Every job that is known, in the order in which they were or will be run. */
   list(): readonly JobSnapshot[] {
     return [...this.#entries.values()].map(({ snapshot }) => snapshot)
   }
@@ -114,22 +165,30 @@ export class JobManager {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Cancels everything and resolves when nothing runs any more. */
+  /** Ends everything as `interrupted` and resolves when nothing runs any more. */
   async dispose(): Promise<void> {
     this.#disposed = true
-    // The waiting ones first, so that none of them gets its turn.
-    for (const entry of [...this.#entries.values()].reverse()) this.cancel(entry.snapshot.id)
-    await this.#current
+    for (const entry of this.#entries.values()) {
+      if (entry.snapshot.state === 'queued') {
+        this.#change(entry, interrupted(entry.snapshot, Date.now()))
+      } else entry.controller.abort()
+    }
+    await Promise.all(this.#current.values())
   }
 
   #next(): void {
-    if (this.#current) return
-    const entry = [...this.#entries.values()].find(({ snapshot }) => snapshot.state === 'queued')
-    if (!entry) return
-    this.#current = this.#carryOut(entry).finally(() => {
-      this.#current = null
-      this.#next()
-    })
+    for (const lane of LANES) {
+      if (this.#current.has(lane)) continue
+      const entry = [...this.#entries.values()].find(
+        ({ snapshot }) => snapshot.state === 'queued' && laneOf(snapshot.spec) === lane,
+      )
+      if (!entry) continue
+      const done = this.#carryOut(entry).finally(() => {
+        this.#current.delete(lane)
+        this.#next()
+      })
+      this.#current.set(lane, done)
+    }
   }
 
   async #carryOut(entry: Entry): Promise<void> {
@@ -138,19 +197,27 @@ export class JobManager {
     const onEvent = (event: JobEvent): void => {
       if (isOver(entry.snapshot)) return
       entry.snapshot = foldEvent(entry.snapshot, event, Date.now())
+      entry.extras.observer?.onEvent?.(event)
       this.#tellSoon(entry)
     }
+    const { workDir, recordDir } = entry.extras
     try {
-      const { signal } = entry.controller
-      const result = await this.#run(spec, { jobId, signal, onEvent })
+      const result = await this.#run(spec, {
+        jobId,
+        signal: entry.controller.signal,
+        onEvent,
+        ...(workDir === undefined ? {} : { workDir }),
+        ...(recordDir === undefined ? {} : { recordDir }),
+      })
       this.#change(entry, succeeded(entry.snapshot, result, Date.now()))
     } catch (thrown) {
       const error = toAppError(thrown)
-      const end =
-        error.code === 'cancelled'
-          ? cancelled(entry.snapshot, Date.now())
-          : failed(entry.snapshot, error.toData(), Date.now())
-      this.#change(entry, end)
+      const end = (): JobSnapshot => {
+        if (error.code !== 'cancelled') return failed(entry.snapshot, error.toData(), Date.now())
+        const wasAsked = entry.snapshot.state === 'cancelling'
+        return (wasAsked ? cancelled : interrupted)(entry.snapshot, Date.now())
+      }
+      this.#change(entry, end())
     }
   }
 
@@ -160,8 +227,17 @@ export class JobManager {
     return entry
   }
 
+  #waiting(id: string): Entry {
+    const entry = this.#entry(id)
+    if (entry.snapshot.state === 'queued') return entry
+    throw new AppError('bad_request', 'Only a job that waits can be moved.', {
+      context: { expected: 'queued', actual: entry.snapshot.state },
+    })
+  }
+
   #change(entry: Entry, snapshot: JobSnapshot): void {
     entry.snapshot = snapshot
+    entry.extras.observer?.onState?.(snapshot)
     this.#tell(entry)
   }
 

@@ -1,5 +1,6 @@
 import type { AppErrorData } from '@shared/errors'
 import type { JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
+import type { JobOwner } from '@shared/projects'
 
 /** Ceilings of what a snapshot carries: it is sent whole, up to ten times a second. */
 export const SNAPSHOT_LIMITS = {
@@ -12,12 +13,13 @@ export const SNAPSHOT_LIMITS = {
 } as const
 
 /** What has been put in place of the old fields; the sequence number is the manager's business. */
-type Change = Partial<Omit<JobSnapshot, 'id' | 'spec' | 'seq' | 'createdAt'>>
+type Change = Partial<Omit<JobSnapshot, 'id' | 'spec' | 'owner' | 'seq' | 'createdAt'>>
 
-export function newSnapshot(id: string, spec: JobSpec, now: number): JobSnapshot {
+export function newSnapshot(id: string, spec: JobSpec, now: number, owner?: JobOwner): JobSnapshot {
   return {
     id,
     spec,
+    ...(owner === undefined ? {} : { owner }),
     state: 'queued',
     seq: 0,
     createdAt: now,
@@ -76,6 +78,11 @@ export function failed(snapshot: JobSnapshot, error: AppErrorData, now: number):
 
 export function cancelled(snapshot: JobSnapshot, now: number): JobSnapshot {
   return { ...snapshot, state: 'cancelled', endedAt: now, seq: snapshot.seq + 1 }
+}
+
+/** The program ends while the job waits or runs. */
+export function interrupted(snapshot: JobSnapshot, now: number): JobSnapshot {
+  return { ...snapshot, state: 'interrupted', endedAt: now, seq: snapshot.seq + 1 }
 }
 
 export function isOver(snapshot: JobSnapshot): boolean {

@@ -146,8 +146,84 @@ describe('cancelling', () => {
     jobs.start(out('b'))
     await jobs.dispose()
     expect(runs).toHaveLength(1)
-    expect(jobs.list().map(({ state }) => state)).toEqual(['cancelled', 'cancelled'])
+    expect(jobs.list().map(({ state }) => state)).toEqual(['interrupted', 'interrupted'])
     expect(() => jobs.start(out('c'))).toThrow(AppError)
+  })
+})
+
+describe('the order of waiting jobs', () => {
+  it('can be changed, and is the order in which they run', async () => {
+    jobs.start(out('a'))
+    const [b, c, d] = [jobs.start(out('b')), jobs.start(out('c')), jobs.start(out('d'))]
+    jobs.moveBefore(d.id, b.id)
+    expect(
+      jobs
+        .moveBefore(b.id, null)
+        .map(({ id }) => id)
+        .slice(1),
+    ).toEqual([d.id, c.id, b.id])
+    for (const run of [0, 1, 2]) await runs[run]?.finish()
+    expect(runs.map(({ spec }) => spec)).toEqual([out('a'), out('d'), out('c'), out('b')])
+  })
+
+  it('is not that of jobs which do not wait', () => {
+    const [a, b] = [jobs.start(out('a')), jobs.start(out('b'))]
+    expect(() => jobs.moveBefore(a.id, b.id)).toThrow(AppError)
+    expect(() => jobs.moveBefore(b.id, a.id)).toThrow(AppError)
+    expect(() => jobs.moveBefore('nobody', null)).toThrow(AppError)
+    expect(jobs.moveBefore(b.id, b.id).map(({ id }) => id)).toEqual([a.id, b.id])
+  })
+})
+
+describe('statistics', () => {
+  it('do not wait for what takes the device', async () => {
+    const statistics = { kind: 'statistics', model: '/models/base', file: '/s.json' } as const
+    jobs.start(out('a'))
+    const [first, second] = [jobs.start(statistics), jobs.start(statistics)]
+    expect([first.state, second.state]).toEqual(['running', 'queued'])
+    await runs[1]?.finish()
+    expect(jobs.get(second.id).state).toBe('running')
+  })
+})
+
+describe("a job's observer", () => {
+  it('hears of every state and every event, before the listeners', async () => {
+    const heard: string[] = []
+    jobs.subscribe(({ state }) => heard.push(`listener ${state}`))
+    const job = jobs.start(out('a'), {
+      owner: { project: '0123456789abcdef', run: '001-lesa' },
+      observer: {
+        onState: ({ state }) => heard.push(state),
+        onEvent: ({ type }) => heard.push(type),
+      },
+    })
+    expect(job.owner).toEqual({ project: '0123456789abcdef', run: '001-lesa' })
+    runs[0]?.emit(log('hello'))
+    await runs[0]?.finish()
+    expect(heard).toEqual([
+      'queued',
+      'listener queued',
+      'running',
+      'listener running',
+      'log',
+      'succeeded',
+      'listener succeeded',
+    ])
+  })
+
+  it('is told that the program ended, unless the job was cancelled before', async () => {
+    const states: string[] = []
+    const observer = { onState: ({ state }: JobSnapshot): unknown => states.push(state) }
+    const job = jobs.start(out('a'), { observer })
+    jobs.cancel(job.id)
+    await settle()
+    jobs.start(out('b'), { observer })
+    await jobs.dispose()
+    expect(states.filter((state) => state !== 'queued' && state !== 'running')).toEqual([
+      'cancelling',
+      'cancelled',
+      'interrupted',
+    ])
   })
 })
 
