@@ -11,7 +11,14 @@ import { trainBenchmark } from './benchmarks/train'
 import { runProgram } from './lib/measure'
 import { parseOptions, USAGE, type BenchOptions } from './lib/options'
 import { findPython } from './lib/python'
-import { describeMachine, emptyRow, formatResults, rowOf, type ResultRow } from './lib/report'
+import {
+  currentLoad,
+  describeMachine,
+  emptyRow,
+  formatResults,
+  rowOf,
+  type ResultRow,
+} from './lib/report'
 import { SkipError, type BenchContext, type Benchmark } from './lib/types'
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -78,6 +85,7 @@ async function runAll(
   if (options.reference && python === null) {
     say('No Python with torch and safetensors was found: without references in PyTorch.')
   }
+  const load = currentLoad()
   const rows: ResultRow[] = []
   for (const benchmark of BENCHMARKS) {
     if (options.only && !options.only.includes(benchmark.name)) continue
@@ -94,7 +102,7 @@ async function runAll(
     }
     rows.push(await runOne(benchmark, context))
   }
-  const machine = describeMachine(python && (await describePython(python, signal)))
+  const machine = describeMachine(python && (await describePython(python, signal)), load)
   process.stdout.write(
     options.json
       ? `${JSON.stringify({ quick: options.quick, machine, results: rows }, null, 2)}\n`

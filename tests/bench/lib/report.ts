@@ -1,5 +1,5 @@
 /** @file The results as data and as a table. */
-import { cpus, release, totalmem, type } from 'node:os'
+import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { formatBytes } from '@shared/units'
 import { formatTable } from '../../../src/main/cli/table'
 import { median, spread } from './statistics'
@@ -39,9 +39,14 @@ export interface Machine {
   readonly system: string
   readonly node: string
   readonly reference: string | null
+  /** Processes that wanted a core, on average over the minute before the first benchmark; 0 on Windows. */
+  readonly load_before: number
 }
 
-export function describeMachine(reference: string | null): Machine {
+/** More than this share of the cores busy before the start spoils the numbers. */
+const BUSY_SHARE = 0.25
+
+export function describeMachine(reference: string | null, load: number): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: cpus().length,
@@ -49,6 +54,7 @@ export function describeMachine(reference: string | null): Machine {
     system: `${type()} ${release()} ${process.arch}`,
     node: process.versions.node,
     reference,
+    load_before: load,
   }
 }
 
@@ -139,6 +145,11 @@ function distance(row: Measured): number {
   return Math.max(0, ...goalShares(row))
 }
 
+/** Processes that want a core, averaged over the last minute. */
+export function currentLoad(): number {
+  return Number((loadavg()[0] ?? 0).toFixed(2))
+}
+
 /** The table, then what there is to say about its rows. */
 export function formatResults(rows: readonly ResultRow[], machine: Machine): string {
   const flat = rows.flatMap((row) =>
@@ -174,10 +185,14 @@ export function formatResults(rows: readonly ResultRow[], machine: Machine): str
     ...(failed === undefined ? [] : [`${name}: FAILED: ${failed}`]),
     ...notes.map((note) => `${name}: ${note}`),
   ])
+  const busy =
+    machine.load_before > BUSY_SHARE * machine.cores
+      ? `WARNING: the machine was busy before the start (load ${machine.load_before}); PyTorch suffers most from that.\n\n`
+      : ''
   const legend = rows.map(({ name, description }) => `${name}: ${description}`)
   return (
     `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memory_bytes)} memory; ${machine.system}; ` +
-    `Node ${machine.node}; reference: ${machine.reference ?? 'none'}\n\n${table}\n` +
+    `Node ${machine.node}; reference: ${machine.reference ?? 'none'}\n\n${busy}${table}\n` +
     'Medians (least … most). Ratio: our time over the reference’s, below 1 is faster. Peak: resident memory of the ' +
     `whole process tree.\n\n${[...remarks, ...(remarks.length > 0 ? [''] : []), ...legend].join('\n')}\n`
   )

@@ -85,10 +85,12 @@ describe('formatResults', () => {
         emptyRow({ ...benchmark, name: 'other' }, { skipped: 'no room' }),
         emptyRow({ ...benchmark, name: 'third' }, { failed: 'it broke' }),
       ],
-      describeMachine(null),
+      describeMachine(null, 1e6),
     )
     expect(text).toMatch(/^copy a +2\.00 s \(1\.00 … 3\.00\) +4\.50 s/m)
     expect(text).toMatch(/^copy b .* 0\.44 +ratio ≤ 0\.4 +no .*1\.00 … 2\.00 s, 5\.00 GB$/m)
+    expect(text).toContain('WARNING: the machine was busy')
+    expect(formatResults([], describeMachine(null, 0))).not.toContain('WARNING')
     expect(text).toContain('other: skipped: no room')
     expect(text).toContain('third: FAILED: it broke')
   })
