@@ -1,9 +1,9 @@
-import { METHODS, type MethodSpec } from '@shared/methods'
+import { METHODS, type LearnedMethodSpec, type MethodSpec } from '@shared/methods'
 import { defaultGaps, formatGaps, parseGaps, planExpansion } from '@shared/plan'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { describe, expect, test } from 'vitest'
 
-const lesa = (gaps?: number[]): MethodSpec => ({
+const lesa = (gaps?: number[]): LearnedMethodSpec => ({
   name: 'lesa',
   useSvd: true,
   energy: 1,
@@ -95,7 +95,8 @@ describe('the plan of each method for 12 layers', () => {
 
   test('every method keeps every original layer once, in order', () => {
     for (const name of METHODS) {
-      const spec: MethodSpec = name === 'lesa' || name === 'noise' ? { ...lesa(), name } : { name }
+      const spec: MethodSpec =
+        name === 'noise' || name === 'lesa' ? ({ ...lesa(), name } as MethodSpec) : { name }
       for (const depth of [3, 4, 5, 7, 12, 33]) {
         const originals = planExpansion(spec, depth).layers.flatMap((layer) =>
           layer.kind === 'original' ? [layer.source] : [],
@@ -113,9 +114,9 @@ describe('what does not fit the model is refused', () => {
     ['a gap after the last layer', lesa([11]), 12],
     ['no gaps at all', lesa([]), 12],
     ['a model of two layers', lesa(), 2],
-    ['holding out the first layer', { ...lesa(), holdout: 0 } as MethodSpec, 12],
-    ['holding out the last layer', { ...lesa(), holdout: 11 } as MethodSpec, 12],
-    ['holding out the only inner layer', { ...lesa(), holdout: 1 } as MethodSpec, 3],
+    ['holding out the first layer', { ...lesa(), holdout: 0 }, 12],
+    ['holding out the last layer', { ...lesa(), holdout: 11 }, 12],
+    ['holding out the only inner layer', { ...lesa(), holdout: 1 }, 3],
     ['more groups than layers', { name: 'llama-pro', groups: 13 }, 12],
     ['an overlap of more than half', { name: 'solar', overlap: 7 }, 12],
     ['a group beyond the last layer', { name: 'stack', repeat: [8, 12] }, 12],
