@@ -23,7 +23,18 @@ export function menuTemplate(
         { role: options.isMac ? 'close' : 'quit' },
       ],
     },
-    { role: 'editMenu' },
+    {
+      label: '&Edit',
+      submenu: [
+        ...commands('edit'),
+        { type: 'separator' },
+        { role: 'cut' },
+        { role: 'copy' },
+        { role: 'paste' },
+        { role: 'selectAll' },
+      ],
+    },
+    { label: '&Go', submenu: commands('go') },
     { label: '&Job', submenu: commands('job') },
     {
       label: '&View',
@@ -43,5 +54,6 @@ export function menuTemplate(
       ],
     },
     { role: 'windowMenu' },
+    { label: '&Help', role: 'help', submenu: commands('help') },
   ]
 }

@@ -1,9 +1,6 @@
 import { AppError } from '@shared/errors'
 import type { ModelSummary } from '@shared/model'
 import { describe, expect, it } from 'vitest'
-import { nextTick } from 'vue'
-import { useAppStore } from '../../../src/renderer/src/stores/app'
-import { useExpandStore } from '../../../src/renderer/src/stores/expand'
 import { useModelStore } from '../../../src/renderer/src/stores/model'
 import { activatePinia, FakeTransport, type Answers } from '../../support/fakeTransport'
 import { appInfo, modelSummary } from '../../support/summaries'
@@ -63,49 +60,5 @@ describe('opening a model', () => {
     const transport = setUp({})
     await useModelStore().open('   ')
     expect(transport.calls).toEqual([])
-  })
-})
-
-describe('the output folder', () => {
-  async function openModel(path: string): Promise<ReturnType<typeof useExpandStore>> {
-    setUp({ 'models:inspect': () => modelSummary({ path }) })
-    const store = useExpandStore()
-    await useAppStore().load()
-    await useModelStore().open(path)
-    await nextTick()
-    return store
-  }
-
-  it('is suggested beside the model and follows the method', async () => {
-    const store = await openModel('/models/base')
-    expect(store.form.out).toBe('/models/base-lesa-18')
-    store.form.method = 'llama-pro'
-    await nextTick()
-    expect(store.form.out).toBe('/models/base-llama-pro-15')
-    expect(store.checked.spec).toMatchObject({ out: '/models/base-llama-pro-15' })
-  })
-
-  it('is not in the program’s own folder for the bundled model', async () => {
-    const store = await openModel('/program/demo-model')
-    expect(store.form.out).toBe('/home/someone/demo-model-lesa-18')
-  })
-
-  it('stays as it was typed, until it is emptied', async () => {
-    const store = await openModel('/models/base')
-    store.setOut('/elsewhere/mine')
-    store.form.method = 'solar'
-    await nextTick()
-    expect(store.form.out).toBe('/elsewhere/mine')
-    store.setOut('')
-    expect(store.form.out).toBe('/models/base-solar-18')
-  })
-
-  it('is a new folder in the one that was chosen', async () => {
-    const store = await openModel('/models/base')
-    store.chooseParent('/big-disk')
-    expect(store.form.out).toBe('/big-disk/base-lesa-18')
-    store.form.method = 'solar'
-    await nextTick()
-    expect(store.form.out).toBe('/big-disk/base-solar-18')
   })
 })

@@ -2,21 +2,28 @@ import type { AppInfo } from '@shared/contract'
 import type { DeviceReport } from '@shared/devices'
 import { toAppError, type AppErrorData } from '@shared/errors'
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
+import { ref, shallowRef } from 'vue'
 import { useClient } from '../api/client'
 
 /** What the program is, what this machine has, and whether the line to it is up. */
 export const useAppStore = defineStore('app', () => {
   const client = useClient()
-  const info = ref<AppInfo | null>(null)
-  const devices = ref<readonly DeviceReport[] | null>(null)
-  const devicesError = ref<AppErrorData | null>(null)
+  const info = shallowRef<AppInfo | null>(null)
+  const devices = shallowRef<readonly DeviceReport[] | null>(null)
+  const devicesError = shallowRef<AppErrorData | null>(null)
   const isConnected = ref(true)
 
   client.onConnection((connected) => (isConnected.value = connected))
 
+  /** @throws AppError */
   async function load(): Promise<void> {
     info.value = await client.call('app:info')
+    await loadDevices()
+  }
+
+  /** Trying every device takes seconds. */
+  async function loadDevices(): Promise<void> {
+    devicesError.value = null
     try {
       devices.value = await client.call('devices:list')
     } catch (thrown) {
@@ -24,5 +31,5 @@ export const useAppStore = defineStore('app', () => {
     }
   }
 
-  return { info, devices, devicesError, isConnected, load }
+  return { info, devices, devicesError, isConnected, load, loadDevices }
 })

@@ -52,7 +52,7 @@ describe('the keys', () => {
   it('are no others', () => {
     expect(commandOfKey(press('o'), false)).toBeNull()
     expect(commandOfKey(press('o', { metaKey: true }), false)).toBeNull()
-    expect(commandOfKey(press('o', { ctrlKey: true, shiftKey: true }), false)).toBeNull()
+    expect(commandOfKey(press('p', { ctrlKey: true, shiftKey: true }), false)).toBeNull()
     expect(commandOfKey(press('o', { ctrlKey: true, altKey: true }), false)).toBeNull()
     expect(commandOfKey(press('p', { ctrlKey: true }), false)).toBeNull()
   })

@@ -1,0 +1,76 @@
+import type { ProjectView } from '@shared/projects'
+import { useRouter } from 'vue-router'
+import { useClient } from '../api/client'
+import { projectRoute } from '../router'
+import { useAppStore } from '../stores/app'
+import { useChooserStore } from '../stores/chooser'
+import { useProjectStore } from '../stores/project'
+import { useToastsStore } from '../stores/toasts'
+import { SHELL } from '../strings/shell'
+
+export interface Opening {
+  /** Opens whatever the folder holds. @throws AppError */
+  openPath: (path: string) => Promise<void>
+  /** @throws AppError */
+  openProject: (path: string) => Promise<void>
+  openModel: (path: string) => Promise<void>
+  /** Asks for the folder first. @throws AppError */
+  chooseProject: () => Promise<void>
+  /** Asks for the folder first. @throws AppError */
+  chooseModel: () => Promise<void>
+  /** @throws AppError */
+  openDemo: () => Promise<void>
+  showProject: (project: ProjectView) => Promise<void>
+}
+
+/** The ways into a project or a model; each ends in the view that shows it. */
+export function useOpening(): Opening {
+  const client = useClient()
+  const router = useRouter()
+  const app = useAppStore()
+  const project = useProjectStore()
+  const chooser = useChooserStore()
+  const toasts = useToastsStore()
+
+  async function showProject(opened: ProjectView): Promise<void> {
+    await router.push({ name: projectRoute('model'), params: { id: opened.id } })
+  }
+
+  async function openProject(path: string): Promise<void> {
+    await showProject(await project.open(path))
+  }
+
+  async function openModel(path: string): Promise<void> {
+    await router.push({ name: 'model', query: { path } })
+  }
+
+  async function openPath(path: string): Promise<void> {
+    const { kind, path: full } = await client.call('folders:identify', path)
+    if (kind === 'project') await openProject(full)
+    else if (kind === 'model') await openModel(full)
+    else {
+      toasts.show({
+        tone: 'warning',
+        title: SHELL.notOpenable,
+        text: SHELL.notOpenableText(full),
+      })
+    }
+  }
+
+  async function chooseProject(): Promise<void> {
+    const start = app.info?.projectsFolder ?? null
+    const path = await chooser.folder({ title: 'Open a project', purpose: 'project', start })
+    if (path !== null) await openPath(path)
+  }
+
+  async function chooseModel(): Promise<void> {
+    const path = await chooser.folder({ title: 'Open a model', purpose: 'model' })
+    if (path !== null) await openPath(path)
+  }
+
+  async function openDemo(): Promise<void> {
+    await showProject(await project.createDemo())
+  }
+
+  return { openPath, openProject, openModel, chooseProject, chooseModel, openDemo, showProject }
+}

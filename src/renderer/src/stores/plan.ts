@@ -1,0 +1,178 @@
+import { AppError, toAppError, type AppErrorData } from '@shared/errors'
+import type { GrowthPreview } from '@shared/model'
+import { planExpansion, type ExpansionPlan } from '@shared/plan'
+import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
+import { defineStore } from 'pinia'
+import { computed, ref, shallowRef, watch } from 'vue'
+import { useClient } from '../api/client'
+import { newHistory, record, redo as redone, undo as undone, type History } from '../lib/history'
+import { useProjectStore } from './project'
+
+/** Long enough for a slider to come to rest. */
+const SAVE_AFTER_MS = 400
+/** Changes of the same thing within this time are one step to undo. */
+const MERGE_WITHIN_MS = 1_000
+
+/**
+ * What is going to be run: the project's draft, edited by the Plan and Parameters views with one history, saved with
+ * the project as it changes.
+ */
+export const usePlanStore = defineStore('plan', () => {
+  const client = useClient()
+  const project = useProjectStore()
+  const history = shallowRef<History<ProjectDraft>>(newHistory(DEFAULT_DRAFT))
+  const isUnsaved = ref(false)
+  const saveError = shallowRef<AppErrorData | null>(null)
+  let owner: string | null = null
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let lastKey: string | null = null
+  let lastAt = 0
+
+  const draft = computed(() => history.value.present)
+  const settings = computed(() => runSettingsOf(draft.value))
+  const layerCount = computed(() => project.model?.num_hidden_layers ?? null)
+  const canUndo = computed(() => history.value.past.length > 0)
+  const canRedo = computed(() => history.value.future.length > 0)
+
+  /** The grown model's layers, or why the method's parameters do not fit. */
+  const planned = computed<{ plan: ExpansionPlan | null; problem: AppErrorData | null }>(() => {
+    if (layerCount.value === null) return { plan: null, problem: null }
+    try {
+      return { plan: planExpansion(settings.value.method, layerCount.value), problem: null }
+    } catch (thrown) {
+      return { plan: null, problem: toAppError(thrown).toData() }
+    }
+  })
+  const plan = computed(() => planned.value.plan)
+  const problem = computed(() => planned.value.problem)
+
+  // The project's draft is ours until somebody else (another window) changes it.
+  watch(
+    () => project.view,
+    (view) => {
+      if (!view) {
+        owner = null
+        return
+      }
+      if (view.id !== owner) {
+        owner = view.id
+        clearTimeout(timer)
+        isUnsaved.value = false
+        saveError.value = null
+        history.value = newHistory(view.draft)
+      } else if (!isUnsaved.value && !isSameDraft(view.draft, draft.value)) {
+        history.value = record(history.value, view.draft)
+      }
+    },
+    { immediate: true },
+  )
+
+  /** Changes the draft. Changes with the same `key` in quick succession are undone together. */
+  function edit(patch: Partial<ProjectDraft>, key: string | null = null): void {
+    const next = { ...draft.value, ...patch }
+    if (isSameDraft(next, draft.value)) return
+    const now = Date.now()
+    const merges = key !== null && key === lastKey && now - lastAt < MERGE_WITHIN_MS
+    lastKey = key
+    lastAt = now
+    history.value = record(history.value, next, merges)
+    scheduleSave()
+  }
+
+  function undo(): void {
+    walk(undone(history.value))
+  }
+
+  function redo(): void {
+    walk(redone(history.value))
+  }
+
+  function walk(to: History<ProjectDraft>): void {
+    if (to === history.value) return
+    lastKey = null
+    history.value = to
+    scheduleSave()
+  }
+
+  function scheduleSave(): void {
+    isUnsaved.value = true
+    clearTimeout(timer)
+    timer = setTimeout(() => void flush(), SAVE_AFTER_MS)
+  }
+
+  /** Saves what has not been saved: before a run starts, and when the project is left. */
+  async function flush(): Promise<void> {
+    clearTimeout(timer)
+    if (!isUnsaved.value || owner === null || owner !== project.id) return
+    const saved = draft.value
+    try {
+      await project.update({ draft: saved })
+      saveError.value = null
+      if (saved === draft.value) isUnsaved.value = false
+    } catch (thrown) {
+      saveError.value = toAppError(thrown).toData()
+    }
+  }
+
+  const growth = shallowRef<GrowthPreview | null>(null)
+  const growthError = shallowRef<AppErrorData | null>(null)
+  let latest = 0
+
+  /** What the plan does to size and config, as the engine says. */
+  watch(
+    [settings, () => project.model?.path, plan],
+    async ([asked, path, hasPlan], _old, onCleanup) => {
+      const request = (latest += 1)
+      if (!hasPlan || path === undefined) {
+        growth.value = null
+        return
+      }
+      let isStale = false
+      onCleanup(() => (isStale = true))
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      if (isStale) return
+      try {
+        const found = await client.call('models:growth', path, asked)
+        if (request !== latest) return
+        growth.value = found
+        growthError.value = null
+      } catch (thrown) {
+        if (request !== latest) return
+        growth.value = null
+        growthError.value = (thrown instanceof AppError ? thrown : toAppError(thrown)).toData()
+      }
+    },
+    { immediate: true },
+  )
+
+  return {
+    draft,
+    settings,
+    layerCount,
+    plan,
+    problem,
+    growth,
+    growthError,
+    isUnsaved,
+    saveError,
+    canUndo,
+    canRedo,
+    edit,
+    undo,
+    redo,
+    flush,
+  }
+})
+
+/** Drafts are plain data with a fixed order of keys at every level that differs. */
+function isSameDraft(a: ProjectDraft, b: ProjectDraft): boolean {
+  return stable(a) === stable(b)
+}
+
+function stable(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}

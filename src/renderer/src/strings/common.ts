@@ -1,0 +1,21 @@
+import type { Verdict } from '@shared/estimate'
+
+/** Words that more than one view uses. */
+export const COMMON = {
+  cancel: 'Cancel',
+  close: 'Close',
+  open: 'Open',
+  remove: 'Remove',
+  reveal: 'Show in file manager',
+  retry: 'Try again',
+  choose: 'Choose…',
+  copyDetails: 'Copy details',
+  copied: 'Copied',
+  loading: 'Loading…',
+} as const
+
+export const VERDICTS: Readonly<Record<Verdict, string>> = {
+  fits: 'Fits',
+  tight: 'Tight',
+  does_not_fit: 'Does not fit',
+}

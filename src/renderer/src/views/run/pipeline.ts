@@ -1,0 +1,88 @@
+import type { JobSnapshot, JobState } from '@shared/jobs'
+import type { RunDetail } from '@shared/projects'
+import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+
+export const STAGES = ['decompose', 'train', 'predict'] as const
+export type Stage = (typeof STAGES)[number]
+
+/** One stage of one weight type. */
+export interface StageCell {
+  readonly state: 'waiting' | 'active' | 'done' | 'stopped'
+  /** Done so far, 0 … 1; `null` when that is not known. */
+  readonly share: number | null
+  /** How long it took; `null` when that is not known. */
+  readonly seconds: number | null
+}
+
+export interface PipelineView {
+  /** Empty for a method that learns nothing. */
+  readonly rows: readonly {
+    readonly type: WeightType
+    readonly cells: Readonly<Record<Stage, StageCell>>
+  }[]
+  /** Steps that belong to no weight type, in order: writing, analysis. */
+  readonly others: readonly {
+    readonly id: string
+    readonly label: string
+    readonly cell: StageCell
+  }[]
+}
+
+const WAITING: StageCell = { state: 'waiting', share: null, seconds: null }
+
+/**
+ * The stages of a run as a grid, from its job while there is one and from what was kept of it afterwards.
+ *
+ * @param state Of the run: what was active when it ended has stopped.
+ */
+export function pipelineOf(
+  state: JobState,
+  steps: JobSnapshot['steps'],
+  timings: RunDetail['timings'],
+): PipelineView {
+  const isOpen = state === 'queued' || state === 'running' || state === 'cancelling'
+  const seconds = new Map(timings.map((timing) => [timing.id, timing.seconds]))
+  const cells = new Map<string, { label: string; cell: StageCell }>()
+  for (const { id, label, seconds: took } of timings) {
+    cells.set(id, { label, cell: took === null ? WAITING : doneIn(took) })
+  }
+  for (const { id, label, done, total } of steps) {
+    const took = isOpen ? null : (seconds.get(id) ?? null)
+    cells.set(id, { label, cell: cellOf(done, total, took, isOpen) })
+  }
+  if (state === 'succeeded') {
+    // Whatever was not reported as finished was, or the run would not have succeeded.
+    for (const [id, { label, cell }] of cells) {
+      cells.set(id, { label, cell: { ...cell, state: 'done', share: 1 } })
+    }
+  }
+  const rows = WEIGHT_TYPES.flatMap((type) => {
+    const own = STAGES.map((stage) => cells.get(`${type}/${stage}`)?.cell)
+    if (own.every((cell) => cell === undefined)) return []
+    const [decompose = WAITING, train = WAITING, predict = WAITING] = own
+    return [{ type, cells: { decompose, train, predict } }]
+  })
+  const others = [...cells]
+    .filter(([id]) => !isOfType(id))
+    .map(([id, { label, cell }]) => ({ id, label, cell }))
+  return { rows, others }
+}
+
+function cellOf(done: number, total: number, seconds: number | null, isOpen: boolean): StageCell {
+  if (total <= 0) return done > 0 ? active(null, isOpen) : { ...WAITING, seconds }
+  if (done >= total) return { state: 'done', share: 1, seconds }
+  return active(Math.max(0, done / total), isOpen)
+}
+
+function active(share: number | null, isOpen: boolean): StageCell {
+  return { state: isOpen ? 'active' : 'stopped', share, seconds: null }
+}
+
+function doneIn(seconds: number): StageCell {
+  return { state: 'done', share: 1, seconds }
+}
+
+function isOfType(id: string): boolean {
+  const [type, stage] = id.split('/')
+  return WEIGHT_TYPES.some((known) => known === type) && STAGES.some((known) => known === stage)
+}
