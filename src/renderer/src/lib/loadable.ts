@@ -7,8 +7,8 @@ export interface Loadable<T, A extends readonly unknown[]> {
   readonly error: ShallowRef<AppErrorData | null>
   readonly isLoading: Ref<boolean>
   /** Asks; the answer to an earlier question is dropped. The old value stays until there is a new one. */
-  load(...args: A): Promise<void>
-  clear(): void
+  readonly load: (...args: A) => Promise<void>
+  readonly clear: () => void
 }
 
 export function useLoadable<T, A extends readonly unknown[]>(
