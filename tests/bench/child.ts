@@ -6,11 +6,13 @@ import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/main/engine/checkpoint/dtypes'
 import { CoordinateStore } from '../../src/main/engine/decomposition/CoordinateStore'
 import { decompose, type WeightSource } from '../../src/main/engine/decomposition/decompose'
+import { estimate } from '../../src/main/engine/estimate/estimate'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
 import { Samples } from '../../src/main/engine/predictor/Samples'
 import { trainPredictor } from '../../src/main/engine/predictor/train'
 import { Random } from '../../src/main/engine/random'
 import { matrixBlocks } from '../../src/main/engine/synthesis/matrix'
+import type { EstimateTask } from './lib/estimate'
 import type { Report } from './lib/measure'
 
 export interface MatricesTask {
@@ -126,10 +128,16 @@ async function timeTraining(task: TrainTask): Promise<Report> {
   return { rate: (1000 * (last.step - first.step)) / (last.at - first.at) }
 }
 
+async function estimateJob(task: EstimateTask): Promise<Report> {
+  const { seconds, hostBytesPeak } = await estimate(task)
+  return { ...seconds, hostBytesPeak }
+}
+
 const TASKS: Readonly<Record<string, (parameters: never) => Promise<Report>>> = {
   matrices: writeMatrices,
   decompose: timeDecompose,
   train: timeTraining,
+  estimate: estimateJob,
 }
 
 const [name = '', parameters = ''] = process.argv.slice(2)

@@ -47,6 +47,8 @@ describe('npm run bench -- --quick', () => {
       expect(row).toMatchObject({ reference: null, ratio: null })
       if (process.platform === 'linux') expect(row.peak_bytes, row.name).toBeGreaterThan(10e6)
     }
+    const jobs = results.filter(({ name }) => ['lesa-1.1b', 'copy-16gb', 'evaluate'].includes(name))
+    for (const { name, estimate } of jobs) expect(estimate?.peakBytes, name).toBeGreaterThan(10e6)
     const stages = results.find(({ name }) => name === 'lesa-1.1b')?.notes[0]
     expect(stages).toMatch(/decompose .*train .*predict .*write /)
     expect(readdirSync(work)).toEqual([])

@@ -3,6 +3,8 @@ import { copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { formatBytes } from '@shared/units'
+import type { ExpandOptions } from '../../../src/main/cli/expandSpec'
+import { estimateExpand } from '../lib/estimate'
 import { numberOf, runLesa, runProgram, takeTurns } from '../lib/measure'
 import { llamaConfig, synthesize, TINY } from '../lib/models'
 import { requireSpace } from '../lib/space'
@@ -10,12 +12,13 @@ import type { BenchContext, Benchmark, Part, Sample } from '../lib/types'
 
 const LAYERS = 22
 /** Every method grows 22 → 32 layers, 16.1 GB of the 8 B shape, so that what is written has one size. */
-const METHODS = {
-  solar: ['--overlap', '6'],
-  'llama-pro': ['--groups', '10'],
-  interpolation: ['--gaps', '11-20'],
-  stack: ['--repeat', '12-21'],
-} as const
+const METHODS = [
+  { method: 'solar', overlap: 6 },
+  { method: 'llama-pro', groups: 10 },
+  { method: 'interpolation', gaps: '11-20' },
+  { method: 'stack', repeat: [12, 21] },
+] as const satisfies readonly Omit<ExpandOptions, 'out'>[]
+type CopyMethod = (typeof METHODS)[number]
 const GROWN = 32
 const OUTPUT_BYTES = 16.1e9
 
@@ -35,9 +38,7 @@ async function run(context: BenchContext): Promise<Part[]> {
   say('copy-16gb: writing the base model')
   await synthesize(context, model, quick ? llamaConfig(TINY) : 'llama3-8b', LAYERS)
   const parts: Part[] = []
-  for (const [method, options] of Object.entries(METHODS)) {
-    parts.push(await measureMethod(context, model, method, options))
-  }
+  for (const options of METHODS) parts.push(await measureMethod(context, model, options))
   await rm(model, { recursive: true })
   return parts
 }
@@ -45,11 +46,12 @@ async function run(context: BenchContext): Promise<Part[]> {
 async function measureMethod(
   context: BenchContext,
   model: string,
-  method: string,
-  options: readonly string[],
+  options: CopyMethod,
 ): Promise<Part> {
   const { work, withReference } = context
   const out = join(work, 'grown')
+  const { method } = options
+  const estimate = await estimateExpand(context, model, { ...options, out })
   let bytes = 0
   const sides = await takeTurns(
     context,
@@ -58,7 +60,7 @@ async function measureMethod(
       ours: async () => {
         await rm(out, { recursive: true, force: true })
         await flushDisk()
-        const args = ['expand', model, '--out', out, '--method', method, ...options, '--json']
+        const args = ['expand', model, '--out', out, ...flags(options), '--json']
         const run = await runLesa(context, args)
         const result = JSON.parse(run.stdout) as Record<string, unknown>
         if (numberOf(result, 'num_hidden_layers') !== GROWN) throw new Error('Wrong depth.')
@@ -77,10 +79,20 @@ async function measureMethod(
     unit: 's',
     ...sides,
     goal: { ratio: 1 / 0.9, peakBytes: 400e6 },
+    estimate,
     notes: [
       `${formatBytes(bytes)}: ours ${speed(sides.ours)}, cp and fsync ${speed(sides.reference)}`,
     ],
   }
+}
+
+/** `{ method: 'stack', repeat: [12, 21] }` → `--method stack --repeat 12-21`. */
+function flags(options: CopyMethod): string[] {
+  const entries = Object.entries<string | number | readonly number[]>(options)
+  return entries.flatMap(([name, value]) => [
+    `--${name}`,
+    typeof value === 'object' ? value.join('-') : String(value),
+  ])
 }
 
 /** Plain `cp` of the folder, then fsync of every file; where there is no `cp`, the system's own file copy. */

@@ -1,5 +1,6 @@
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { estimateJob } from '../lib/estimate'
 import { hasModule } from '../lib/python'
 import { numberOf, runLesa, runReference, takeTurns } from '../lib/measure'
 import { llamaConfig, synthesize, TINY } from '../lib/models'
@@ -40,7 +41,16 @@ async function run(context: BenchContext): Promise<Part[]> {
   await writeFile(text, quick ? full.slice(0, 2000) : full)
   const length = quick ? 64 : 512
   const usable = python !== null && (await hasModule(python, 'transformers', signal))
+  let took = ''
   const perplexities: { ours?: number; reference?: number } = {}
+  const estimate = await estimateJob(context, {
+    kind: 'evaluate',
+    models: [model],
+    text,
+    context: length,
+    perLine: false,
+    device: 'cpu',
+  })
   const sides = await takeTurns(
     context,
     name,
@@ -51,6 +61,7 @@ async function run(context: BenchContext): Promise<Part[]> {
         const { results } = JSON.parse(run.stdout) as { results: Record<string, unknown>[] }
         const result = results[0] ?? {}
         perplexities.ours = numberOf(result, 'perplexity')
+        took = `ours predicted ${numberOf(result, 'predicted')} tokens in ${numberOf(result, 'seconds').toFixed(1)} s`
         return {
           value: numberOf(result, 'predicted') / numberOf(result, 'seconds'),
           peakBytes: run.peakBytes,
@@ -69,7 +80,7 @@ async function run(context: BenchContext): Promise<Part[]> {
   )
   await rm(model, { recursive: true })
   requireAgreement(perplexities)
-  return [{ name, unit: 'tokens/s', ...sides, goal: { ratio: 1 } }]
+  return [{ name, unit: 'tokens/s', ...sides, goal: { ratio: 1 }, estimate, notes: [took] }]
 }
 
 function requireAgreement({ ours, reference }: { ours?: number; reference?: number }): void {

@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { estimateOf } from '../lib/estimate'
+import { estimateExpand } from '../lib/estimate'
 import { numberOf, runLesa, runReference, takeTurns } from '../lib/measure'
 import { llamaConfig, synthesize, TINY } from '../lib/models'
 import { requireSpace } from '../lib/space'
-import type { BenchContext, Benchmark, Estimate, Part } from '../lib/types'
+import type { BenchContext, Benchmark, Part } from '../lib/types'
 
 const LAYERS = 22
 const GROWN = 33
@@ -28,8 +28,8 @@ async function run(context: BenchContext): Promise<Part[]> {
   if (!quick) await requireSpace(work, NEEDED_BYTES)
   say(`${name}: writing the base model`)
   await synthesize(context, model, quick ? llamaConfig(TINY) : 'llama-1.1b', LAYERS)
+  const estimate = await estimateExpand(context, model, { method: 'lesa', out, device: 'cpu' })
   const stages = new Stages()
-  let estimate: Estimate | null = null
   const notes: string[] = []
   const sides = await takeTurns(
     context,
@@ -43,7 +43,6 @@ async function run(context: BenchContext): Promise<Part[]> {
         })
         const result = JSON.parse(run.stdout) as Record<string, unknown>
         requireLayers(numberOf(result, 'num_hidden_layers'))
-        estimate = estimateOf(result)
         await rm(out, { recursive: true })
         return { value: run.seconds, peakBytes: run.peakBytes }
       },

@@ -1,16 +1,39 @@
-import type { Estimate } from './types'
+/** @file What the program itself says of a run before it begins, to be printed beside what it took. */
+import { join } from 'node:path'
+import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
+import { buildExpandSpec, type ExpandOptions } from '../../../src/main/cli/expandSpec'
+import { numberOf, runChild } from './measure'
+import type { BenchContext, Estimate } from './types'
 
-/**
- * What the program estimated before it began, where the result of a job carries it:
- * `"estimate": {"seconds": [low, high], "peak_bytes": n}`.
- */
-export function estimateOf(result: Readonly<Record<string, unknown>>): Estimate | null {
-  const { estimate } = result
-  if (typeof estimate !== 'object' || estimate === null) return null
-  const { seconds, peak_bytes: peak } = estimate as { seconds?: unknown; peak_bytes?: unknown }
-  const [low, high] = Array.isArray(seconds) ? (seconds as unknown[]) : []
+export interface EstimateTask {
+  readonly spec: ExpandSpec | EvaluateSpec
+  /** Keeps the machine's measured speed for the next estimate. */
+  readonly calibrationFile: string
+}
+
+/** The engine's estimate of a job. */
+export async function estimateJob(
+  context: BenchContext,
+  spec: ExpandSpec | EvaluateSpec,
+): Promise<Estimate> {
+  const calibrationFile = join(context.work, '..', 'calibration.json')
+  const task: EstimateTask = { spec, calibrationFile }
+  const { report } = await runChild(context, 'estimate', task)
   return {
-    seconds: typeof low === 'number' && typeof high === 'number' ? [low, high] : null,
-    peakBytes: typeof peak === 'number' ? peak : null,
+    seconds: [numberOf(report, 'low'), numberOf(report, 'high')],
+    peakBytes: numberOf(report, 'hostBytesPeak'),
   }
+}
+
+/** The same of `lesa expand` with these options. */
+export async function estimateExpand(
+  context: BenchContext,
+  model: string,
+  options: ExpandOptions,
+): Promise<Estimate> {
+  const spec = await buildExpandSpec(model, options, {
+    cwd: context.work,
+    countLayers: () => Promise.reject(new Error('No option of the benchmarks asks for it.')),
+  })
+  return estimateJob(context, spec)
 }

@@ -3,7 +3,7 @@ import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { formatBytes } from '@shared/units'
 import { formatTable } from '../../../src/main/cli/table'
 import { median, spread } from './statistics'
-import type { Benchmark, Goal, Part, Sample, Unit } from './types'
+import type { Benchmark, Estimate, Goal, Part, Sample, Unit } from './types'
 
 /** One row, in the words of the JSON document. */
 export interface ResultRow {
@@ -24,7 +24,7 @@ export interface ResultRow {
   readonly repeats: number
   readonly goal: Goal | null
   readonly goal_met: boolean | null
-  readonly estimate: Part['estimate']
+  readonly estimate: Estimate | null
   readonly notes: readonly string[]
   readonly skipped?: string
   readonly failed?: string
@@ -194,7 +194,7 @@ export function formatResults(rows: readonly ResultRow[], machine: Machine): str
     `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memory_bytes)} memory; ${machine.system}; ` +
     `Node ${machine.node}; reference: ${machine.reference ?? 'none'}\n\n${busy}${table}\n` +
     'Medians (least … most). Ratio: our time over the reference’s, below 1 is faster. Peak: resident memory of the ' +
-    `whole process tree.\n\n${[...remarks, ...(remarks.length > 0 ? [''] : []), ...legend].join('\n')}\n`
+    `whole process tree. Estimate: the program’s own, before the run; memory of the engine alone.\n\n${[...remarks, ...(remarks.length > 0 ? [''] : []), ...legend].join('\n')}\n`
   )
 }
 
@@ -220,13 +220,10 @@ function formatGoal(goal: Goal | null): string {
   return parts.length > 0 ? parts.join(', ') : '–'
 }
 
-function formatEstimate(estimate: Part['estimate']): string {
+function formatEstimate(estimate: Estimate | null): string {
   if (!estimate) return '–'
-  const { seconds, peakBytes } = estimate
-  return [
-    ...(seconds ? [`${significant(seconds[0])} … ${significant(seconds[1])} s`] : []),
-    ...(peakBytes === null ? [] : [formatBytes(peakBytes)]),
-  ].join(', ')
+  const [low, high] = estimate.seconds
+  return `${significant(low)} … ${significant(high)} s, ${formatBytes(estimate.peakBytes)}`
 }
 
 /** Three significant digits, and all of a larger whole number. */

@@ -17,11 +17,12 @@ export interface Goal {
   readonly peakRatio?: number
 }
 
-/** What the program itself said of a run before it began. */
+/** What the program itself says of a run before it begins. */
 export interface Estimate {
   /** Range in seconds. */
-  readonly seconds: readonly [low: number, high: number] | null
-  readonly peakBytes: number | null
+  readonly seconds: readonly [low: number, high: number]
+  /** Of the engine's process alone. */
+  readonly peakBytes: number
 }
 
 /** One thing measured. Most benchmarks have one part; copying has one for each method. */
@@ -32,7 +33,7 @@ export interface Part {
   /** `null` when there is none, or none that can run here. */
   readonly reference: readonly Sample[] | null
   readonly goal: Goal
-  readonly estimate?: Estimate | null
+  readonly estimate?: Estimate
   /** Whatever helps to read the numbers: stages, conditions. */
   readonly notes?: readonly string[]
 }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { estimateOf } from '../../bench/lib/estimate'
 import { parseOptions } from '../../bench/lib/options'
 
 const names = ['decompose-2048', 'startup', 'evaluate']
@@ -21,16 +20,5 @@ describe('parseOptions', () => {
     expect(() => parseOptions(['--repeat', '0'], names)).toThrow(/--repeat/)
     expect(() => parseOptions(['--fast'], names)).toThrow(/--fast/)
     expect(() => parseOptions(['startup'], names)).toThrow(/startup/)
-  })
-})
-
-describe('estimateOf', () => {
-  it('finds what a result says, and nothing where it says nothing', () => {
-    expect(estimateOf({ estimate: { seconds: [1, 2], peak_bytes: 3 } })).toEqual({
-      seconds: [1, 2],
-      peakBytes: 3,
-    })
-    expect(estimateOf({ estimate: {} })).toEqual({ seconds: null, peakBytes: null })
-    expect(estimateOf({})).toBeNull()
   })
 })
