@@ -2,12 +2,12 @@ import { cp, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExportResult, ExportSpec, JobEvent } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { prepareOutput, writeCheckpoint } from '../checkpoint/CheckpointWriter'
+import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planExport } from '../export/exportPlan'
 import { exportData, modelCard } from '../export/record'
 import { verifyExport } from '../export/verify'
 import type { JobEnv } from './JobEnv'
-import { reporting } from './reporting'
+import { writing } from './writing'
 
 /** The trained predictors lie there in a grown checkpoint. */
 const PREDICTORS = 'lesa'
@@ -35,34 +35,19 @@ export async function* exportModel(
       if ((await stat(predictors).catch(() => null))?.isDirectory()) {
         await cp(predictors, join(output.partial, PREDICTORS), { recursive: true })
       }
-      const written = yield* reporting<JobEvent, Awaited<ReturnType<typeof writeCheckpoint>>>(
-        signal,
-        (report) => {
-          let last = -1
-          return writeCheckpoint({
-            out: spec.out,
-            overwrite: spec.overwrite,
-            prepared: output,
-            tensors: planned.tensors,
-            config: planned.config,
-            sidecarsFrom: grown,
-            files: {
-              'README.md': modelCard(planned.record),
-              'lesa.json': `${JSON.stringify(exportData(planned.record), null, 2)}\n`,
-            },
-            maxShardBytes: spec.maxShardBytes,
-            signal,
-            onProgress: (done, total) => {
-              // A report for each hundredth; the writer does not wait for them.
-              const hundredth = Math.floor((100 * done) / total)
-              if (hundredth === last) return
-              last = hundredth
-              void report({ type: 'step', id: 'write', done, total }).catch(() => undefined)
-            },
-          })
+      const written = yield* writing(signal, {
+        out: spec.out,
+        overwrite: spec.overwrite,
+        prepared: output,
+        tensors: planned.tensors,
+        config: planned.config,
+        sidecarsFrom: grown,
+        files: {
+          'README.md': modelCard(planned.record),
+          'lesa.json': `${JSON.stringify(exportData(planned.record), null, 2)}\n`,
         },
-      )
-      yield { type: 'artifact', path: written.out, sizeBytes: written.bytes }
+        maxShardBytes: spec.maxShardBytes,
+      })
       const verification = verifyExport({ spec: { ...spec, out: written.out }, planned, signal })
       let next = await verification.next()
       for (; !next.done; next = await verification.next()) {

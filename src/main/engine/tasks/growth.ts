@@ -9,7 +9,7 @@ import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { writeCheckpoint, type PreparedOutput } from '../checkpoint/CheckpointWriter'
+import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { assemble, tiedHead } from '../export/assemble'
 import { grownConfig } from '../export/grownConfig'
 import { exportData, modelCard } from '../export/record'
@@ -26,7 +26,7 @@ import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { StageStore } from '../stages/StageStore'
 import { ENGINE_VERSION } from '../version'
-import { reporting } from './reporting'
+import { writing } from './writing'
 
 /** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
 const MAX_KNOWN_GROWTH = 3
@@ -148,34 +148,19 @@ export async function* writeGrown(
     perplexities: [],
     warnings,
   }
-  const written = yield* reporting<JobEvent, Awaited<ReturnType<typeof writeCheckpoint>>>(
-    signal,
-    (report) => {
-      let last = -1
-      return writeCheckpoint({
-        out,
-        overwrite,
-        prepared: output,
-        tensors,
-        config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
-        sidecarsFrom: checkpoint,
-        files: {
-          'README.md': modelCard(record),
-          'lesa.json': `${JSON.stringify(exportData(record), null, 2)}\n`,
-        },
-        maxShardBytes,
-        signal,
-        onProgress: (done, total) => {
-          // A report for each hundredth; the writer does not wait for them.
-          const hundredth = Math.floor((100 * done) / total)
-          if (hundredth === last) return
-          last = hundredth
-          void report({ type: 'step', id: 'write', done, total }).catch(() => undefined)
-        },
-      })
+  const written = yield* writing(signal, {
+    out,
+    overwrite,
+    prepared: output,
+    tensors,
+    config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
+    sidecarsFrom: checkpoint,
+    files: {
+      'README.md': modelCard(record),
+      'lesa.json': `${JSON.stringify(exportData(record), null, 2)}\n`,
     },
-  )
-  yield { type: 'artifact', path: written.out, sizeBytes: written.bytes }
+    maxShardBytes,
+  })
   return {
     kind: 'expand',
     out: written.out,

@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { JobEvent, SynthResult, SynthSpec } from '@shared/jobs'
-import { prepareOutput, writeCheckpoint } from '../checkpoint/CheckpointWriter'
+import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planSynthesis, synthesizeTensors, type SynthesisPlan } from '../synthesis/synthesize'
 import { ENGINE_VERSION } from '../version'
 import type { JobEnv } from './JobEnv'
-import { reporting } from './reporting'
+import { writing } from './writing'
 
 /** Writes a checkpoint of seeded random weights with the shape of a real model; memory does not depend on its size. */
 export async function* synth(
@@ -22,31 +22,16 @@ export async function* synth(
     yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }
     // The writer takes the spelling of numbers from the config of a folder.
     await writeFile(join(output.scratch, 'config.json'), plan.configText)
-    const written = yield* reporting<JobEvent, Awaited<ReturnType<typeof writeCheckpoint>>>(
-      signal,
-      (report) => {
-        let last = -1
-        return writeCheckpoint({
-          out: spec.out,
-          overwrite: spec.overwrite,
-          prepared: output,
-          tensors: synthesizeTensors(plan, spec.seed),
-          config: plan.rawConfig,
-          sidecarsFrom: output.scratch,
-          files: { 'README.md': card(plan, spec.seed) },
-          maxShardBytes: spec.maxShardBytes,
-          signal,
-          onProgress: (done, total) => {
-            // A report for each hundredth; the writer does not wait for them.
-            const hundredth = Math.floor((100 * done) / total)
-            if (hundredth === last) return
-            last = hundredth
-            void report({ type: 'step', id: 'write', done, total }).catch(() => undefined)
-          },
-        })
-      },
-    )
-    yield { type: 'artifact', path: written.out, sizeBytes: written.bytes }
+    const written = yield* writing(signal, {
+      out: spec.out,
+      overwrite: spec.overwrite,
+      prepared: output,
+      tensors: synthesizeTensors(plan, spec.seed),
+      config: plan.rawConfig,
+      sidecarsFrom: output.scratch,
+      files: { 'README.md': card(plan, spec.seed) },
+      maxShardBytes: spec.maxShardBytes,
+    })
     return {
       kind: 'synth',
       out: written.out,
