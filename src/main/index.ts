@@ -1,7 +1,9 @@
 /** @file The desktop program: what is made here is joined here, and nothing else happens here. */
+import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { app, dialog, Menu, session, type BrowserWindow } from 'electron'
+import { app, Menu, session, type BrowserWindow } from 'electron'
 import { menuTemplate } from './app/menu'
+import { nativeServices } from './app/nativeServices'
 import { APP_ORIGIN, handleAppScheme, registerAppScheme } from './app/protocol'
 import { harden } from './app/security'
 import { openWindow } from './app/window'
@@ -9,12 +11,15 @@ import { serveElectron } from './host/electron'
 import { createWorkbench, type Workbench } from './ipc/workbench'
 import { ElectronEngineProcess } from './jobs/ElectronEngineProcess'
 import { EngineClient } from './jobs/EngineClient'
+import { userFolder } from './storage/userFolder'
 
 const here = import.meta.dirname
 const developmentUrl = app.isPackaged ? undefined : process.env['ELECTRON_RENDERER_URL']
 const origin = developmentUrl === undefined ? APP_ORIGIN : new URL(developmentUrl).origin
 let window: BrowserWindow | null = null
 
+// The command line's `serve` keeps its settings in the same folder.
+app.setPath('userData', userFolder({ ...process, home: homedir() }))
 app.enableSandbox()
 registerAppScheme()
 
@@ -30,16 +35,26 @@ function start(): void {
   harden(origin, session.defaultSession)
   handleAppScheme(session.defaultSession, join(here, '../renderer'))
 
+  const startEngine = (): EngineClient =>
+    new EngineClient(() => new ElectronEngineProcess(join(here, 'engine.js')))
   const workbench = createWorkbench({
-    engine: new EngineClient(() => new ElectronEngineProcess(join(here, 'engine.js'))),
+    engine: startEngine(),
+    queries: startEngine(),
     host: 'electron',
     version: app.getVersion(),
     resources: app.isPackaged ? process.resourcesPath : join(here, '../../resources'),
-    chooseFolder,
+    userFolder: app.getPath('userData'),
+    projectsFolder: join(app.getPath('documents'), 'LESA Workbench'),
+    ...nativeServices(() => window),
     includeStacks: !app.isPackaged,
     onBug: (error) => console.error(error),
   })
-  serveElectron({ ...workbench, window: () => window, origin })
+  serveElectron({
+    ...workbench,
+    window: () => window,
+    origin,
+    onDropped: (path) => workbench.grants.grant(path),
+  })
   const menu = menuTemplate((command) => workbench.pushes.emit('app:command', command), {
     isMac: process.platform === 'darwin',
     isDevelopment: !app.isPackaged,
@@ -58,14 +73,6 @@ function start(): void {
 function focusWindow(): void {
   if (window?.isMinimized()) window.restore()
   window?.focus()
-}
-
-async function chooseFolder(): Promise<string | null> {
-  const options = { properties: ['openDirectory', 'createDirectory'] as const }
-  const { filePaths } = await (window
-    ? dialog.showOpenDialog(window, { properties: [...options.properties] })
-    : dialog.showOpenDialog({ properties: [...options.properties] }))
-  return filePaths[0] ?? null
 }
 
 /** Quitting waits until jobs have removed their unfinished output. */

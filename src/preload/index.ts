@@ -1,5 +1,5 @@
 import { contextBridge, ipcRenderer, webUtils } from 'electron'
-import { CALL_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
+import { CALL_CHANNEL, DROP_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
 import type { Envelope, Transport } from '@shared/contract'
 import { isCallName, isPushName } from '@shared/contractNames'
 
@@ -19,8 +19,12 @@ const transport: Transport = {
   },
   pathOfFile(file) {
     if (!(file instanceof File)) return null
+    // Only a file that came from outside has a path: one that the page has made up has none.
     const path = webUtils.getPathForFile(file)
-    return path === '' ? null : path
+    if (path === '') return null
+    // Sent before whatever the page asks about the path, so that it counts as opened by then.
+    ipcRenderer.send(DROP_CHANNEL, path)
+    return path
   },
 }
 

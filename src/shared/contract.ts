@@ -71,6 +71,7 @@ export interface FolderKind {
 
 /** What a native dialog is for. */
 export const CHOOSE_PURPOSES = ['model', 'project', 'output', 'folder'] as const
+export type ChoosePurpose = (typeof CHOOSE_PURPOSES)[number]
 
 const path = z.string().min(1).max(4096)
 const jobId = z.string().min(1).max(64)

@@ -1,6 +1,6 @@
-import { ipcMain, type BrowserWindow, type IpcMainInvokeEvent } from 'electron'
+import { ipcMain, type BrowserWindow, type IpcMainEvent, type IpcMainInvokeEvent } from 'electron'
 import type { Envelope, PushName, Pushes } from '@shared/contract'
-import { CALL_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
+import { CALL_CHANNEL, DROP_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
 import { AppError } from '@shared/errors'
 import type { PushHub } from '../ipc/pushes'
 import type { Router } from '../ipc/router'
@@ -12,11 +12,13 @@ export interface ElectronHostOptions {
   readonly window: () => BrowserWindow | null
   /** Where the window's page comes from: `app://lesa`, or the development server. */
   readonly origin: string
+  /** A file or folder was dropped on the window. */
+  readonly onDropped?: (path: string) => unknown
 }
 
 /** Carries the contract over Electron's IPC. Returns what takes it down again. */
 export function serveElectron(options: ElectronHostOptions): () => void {
-  const { router, pushes, window, origin } = options
+  const { router, pushes, window, origin, onDropped } = options
   ipcMain.handle(
     CALL_CHANNEL,
     (event, name: unknown, args: unknown): Promise<Envelope<unknown>> | Envelope<unknown> => {
@@ -25,6 +27,10 @@ export function serveElectron(options: ElectronHostOptions): () => void {
       return { ok: false, error: { code: error.code, message: error.message } }
     },
   )
+  const onDrop = (event: IpcMainEvent, path: unknown): void => {
+    if (isOurs(event, window(), origin) && typeof path === 'string') onDropped?.(path)
+  }
+  ipcMain.on(DROP_CHANNEL, onDrop)
   const unsubscribe = pushes.subscribe(<P extends PushName>(name: P, payload: Pushes[P]) => {
     const contents = window()?.webContents
     if (contents && !contents.isDestroyed() && contents.getURL().startsWith(`${origin}/`)) {
@@ -34,11 +40,16 @@ export function serveElectron(options: ElectronHostOptions): () => void {
   return () => {
     unsubscribe()
     ipcMain.removeHandler(CALL_CHANNEL)
+    ipcMain.off(DROP_CHANNEL, onDrop)
   }
 }
 
 /** True for our window's main frame, while it shows our page. */
-function isOurs(event: IpcMainInvokeEvent, window: BrowserWindow | null, origin: string): boolean {
+function isOurs(
+  event: IpcMainInvokeEvent | IpcMainEvent,
+  window: BrowserWindow | null,
+  origin: string,
+): boolean {
   const { sender, senderFrame } = event
   // A frame that has navigated or gone since it called has no right to an answer.
   if (!window || senderFrame === null || sender !== window.webContents) return false

@@ -2,23 +2,35 @@ import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
 import type { AppInfo, HostKind } from '@shared/contract'
 import type { DeviceReport } from '@shared/devices'
+import type { EngineVersions } from '@shared/engineProtocol'
 import type { EngineClient } from '../jobs/EngineClient'
-import { JobManager } from '../jobs/JobManager'
-import { listFolders } from './handlers/folders'
+import { JobManager, laneOf } from '../jobs/JobManager'
+import { ProjectManager } from '../projects/ProjectManager'
+import { UserStore } from '../storage/UserStore'
 import { jobHandlers } from './handlers/jobs'
-import { pendingHandlers } from './handlers/pending'
-import { resolvePath } from './paths'
+import { modelHandlers } from './handlers/models'
+import { placeHandlers, type NativeServices } from './handlers/places'
+import { projectHandlers, type Estimator } from './handlers/projects'
+import { PathGrants } from './PathGrants'
 import { PushHub } from './pushes'
 import { createRouter, type Handlers, type Router, type RouterOptions } from './router'
 
-export interface WorkbenchOptions extends RouterOptions {
+export interface WorkbenchOptions extends RouterOptions, NativeServices {
+  /** Runs the jobs that take the device. */
   readonly engine: EngineClient
+  /**
+   * Answers questions and runs the small jobs, in a process of its own so that neither waits for a computation; the
+   * other engine by default.
+   */
+  readonly queries?: EngineClient
   readonly host: HostKind
   readonly version: string
   /** The folder that holds `demo-model`. */
   readonly resources: string
-  /** The native folder dialog, where there is one. */
-  readonly chooseFolder?: () => Promise<string | null>
+  /** Keeps what belongs to the person: settings, recents, caches. */
+  readonly userFolder: string
+  /** Where projects are made unless the settings say otherwise. */
+  readonly projectsFolder: string
 }
 
 /** Everything behind the contract, whichever host carries it. */
@@ -26,55 +38,116 @@ export interface Workbench {
   readonly router: Router
   readonly pushes: PushHub
   readonly jobs: JobManager
-  /** Cancels what runs and ends the engine. */
+  readonly projects: ProjectManager
+  readonly user: UserStore
+  readonly grants: PathGrants
+  /** Ends what runs as interrupted, brings everything to the disk and ends the engines. */
   dispose(): Promise<void>
 }
 
 export function createWorkbench(options: WorkbenchOptions): Workbench {
-  const { engine, host, version, resources, chooseFolder } = options
+  const { engine, host, version, resources } = options
+  const queries = options.queries ?? engine
+  const demo = {
+    model: join(resources, 'demo-model'),
+    text: join(resources, 'demo-model', 'eval.txt'),
+  }
   const pushes = new PushHub()
-  const jobs = new JobManager((spec, run) => engine.runJob(spec, run))
+  const jobs = new JobManager((spec, run) =>
+    (laneOf(spec) === 'light' ? queries : engine).runJob(spec, run),
+  )
   jobs.subscribe((snapshot) => pushes.emit('jobs:changed', snapshot))
 
+  const user = new UserStore(options.userFolder)
+  const grants = new PathGrants(async () => (await user.recents()).map(({ path }) => path))
+  grants.grant(resources)
+  grants.grant(options.projectsFolder)
+
+  const versions = once<EngineVersions>(() => queries.call('versions'))
   // Trying the devices takes seconds, and what the machine has does not change while the program runs.
-  let devices: Promise<readonly DeviceReport[]> | null = null
-  const listDevices = (): Promise<readonly DeviceReport[]> => {
-    devices ??= engine.call('devices').catch((error: unknown) => {
-      devices = null
-      throw error
+  const devices = once<readonly DeviceReport[]>(() => queries.call('devices'))
+
+  const projects = new ProjectManager({
+    services: {
+      engine: {
+        inspect: (path) => queries.call('inspect', path),
+        identify: (path) => queries.call('identify', path),
+        versions,
+      },
+      jobs,
+      settings: () => user.settings(),
+      onChange: (project) => pushes.emit('projects:changed', project.view()),
+    },
+    user,
+    defaultFolder: options.projectsFolder,
+    demo,
+    ...(options.trash ? { trash: options.trash } : {}),
+  })
+
+  const onRecents = async (): Promise<void> => pushes.emit('recents:changed', await user.recents())
+  const onSettings = async (): Promise<void> =>
+    pushes.emit('settings:changed', await user.settings())
+  const estimate: Estimator = async (spec, { keepsStages, isRecorded }) => {
+    const { memoryLimitBytes } = await user.settings()
+    return queries.call('estimate', {
+      spec,
+      calibrationFile: join(await user.cacheFolder(), 'speed.json'),
+      keepsStages,
+      isRecorded,
+      ...(memoryLimitBytes === null ? {} : { memoryLimitBytes }),
     })
-    return devices
   }
 
   const handlers: Handlers = {
-    ...pendingHandlers(),
-    'app:info': () => ({
+    'app:info': async () => ({
       version,
       host,
       platform: platformOf(process.platform),
       pathSeparator: sep,
       home: homedir(),
-      projectsFolder: join(homedir(), 'LESA Workbench'),
-      hasSystemTrash: false,
-      canReveal: false,
-      demoModel: join(resources, 'demo-model'),
-      demoText: join(resources, 'demo-model', 'eval.txt'),
+      projectsFolder: await projects.projectsFolder(),
+      hasSystemTrash: options.trash !== undefined,
+      canReveal: options.reveal !== undefined,
+      demoModel: demo.model,
+      demoText: demo.text,
     }),
-    'devices:list': listDevices,
-    'models:inspect': (path) => engine.call('inspect', resolvePath(path)),
-    'folders:list': listFolders,
-    'folders:choose': async () => (await chooseFolder?.()) ?? null,
-    ...jobHandlers(jobs),
+    'devices:list': devices,
+    ...placeHandlers({ host, native: options, user, grants, projects, onRecents, onSettings }),
+    ...modelHandlers({ engine: queries, jobs, projects, user, grants, onRecents }),
+    ...projectHandlers({ engine: queries, projects, grants, estimate, onRecents }),
+    ...jobHandlers({
+      jobs,
+      grants,
+      estimate,
+      onReordered: (ids) => pushes.emit('jobs:reordered', ids),
+    }),
   }
 
   return {
     router: createRouter(handlers, options),
     pushes,
     jobs,
+    projects,
+    user,
+    grants,
     async dispose() {
       await jobs.dispose()
+      await projects.dispose()
       await engine.dispose()
+      if (queries !== engine) await queries.dispose()
     },
+  }
+}
+
+/** Asks once and keeps the answer; after a failure it asks again. */
+function once<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | null = null
+  return () => {
+    answer ??= ask().catch((error: unknown) => {
+      answer = null
+      throw error
+    })
+    return answer
   }
 }
 

@@ -1,19 +1,25 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { version } from '../../../../package.json'
 import { serveWorkbench } from '../../host/browser'
 import { createWorkbench } from '../../ipc/workbench'
+import { userFolder } from '../../storage/userFolder'
 import { Interrupt } from '../interrupt'
 import { startEngine } from '../job'
 import { EXIT_OK } from '../exitCodes'
 import type { CommandContext } from '../program'
 
-/** Serves until it is told to stop; jobs that run then are cancelled. */
+/** Serves until it is told to stop; jobs that run then are interrupted, and can be gone on with. */
 export async function serve(options: { port?: number }, context: CommandContext): Promise<number> {
   const { io, paths } = context
   const workbench = createWorkbench({
     engine: startEngine(context),
+    queries: startEngine(context),
     host: 'browser',
     version,
     resources: paths.resources,
+    userFolder: userFolder({ platform: process.platform, env: io.env, home: homedir() }),
+    projectsFolder: join(homedir(), 'LESA Workbench'),
   })
   try {
     const host = await serveWorkbench({

@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises'
+import type { RunAnalysis } from '@shared/analysis'
+import type { Estimate } from '@shared/estimate'
+import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
+import type { EngineClient } from '../../jobs/EngineClient'
+import { runPaths } from '../../projects/layout'
+import type { Project } from '../../projects/Project'
+import type { ProjectManager } from '../../projects/ProjectManager'
+import { codeOf } from '../../storage/files'
+import type { PathGrants } from '../PathGrants'
+import type { Handlers } from '../router'
+
+type ProjectHandlers = Pick<
+  Handlers,
+  Extract<keyof Handlers, `${'projects' | 'runs' | 'evaluations' | 'exports'}:${string}`>
+>
+
+export type Estimator = (
+  spec: ExpandSpec | EvaluateSpec,
+  options: { readonly keepsStages: boolean; readonly isRecorded: boolean },
+) => Promise<Estimate>
+
+export interface ProjectHandlerServices {
+  readonly engine: Pick<EngineClient, 'call'>
+  readonly projects: ProjectManager
+  readonly grants: PathGrants
+  readonly estimate: Estimator
+  readonly onRecents: () => Promise<void>
+}
+
+export function projectHandlers(services: ProjectHandlerServices): ProjectHandlers {
+  const { engine, projects, grants, estimate, onRecents } = services
+
+  /** What an opened project leads to may be looked at: its folder and its model's. */
+  const opened = async (project: Project): Promise<ReturnType<Project['view']>> => {
+    grants.grant(project.folder)
+    const { model } = project
+    if (model.state === 'ready' || model.state === 'changed') grants.grant(model.path)
+    await onRecents()
+    return project.view()
+  }
+  const changed = async (
+    id: string,
+    change: (project: Project) => Promise<unknown>,
+  ): Promise<ReturnType<Project['view']>> => {
+    const project = projects.get(id)
+    await change(project)
+    return project.view()
+  }
+
+  return {
+    'projects:list': () =>
+      projects.list().map(({ id, name, folder }) => ({ id, name, path: folder })),
+    'projects:create': async ({ name, model, parent }) =>
+      opened(
+        await projects.create({
+          name,
+          model: await grants.require(model),
+          ...(parent === undefined ? {} : { parent: await grants.require(parent) }),
+        }),
+      ),
+    'projects:createDemo': async () => opened(await projects.createDemo()),
+    'projects:open': async (path) => opened(await projects.open(await grants.require(path))),
+    'projects:get': (id) => projects.get(id).view(),
+    'projects:close': async (id) => {
+      await projects.close(id)
+      return null
+    },
+    'projects:update': (id, patch) => changed(id, (project) => project.update(patch)),
+    'projects:rename': async (id, name) => changed(id, (project) => project.rename(name)),
+    'projects:duplicate': async (id, options) => opened(await projects.duplicate(id, options)),
+    'projects:clearWork': (id) => changed(id, (project) => project.clearWork()),
+    'projects:delete': async (id) => {
+      const movedTo = await projects.delete(id)
+      await onRecents()
+      return { movedTo }
+    },
+    'projects:relocateModel': async (id, path, { acceptDifferent }) =>
+      projects.get(id).relocateModel(await grants.require(path), acceptDifferent),
+    'projects:addText': async (id, path) => {
+      const file = await grants.require(path)
+      return changed(id, (project) => project.addText(file))
+    },
+    'projects:removeText': (id, text) => changed(id, (project) => project.removeText(text)),
+    'projects:compare': (id, subjects) => projects.get(id).compare(subjects),
+
+    'runs:estimate': async (id, settings) =>
+      estimate(await projects.get(id).specFor(settings), { keepsStages: true, isRecorded: true }),
+    'runs:start': (id, { settings, name }) => projects.get(id).startRun(settings, name),
+    'runs:resume': (id, run) => projects.get(id).resumeRun(run),
+    'runs:retry': (id, run) => projects.get(id).retryRun(run),
+    'runs:get': (id, run) => projects.get(id).detail(run),
+    'runs:series': (id, run, { maxPoints }) => projects.get(id).run(run).series(maxPoints),
+    'runs:analysis': (id, run) => readAnalysis(projects.get(id).run(run).folder),
+    'runs:projection': (id, run, { type, method, seed, perplexity }) =>
+      engine.call('projection', {
+        folder: projects.get(id).run(run).folder,
+        type,
+        method,
+        seed,
+        ...(perplexity === undefined ? {} : { perplexity }),
+      }),
+    'runs:rename': (id, run, name) => changed(id, (project) => project.renameRun(run, name)),
+    'runs:delete': (id, run) => changed(id, (project) => project.deleteRun(run)),
+    'runs:deleteModel': (id, run) => changed(id, (project) => project.deleteRunModel(run)),
+
+    'evaluations:start': (id, request) => projects.get(id).startEvaluation(request),
+    'exports:preview': async (id, run, options) => {
+      const out = await grants.require(options.out)
+      return engine.call('exportPreview', projects.get(id).exportSpec(run, { ...options, out }))
+    },
+    'exports:start': async (id, run, options) => {
+      const out = await grants.require(options.out)
+      return projects.get(id).startExport(run, { ...options, out })
+    },
+  }
+}
+
+/** What the engine has left of a run; `null` while there is nothing, or nothing that can be read. */
+async function readAnalysis(run: string): Promise<RunAnalysis | null> {
+  try {
+    return JSON.parse(await readFile(runPaths.analysis(run), 'utf8')) as RunAnalysis
+  } catch (error) {
+    if (error instanceof SyntaxError || codeOf(error) === 'ENOENT') return null
+    throw error
+  }
+}

@@ -1,0 +1,162 @@
+import type { PredictorReport } from '@shared/jobs'
+import type { ModelSummary } from '@shared/model'
+import { formatGaps, planExpansion } from '@shared/plan'
+import type {
+  Comparison,
+  CompareRow,
+  Perplexity,
+  ProjectText,
+  RunSettings,
+  RunSummary,
+} from '@shared/projects'
+
+/** Every setting in the order of the forms; a row has those that its method has. */
+const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
+  { key: 'method', label: 'Method' },
+  { key: 'gaps', label: 'Gaps' },
+  { key: 'groups', label: 'Groups' },
+  { key: 'overlap', label: 'Overlap' },
+  { key: 'repeat', label: 'Repeated layers' },
+  { key: 'useSvd', label: 'SVD' },
+  { key: 'energy', label: 'Energy kept' },
+  { key: 'lambda', label: 'λ' },
+  { key: 'length', label: 'Training length' },
+  { key: 'hiddenSize', label: 'Hidden size' },
+  { key: 'batchSize', label: 'Batch size' },
+  { key: 'learningRate', label: 'Learning rate' },
+  { key: 'betas', label: 'β₁, β₂' },
+  { key: 'epsilon', label: 'ε' },
+  { key: 'weightDecay', label: 'Weight decay' },
+  { key: 'holdout', label: 'Held-out layer' },
+  { key: 'rest', label: 'Norms and biases' },
+  { key: 'dtype', label: 'Element type' },
+  { key: 'seed', label: 'Seed' },
+]
+
+export interface CompareInput {
+  readonly baseName: string
+  readonly base: ModelSummary | null
+  readonly runs: readonly RunSummary[]
+  readonly perplexities: readonly Perplexity[]
+  readonly texts: readonly ProjectText[]
+}
+
+/** The base model and runs side by side. Runs that have not succeeded have nothing to compare. */
+export function compareRuns(input: CompareInput): Comparison {
+  const { base, texts } = input
+  const of = (subject: string): Perplexity[] =>
+    input.perplexities.filter((measured) => measured.subject === subject)
+  const baseRow: CompareRow[] = base
+    ? [
+        {
+          subject: 'base',
+          name: input.baseName,
+          method: null,
+          layers: base.num_hidden_layers,
+          newLayers: 0,
+          parameters: base.parameters,
+          bytes: base.bytes,
+          seconds: null,
+          device: null,
+          perplexities: of('base'),
+          quality: null,
+          settings: {},
+        },
+      ]
+    : []
+  const runRows = input.runs.flatMap((run) => (run.result ? [rowOf(run, of(run.id))] : []))
+  const rows = [...baseRow, ...runRows]
+  const used = SETTINGS.filter(({ key }) => rows.some(({ settings }) => key in settings))
+  return {
+    rows,
+    settings: used.map((setting) => {
+      const values = runRows.flatMap(({ settings }) => settings[setting.key] ?? [])
+      return { ...setting, differs: new Set(values).size > 1 }
+    }),
+    measurements: measurementsOf(rows, texts),
+  }
+}
+
+function rowOf(run: RunSummary, perplexities: Perplexity[]): CompareRow {
+  const { result, settings } = run
+  return {
+    subject: run.id,
+    name: run.name,
+    method: run.method,
+    layers: run.layersAfter,
+    newLayers: run.newLayers.length,
+    parameters: result?.parameters ?? 0,
+    bytes: result?.bytes ?? 0,
+    seconds: result?.seconds ?? null,
+    device: run.device?.device ?? null,
+    perplexities,
+    quality: qualityOf(result?.predictors ?? []),
+    settings: describeSettings(settings, run.layersBefore),
+  }
+}
+
+function qualityOf(reports: readonly PredictorReport[]): CompareRow['quality'] {
+  if (reports.length === 0) return null
+  const held = reports.flatMap(({ holdout }) => (holdout ? [holdout] : []))
+  const over = (
+    list: readonly { mse: number; mseOfZero: number; mseOfMean: number }[],
+    yardstick: 'mseOfZero' | 'mseOfMean',
+  ): number => geometricMean(list.map((report) => report.mse / report[yardstick]))
+  return {
+    errorOverZero: over(reports, 'mseOfZero'),
+    errorOverMean: over(reports, 'mseOfMean'),
+    heldOutOverZero: held.length > 0 ? over(held, 'mseOfZero') : null,
+    heldOutOverMean: held.length > 0 ? over(held, 'mseOfMean') : null,
+    heldOutCosine:
+      held.length > 0 ? held.reduce((sum, { cosine }) => sum + cosine, 0) / held.length : null,
+  }
+}
+
+function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
+
+/** Every setting as people read it; what was left to the program is shown with the value it took. */
+export function describeSettings(
+  { method, rest, dtype, seed }: RunSettings,
+  layers: number,
+): Record<string, string> {
+  const { resolved } = planExpansion(method, layers)
+  const plan = Object.fromEntries(
+    Object.entries(resolved)
+      .filter(([key]) => key !== 'after')
+      .map(([key, value]) => {
+        if (typeof value === 'number') return [key, String(value)]
+        return [key, key === 'gaps' ? formatGaps(value) : value.join('–')]
+      }),
+  )
+  const common = { method: method.name, ...plan, rest, dtype, seed: String(seed) }
+  if (method.name !== 'lesa' && method.name !== 'noise') return common
+  const { predictor } = method
+  return {
+    ...common,
+    useSvd: method.useSvd ? 'yes' : 'no',
+    energy: String(method.energy),
+    lambda: String(predictor.lambda),
+    length: `${predictor.length.value} ${predictor.length.unit}`,
+    hiddenSize: String(predictor.hiddenSize),
+    batchSize: String(predictor.batchSize),
+    learningRate: String(predictor.learningRate),
+    betas: `${predictor.beta1}, ${predictor.beta2}`,
+    epsilon: String(predictor.epsilon),
+    weightDecay: String(predictor.weightDecay),
+    holdout: method.holdout === undefined ? 'none' : String(method.holdout),
+  }
+}
+
+function measurementsOf(
+  rows: readonly CompareRow[],
+  texts: readonly ProjectText[],
+): Comparison['measurements'] {
+  const found = new Map<string, Comparison['measurements'][number]>()
+  for (const { text, context, perLine } of rows.flatMap(({ perplexities }) => perplexities)) {
+    const name = texts.find(({ id }) => id === text)?.name ?? text
+    found.set(`${text}/${context}/${perLine}`, { text, name, context, perLine })
+  }
+  return [...found.values()]
+}

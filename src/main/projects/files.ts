@@ -1,0 +1,196 @@
+/** @file Schemas of what a project's folder holds. */
+import { DEVICES } from '@shared/devices'
+import { ERROR_CODES, type AppErrorData } from '@shared/errors'
+import { EXPORT_CHECKS } from '@shared/exports'
+import type { ExpandResult } from '@shared/jobs'
+import { METHODS } from '@shared/methods'
+import {
+  DEFAULT_DRAFT,
+  projectDraftSchema,
+  projectNameSchema,
+  runIdSchema,
+  runSettingsSchema,
+  subjectSchema,
+  textIdSchema,
+} from '@shared/projects'
+import { z } from 'zod'
+
+export const SCHEMA_VERSION = 1
+
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
+const time = z.number().nonnegative()
+const count = z.int().nonnegative()
+
+/** How the base model is recognised wherever it lies. */
+const modelSchema = z.object({
+  /** With `/` between names: relative to the project's folder when it lies in it or beside it, else absolute. */
+  path: z.string().max(4096),
+  name: z.string().max(1000),
+  /** `null` in a project that was recovered from a damaged file: the next model that is named is taken. */
+  digest: digest.nullable(),
+  shape: digest.nullable(),
+})
+
+const textSchema = z.object({
+  id: textIdSchema,
+  name: z.string().min(1).max(1000),
+  bytes: count,
+})
+
+const perplexitySchema = z.object({
+  subject: subjectSchema,
+  text: textIdSchema,
+  context: z.int().min(2),
+  perLine: z.boolean(),
+  perplexity: z.number().nullable(),
+  tokens: count,
+  predicted: count,
+  seconds: z.number().nonnegative(),
+  device: z.string().max(100),
+  measuredAt: time,
+})
+
+export const projectFileSchema = z.object({
+  schema_version: z.literal(SCHEMA_VERSION),
+  name: projectNameSchema,
+  notes: z.string().max(100_000),
+  createdAt: time,
+  model: modelSchema,
+  draft: projectDraftSchema,
+  texts: z.array(textSchema).max(1_000),
+  perplexities: z.array(perplexitySchema).max(100_000),
+})
+
+export type ProjectFile = z.infer<typeof projectFileSchema>
+
+/**
+ * Saves what is sound of a project file that is not: each part on its own, the rest by its default.
+ *
+ * @param fallback Name of a project that has lost its own.
+ */
+export function salvageProject(json: unknown, fallback: string, now: number): ProjectFile {
+  const fields: Partial<Record<string, unknown>> =
+    typeof json === 'object' && json !== null ? { ...json } : {}
+  const part = <S extends z.ZodType>(schema: S, value: unknown, absent: z.infer<S>): z.infer<S> => {
+    const parsed = schema.safeParse(value)
+    return parsed.success ? parsed.data : absent
+  }
+  const list = <S extends z.ZodType>(schema: S, value: unknown): z.infer<S>[] =>
+    (Array.isArray(value) ? value : []).flatMap((item) => {
+      const parsed = schema.safeParse(item)
+      return parsed.success ? [parsed.data] : []
+    })
+  const { shape } = projectFileSchema
+  return {
+    schema_version: SCHEMA_VERSION,
+    name: part(shape.name, fields['name'], fallback),
+    notes: part(shape.notes, fields['notes'], ''),
+    createdAt: part(shape.createdAt, fields['createdAt'], now),
+    model: part(modelSchema, fields['model'], { path: '', name: '', digest: null, shape: null }),
+    draft: part(projectDraftSchema, fields['draft'], DEFAULT_DRAFT),
+    texts: list(textSchema, fields['texts']),
+    perplexities: list(perplexitySchema, fields['perplexities']),
+  }
+}
+
+const errorSchema = z
+  .object({
+    code: z.enum(ERROR_CODES),
+    message: z.string(),
+    hint: z.string().optional(),
+    context: z.record(z.string(), z.string()).optional(),
+  })
+  .transform((error) => error as AppErrorData)
+
+const deviceSchema = z.object({ device: z.enum(DEVICES), reason: z.string() })
+
+const reportSchema = z.object({
+  weightType: z.string(),
+  rank: count,
+  samples: count,
+  steps: count,
+  lossPerEpoch: z.array(z.number()),
+  mse: z.number(),
+  mseOfZero: z.number(),
+  mseOfMean: z.number(),
+  normRatio: z.number(),
+  holdout: z
+    .object({
+      layer: count,
+      mse: z.number(),
+      mseOfZero: z.number(),
+      mseOfMean: z.number(),
+      normRatio: z.number(),
+      cosine: z.number(),
+    })
+    .optional(),
+})
+
+const resultSchema = z
+  .object({
+    kind: z.literal('expand'),
+    out: z.string(),
+    method: z.enum(METHODS),
+    num_hidden_layers: count,
+    new_layers: z.array(count),
+    parameters: count,
+    bytes: count,
+    shards: count,
+    device: deviceSchema.nullable(),
+    seed: count,
+    seconds: z.number().nonnegative(),
+    predictors: z.array(reportSchema),
+    warnings: z.array(z.string()),
+  })
+  .transform((result) => result as ExpandResult)
+
+const exportSchema = z.object({
+  out: z.string(),
+  dtype: z.string(),
+  bytes: count,
+  at: time,
+  checks: z.array(
+    z.object({
+      id: z.enum(EXPORT_CHECKS),
+      state: z.enum(['passed', 'failed', 'skipped']),
+      detail: z.string(),
+    }),
+  ),
+})
+
+export const runFileSchema = z.object({
+  schema_version: z.literal(SCHEMA_VERSION),
+  id: runIdSchema,
+  name: projectNameSchema,
+  state: z.enum([
+    'queued',
+    'running',
+    'cancelling',
+    'succeeded',
+    'failed',
+    'cancelled',
+    'interrupted',
+  ]),
+  createdAt: time,
+  startedAt: time.nullable(),
+  endedAt: time.nullable(),
+  /** How often it was started. */
+  attempts: count,
+  settings: runSettingsSchema,
+  /** What it was grown from. */
+  base: modelSchema.pick({ name: true, digest: true, shape: true }),
+  layersBefore: count,
+  layersAfter: count,
+  newLayers: z.array(count),
+  versions: z.object({ engine: z.string(), onnxruntime: z.string(), node: z.string() }).nullable(),
+  device: deviceSchema.nullable(),
+  timings: z.array(
+    z.object({ id: z.string(), label: z.string(), seconds: z.number().nonnegative().nullable() }),
+  ),
+  /** `out` in it is where the checkpoint was when it was made; it lies in the run's own folder. */
+  result: resultSchema.nullable(),
+  error: errorSchema.nullable(),
+  exports: z.array(exportSchema),
+})
+
+export type RunFile = z.infer<typeof runFileSchema>
