@@ -2,6 +2,7 @@ import type { ExportOptions } from '@shared/exports'
 import type { JobSnapshot } from '@shared/jobs'
 import type { ProjectId, RunId } from '@shared/projects'
 import { defineStore } from 'pinia'
+import { ref } from 'vue'
 import { useClient } from '../api/client'
 import { useLoadable } from '../lib/loadable'
 import { useJobsStore } from './jobs'
@@ -12,6 +13,8 @@ export const useExportsStore = defineStore('exports', () => {
   const client = useClient()
   const jobs = useJobsStore()
   const project = useProjectStore()
+  /** Where the next export goes; the last one that was chosen. */
+  const folder = ref<string | null>(null)
   const preview = useLoadable((id: ProjectId, run: RunId, options: ExportOptions) =>
     client.call('exports:preview', id, run, options),
   )
@@ -33,6 +36,7 @@ export const useExportsStore = defineStore('exports', () => {
   }
 
   return {
+    folder,
     preview: preview.value,
     error: preview.error,
     isLoading: preview.isLoading,

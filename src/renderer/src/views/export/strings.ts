@@ -1,0 +1,106 @@
+import type { ExportCheck, ExportCheckId, ExportPreview } from '@shared/exports'
+import type { OutputDtype } from '@shared/jobs'
+
+/** What the Export view says. */
+export const EXPORT = {
+  title: 'Export',
+  emptyTitle: 'Nothing to export yet',
+  emptyText:
+    'A finished run is written from here to a folder of yours: a Hugging Face checkpoint with its config, tokenizer and model card, read back and checked.',
+  toRun: 'Go to Run',
+  run: 'Run',
+  goneTitle: 'Its grown model was deleted',
+  goneText: 'Run it again to export it.',
+
+  destination: 'Where it goes',
+  folder: 'In the folder',
+  noFolder: 'No folder chosen yet',
+  chooseFolder: 'Choose…',
+  chooseTitle: 'Choose where to write',
+  name: 'Folder name',
+  nameError: 'A name without / or \\.',
+  out: 'Written to',
+  dtype: 'Element type',
+  shard: 'Shard size',
+  shardHint: 'Such as 5 GB or 500 MB; the tensors are split over files of at most this size.',
+  shardError: 'A size such as 5 GB, at least 1 kB.',
+  overwrite: 'Replace the checkpoint that is there',
+  overwriteNote: (path: string) =>
+    `The checkpoint in ${path} is deleted once the new one is complete.`,
+
+  preview: 'What it will be',
+  previewing: 'Looking…',
+  chooseFirst: 'Choose a folder, and what will be written is shown here.',
+  size: 'Size',
+  shards: 'Files',
+  shardsValue: (count: number) => (count === 1 ? '1 file of weights' : `${count} files of weights`),
+  free: 'Free space',
+  freeUnknown: 'not known',
+  freeShare: 'Share of the free space that it takes',
+  problems: 'It cannot be written as it stands',
+  card: 'Model card',
+  cardRendered: 'As shown',
+  cardSource: 'Source',
+  cardLabel: 'Model card',
+  start: 'Export',
+  startReplace: 'Replace and export',
+
+  progress: 'Export',
+  writing: 'Progress of the export',
+  queued: 'It starts when the jobs before it have ended.',
+  cancel: 'Cancel',
+  cancelling: 'Cancelling…',
+  cancelled: 'The export was cancelled. Nothing unfinished was left behind.',
+  steps: { write: 'Write', verify: 'Read back', forward: 'Forward pass' } as Readonly<
+    Record<string, string>
+  >,
+
+  checklist: 'Checklist',
+  passed: 'The exported model was read back and is what it should be.',
+  failed: 'The exported model is not what it should be.',
+  done: (path: string) => `Written to ${path}`,
+  copyPath: 'Copy the path',
+  pathCopied: 'The path is on the clipboard',
+  notCopied: 'The system does not let the program use the clipboard',
+  reveal: 'Show in file manager',
+  history: 'Exports of this run',
+  at: 'When',
+  checks: 'Checks',
+  checksValue: (passed: number, failed: number, skipped: number) =>
+    [
+      `${passed} passed`,
+      ...(failed > 0 ? [`${failed} failed`] : []),
+      ...(skipped > 0 ? [`${skipped} not needed`] : []),
+    ].join(', '),
+  path: 'Folder',
+} as const
+
+export const CHECK_NAMES: Readonly<Record<ExportCheckId, string>> = {
+  reopened: 'Opens as a checkpoint',
+  tensors_complete: 'Every tensor is accounted for',
+  originals_identical: 'The original layers are bit-identical',
+  weights_finite: 'Every weight is a finite number',
+  forward_finite: 'One forward pass gives finite results',
+  logits_equal_base: 'It computes what the base model computes',
+}
+
+export const CHECK_STATES: Readonly<Record<ExportCheck['state'], string>> = {
+  passed: 'passed',
+  failed: 'failed',
+  skipped: 'not needed',
+}
+
+export const DTYPE_NAMES: Readonly<Record<OutputDtype, string>> = {
+  keep: 'As the run wrote it',
+  bf16: 'BF16',
+  f16: 'F16',
+  f32: 'F32',
+}
+
+export const DESTINATIONS: Readonly<Record<ExportPreview['destination'], string>> = {
+  free: 'A new folder.',
+  empty_folder: 'An empty folder is there; it is used.',
+  checkpoint: 'A checkpoint is there already.',
+  other_files: 'A folder with other files is there; it is left alone.',
+  file: 'A file of this name is there; it is left alone.',
+}
