@@ -1,10 +1,11 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, writeSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { AppError } from '@shared/errors'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement } from './dtypes'
-import { FilePool, writeError } from './files'
+import { FilePool, readFullySync, writeError } from './files'
 import { stringifyLike } from './json'
 import { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
 import { encodeSafetensorsHeader } from './safetensors'
@@ -52,8 +53,17 @@ export interface WrittenCheckpoint {
   readonly files: readonly string[]
 }
 
-/** Bytes per write: large enough for a disk's full speed. Two such buffers are in use at a time. */
-const BUFFER_BYTES = 2 ** 23
+/**
+ * Bytes per read and write, in this thread: what the kernel's own copying uses. With larger writes Linux takes its page
+ * cache from large blocks, which cost several times as much on a virtual machine that has to fetch them from its host.
+ */
+const BUFFER_BYTES = 2 ** 16
+
+/** Progress is told in steps of this size, not for each buffer. */
+const PROGRESS_BYTES = 2 ** 22
+
+/** How long this thread may copy before it lets messages in: an abort among them. */
+const TURN_MS = 20
 
 /** Files that do not depend on depth and that loaders look for, copied as they are. */
 const SIDECARS: readonly (string | RegExp)[] = [
@@ -149,10 +159,13 @@ async function writeShards(
 ): Promise<string[]> {
   const names = shards.map((_, index) => shardName(index, shards.length))
   const sources = new FilePool()
-  const buffers = [new Uint8Array(BUFFER_BYTES), new Uint8Array(BUFFER_BYTES)] as const
+  const buffer = new Uint8Array(BUFFER_BYTES)
   let done = 0
+  let told = 0
   const onBytes = (bytes: number) => {
     done += bytes
+    if (done - told < PROGRESS_BYTES && done < totalBytes) return
+    told = done
     onProgress?.(done, totalBytes)
   }
   const syncs: Promise<void>[] = []
@@ -162,7 +175,7 @@ async function writeShards(
       // A finished shard goes to the disk while the next one is written; the handle is closed either way.
       let finished = false
       try {
-        await writeShard(handle, shard, { sources, buffers, signal, onBytes })
+        await writeShard(handle, shard, { sources, buffer, signal, onBytes })
         finished = true
       } finally {
         const sync = (finished ? handle.sync() : Promise.resolve()).finally(() => handle.close())
@@ -179,7 +192,7 @@ async function writeShards(
 
 interface ShardContext {
   readonly sources: FilePool
-  readonly buffers: readonly [Uint8Array, Uint8Array]
+  readonly buffer: Uint8Array
   readonly signal: AbortSignal | undefined
   readonly onBytes: (bytes: number) => void
 }
@@ -187,32 +200,33 @@ interface ShardContext {
 async function writeShard(
   handle: FileHandle,
   shard: readonly OutputTensor[],
-  { sources, buffers, signal, onBytes }: ShardContext,
+  { sources, buffer, signal, onBytes }: ShardContext,
 ): Promise<void> {
   const tensors = inFileOrder(shard, (dtype) => bitsPerElement(dtype) ?? 0)
-  const writer = new BufferedWriter(handle, buffers)
-  try {
-    await writer.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
-    for (const run of inRuns(tensors)) {
-      signal?.throwIfAborted()
-      if ('file' in run) await addCopied(writer, run, { sources, signal, onBytes })
-      else await addProduced(writer, run.tensor, run.content, { signal, onBytes })
+  const writer = new BufferedWriter(handle, buffer)
+  const turn = new Turn(signal)
+  writer.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
+  for (const run of inRuns(tensors)) {
+    if ('file' in run) {
+      await sources.use(run.file, (source) => addCopied(writer, run, source, turn, onBytes))
+    } else {
+      await addProduced(writer, run.tensor, run.content, turn, onBytes)
     }
-    await writer.end()
-  } finally {
-    await writer.settle()
   }
+  writer.flush()
 }
 
 async function addCopied(
   writer: BufferedWriter,
   { file, offset, byteLength }: CopiedRun,
-  { sources, signal, onBytes }: Pick<ShardContext, 'sources' | 'signal' | 'onBytes'>,
+  source: FileHandle,
+  turn: Turn,
+  onBytes: ShardContext['onBytes'],
 ): Promise<void> {
   for (let done = 0; done < byteLength;) {
-    signal?.throwIfAborted()
-    const space = await writer.space(byteLength - done)
-    await sources.read(file, offset + done, space)
+    await turn.next()
+    const space = writer.space(byteLength - done)
+    readFullySync(source, file, offset + done, space)
     writer.filled(space.byteLength)
     done += space.byteLength
     onBytes(space.byteLength)
@@ -223,14 +237,15 @@ async function addProduced(
   writer: BufferedWriter,
   tensor: OutputTensor,
   content: () => AsyncIterable<Uint8Array>,
-  { signal, onBytes }: Pick<ShardContext, 'signal' | 'onBytes'>,
+  turn: Turn,
+  onBytes: ShardContext['onBytes'],
 ): Promise<void> {
   let bytes = 0
   for await (const chunk of content()) {
-    signal?.throwIfAborted()
+    await turn.next()
     bytes += chunk.byteLength
     if (bytes > tensor.byteLength) break
-    await writer.add(chunk)
+    writer.add(chunk)
     onBytes(chunk.byteLength)
   }
   if (bytes !== tensor.byteLength) {
@@ -241,6 +256,28 @@ async function addProduced(
         actual: bytes > tensor.byteLength ? 'more' : `${bytes} bytes`,
       },
     })
+  }
+}
+
+/** Keeps a loop that works in this thread open to messages and to an abort. */
+class Turn {
+  readonly #signal: AbortSignal | undefined
+  #started = performance.now()
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal
+  }
+
+  /** Returns at once while the turn lasts. @throws the signal's reason when aborted. */
+  next(): Promise<void> | undefined {
+    this.#signal?.throwIfAborted()
+    return performance.now() - this.#started < TURN_MS ? undefined : this.#pause()
+  }
+
+  async #pause(): Promise<void> {
+    await setImmediate()
+    this.#started = performance.now()
+    this.#signal?.throwIfAborted()
   }
 }
 
@@ -278,75 +315,45 @@ function inRuns(tensors: readonly OutputTensor[]): Run[] {
   return runs
 }
 
-/** Gathers bytes into large writes; while one buffer is written the other is filled. */
+/** Gathers bytes into writes of one size. */
 class BufferedWriter {
   readonly #handle: FileHandle
-  #filling: Uint8Array
-  #writing: Uint8Array
+  readonly #buffer: Uint8Array
   #used = 0
-  #pending: Promise<void> = Promise.resolve()
   #position = 0
 
-  constructor(handle: FileHandle, buffers: readonly [Uint8Array, Uint8Array]) {
+  constructor(handle: FileHandle, buffer: Uint8Array) {
     this.#handle = handle
-    ;[this.#filling, this.#writing] = buffers
+    this.#buffer = buffer
   }
 
   /** Room for 1 … `wanted` bytes; what is put there counts once {@link filled} says so. */
-  async space(wanted: number): Promise<Uint8Array> {
-    if (this.#used === this.#filling.byteLength) await this.#flush()
-    return this.#filling.subarray(
-      this.#used,
-      Math.min(this.#filling.byteLength, this.#used + wanted),
-    )
+  space(wanted: number): Uint8Array {
+    if (this.#used === this.#buffer.byteLength) this.flush()
+    return this.#buffer.subarray(this.#used, Math.min(this.#buffer.byteLength, this.#used + wanted))
   }
 
   filled(bytes: number): void {
     this.#used += bytes
   }
 
-  async add(bytes: Uint8Array): Promise<void> {
+  add(bytes: Uint8Array): void {
     for (let done = 0; done < bytes.byteLength;) {
-      const space = await this.space(bytes.byteLength - done)
+      const space = this.space(bytes.byteLength - done)
       space.set(bytes.subarray(done, done + space.byteLength))
       this.filled(space.byteLength)
       done += space.byteLength
     }
   }
 
-  async end(): Promise<void> {
-    await this.#flush()
-    await this.#pending
-  }
-
-  /** Starts writing the filled buffer once the other one is on its way. */
-  async #flush(): Promise<void> {
-    await this.#pending
-    const bytes = this.#filling.subarray(0, this.#used)
-    const position = this.#position
-    ;[this.#filling, this.#writing] = [this.#writing, this.#filling]
+  /** Writes what has been gathered. */
+  flush(): void {
+    for (let done = 0; done < this.#used;) {
+      const position = this.#position + done
+      done += writeSync(this.#handle.fd, this.#buffer, done, this.#used - done, position)
+    }
+    this.#position += this.#used
     this.#used = 0
-    this.#position += bytes.byteLength
-    this.#pending = writeFully(this.#handle, bytes, position)
-    // Awaited by the next flush; until then a failure must not count as unhandled.
-    this.#pending.catch(() => undefined)
-  }
-
-  /** Waits for a write in flight, so that its buffer may be used again; a failure is not reported here. */
-  async settle(): Promise<void> {
-    await this.#pending.catch(() => undefined)
-  }
-}
-
-async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength;) {
-    const { bytesWritten } = await handle.write(
-      bytes,
-      done,
-      bytes.byteLength - done,
-      position + done,
-    )
-    done += bytesWritten
   }
 }
 

@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 
@@ -19,12 +20,17 @@ export class FilePool {
 
   /** Fills `target` from `offset`. @throws AppError `bad_checkpoint` when the file ends before. */
   async read(file: string, offset: number, target: Uint8Array): Promise<void> {
+    await this.use(file, (handle) => readFully(handle, file, offset, target))
+  }
+
+  /** Runs `work` with the open file, which stays open meanwhile. */
+  async use(file: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
     const pooled = this.#take(file)
     try {
-      const handle = await pooled.handle
-      await readFully(handle, file, offset, target)
-    } catch (error) {
-      throw readError(error, file)
+      const handle = await pooled.handle.catch((error: unknown) => {
+        throw readError(error, file)
+      })
+      await work(handle)
     } finally {
       pooled.users -= 1
       await this.#trim()
@@ -78,19 +84,40 @@ export async function readFully(
   let done = 0
   while (done < target.byteLength) {
     const length = Math.min(MAX_READ_BYTES, target.byteLength - done)
-    const { bytesRead } = await handle.read(target, done, length, offset + done)
-    if (bytesRead === 0) {
-      throw new AppError('bad_checkpoint', `${file} ends before its data does.`, {
-        hint: 'The file is truncated or was changed while it was read. Download it again.',
-        context: {
-          file,
-          expected: `at least ${offset + target.byteLength} bytes`,
-          actual: `${offset + done} bytes`,
-        },
+    const { bytesRead } = await handle
+      .read(target, done, length, offset + done)
+      .catch((error: unknown) => {
+        throw readError(error, file)
       })
-    }
+    if (bytesRead === 0) throw endsEarly(file, offset + done, offset + target.byteLength)
     done += bytesRead
   }
+}
+
+/** {@link readFully} in this thread: for many small reads, each of which costs less than waiting for another thread. */
+export function readFullySync(
+  handle: FileHandle,
+  file: string,
+  offset: number,
+  target: Uint8Array,
+): void {
+  for (let done = 0; done < target.byteLength;) {
+    let bytesRead
+    try {
+      bytesRead = readSync(handle.fd, target, done, target.byteLength - done, offset + done)
+    } catch (error) {
+      throw readError(error, file)
+    }
+    if (bytesRead === 0) throw endsEarly(file, offset + done, offset + target.byteLength)
+    done += bytesRead
+  }
+}
+
+function endsEarly(file: string, actual: number, expected: number): AppError {
+  return new AppError('bad_checkpoint', `${file} ends before its data does.`, {
+    hint: 'The file is truncated or was changed while it was read. Download it again.',
+    context: { file, expected: `at least ${expected} bytes`, actual: `${actual} bytes` },
+  })
 }
 
 /** The error code of a failed system call, or the empty string. */
