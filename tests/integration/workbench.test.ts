@@ -40,8 +40,8 @@ const settings = (method: MethodSpec, changes: Partial<RunSettings> = {}): RunSe
 })
 
 /** LESA, quick: its predictions are not what is looked at here. */
-const lesa = (steps = 20): MethodSpec => ({
-  name: 'lesa',
+const lesa = (steps = 20, name: 'lesa' | 'noise' = 'lesa'): MethodSpec => ({
+  name,
   useSvd: true,
   energy: 1,
   holdout: 6,
@@ -147,8 +147,9 @@ describe('a project, from the demo to an export', () => {
   })
 
   it('uses the kept decompositions in a second run with other settings', async () => {
-    const method: MethodSpec = { ...lesa(), name: 'noise' }
-    const started = await desk.call('runs:start', project.id, { settings: settings(method) })
+    const started = await desk.call('runs:start', project.id, {
+      settings: settings(lesa(20, 'noise')),
+    })
     await desk.ended(started.job ?? '')
     const view = await desk.call('projects:get', project.id)
     expect(view.workBytes).toBeGreaterThan(1e6)

@@ -136,7 +136,7 @@ export class FakeBrowserWindow extends EventEmitter {
 
 type Invoke = Parameters<IpcMain['handle']>[1]
 
-class FakeIpcMain {
+class FakeIpcMain extends EventEmitter {
   readonly handlers = new Map<string, Invoke>()
 
   handle(channel: string, handler: Invoke): void {

@@ -1,4 +1,4 @@
-import type { EngineAnswer, EngineRequest } from '@shared/engineProtocol'
+import type { EngineAnswer, EngineCalls, EngineRequest } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import type { JobEvent, JobResult } from '@shared/jobs'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -56,11 +56,30 @@ function startJob(runJob: WorkerTasks['runJob']): {
   return { worker, end, first }
 }
 
-function start(tasks: Partial<WorkerTasks>): EngineWorker {
-  const unused = (): never => {
-    throw new Error('not asked for')
+const unused = (): never => {
+  throw new Error('not asked for')
+}
+
+/** Calls of which the named ones answer. */
+function calls(answering: Partial<EngineCalls> = {}): EngineCalls {
+  return {
+    inspect: unused,
+    devices: unused,
+    versions: unused,
+    identify: unused,
+    fingerprint: unused,
+    config: unused,
+    tensors: unused,
+    growth: unused,
+    estimate: unused,
+    projection: unused,
+    exportPreview: unused,
+    ...answering,
   }
-  const engineCalls = { inspect: unused, devices: unused }
+}
+
+function start(tasks: Partial<WorkerTasks>): EngineWorker {
+  const engineCalls = calls()
   const worker = new EngineWorker(port, { runJob: unused, engineCalls, ...tasks }, exit)
   worker.start()
   return worker
@@ -158,10 +177,10 @@ describe('jobs', () => {
 describe('calls', () => {
   it('are answered, and refused, by their number', async () => {
     start({
-      engineCalls: {
+      engineCalls: calls({
         inspect: (path) => Promise.reject(new AppError('not_found', path)),
         devices: () => Promise.resolve([]),
-      },
+      }),
     })
     const first = port.next('answer')
     port.receive({ type: 'call', id: 1, name: 'devices', args: [] })

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { EventEmitter } from 'node:events'
-import { CALL_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
+import { CALL_CHANNEL, DROP_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
 import type { Transport } from '@shared/contract'
 import { CALL_NAMES } from '@shared/contractNames'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -22,6 +22,7 @@ const { electron, exposed } = vi.hoisted(() => {
 
 class FakeIpcRenderer extends EventEmitter {
   readonly invoke = vi.fn(() => Promise.resolve({ ok: true, value: [] }))
+  readonly send = vi.fn()
 }
 
 vi.mock('electron', () => electron)
@@ -34,6 +35,7 @@ const transport = exposed['lesa'] as Transport
 beforeEach(() => {
   ipc.removeAllListeners()
   ipc.invoke.mockClear()
+  ipc.send.mockClear()
 })
 
 describe('the preload script', () => {
@@ -64,10 +66,11 @@ describe('the preload script', () => {
     expect(ipc.listenerCount(PUSH_CHANNEL)).toBe(0)
   })
 
-  it('tells the path of a real file only', () => {
+  it('tells the path of a real file only, and the program that it was dropped', () => {
     expect(transport.pathOfFile(new File([], 'model'))).toBe('/dropped/model')
     expect(transport.pathOfFile(new File([], ''))).toBeNull()
     expect(transport.pathOfFile({ name: 'model' })).toBeNull()
     expect(transport.pathOfFile('/etc/passwd')).toBeNull()
+    expect(ipc.send.mock.calls).toEqual([[DROP_CHANNEL, '/dropped/model']])
   })
 })

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CALL_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
+import { CALL_CHANNEL, DROP_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openExternal, harden, isOpenable } from '../../../../src/main/app/security'
 import { APP_ORIGIN, handleAppScheme, registerAppScheme } from '../../../../src/main/app/protocol'
@@ -248,6 +248,7 @@ describe('17. the sender of a call', () => {
   const window = new FakeBrowserWindow()
   const { handlers, calls } = recordingHandlers()
   const pushes = new PushHub()
+  const dropped: string[] = []
   let take: () => void
 
   beforeAll(() => {
@@ -256,6 +257,7 @@ describe('17. the sender of a call', () => {
       pushes,
       window: () => window.asReal(),
       origin: APP_ORIGIN,
+      onDropped: (path) => dropped.push(path),
     })
   })
 
@@ -296,6 +298,17 @@ describe('17. the sender of a call', () => {
     expect(calls).toEqual([])
   })
 
+  it('is checked for what was dropped, too', () => {
+    const { webContents } = window
+    const stranger = new FakeWebContents(APP_ORIGIN)
+    const drop = (sender: FakeWebContents, path: unknown): unknown =>
+      electron.ipcMain.emit(DROP_CHANNEL, { sender, senderFrame: sender.mainFrame }, path)
+    drop(stranger, '/stolen')
+    drop(webContents, { path: '/forged' })
+    drop(webContents, '/dropped')
+    expect(dropped).toEqual(['/dropped'])
+  })
+
   it('gets pushes only while it shows our page', () => {
     const { webContents } = window
     pushes.emit('jobs:changed', snapshot)
@@ -308,6 +321,7 @@ describe('17. the sender of a call', () => {
   it('is not heard after the host is taken down', () => {
     take()
     expect(electron.ipcMain.handlers.size).toBe(0)
+    expect(electron.ipcMain.listenerCount(DROP_CHANNEL)).toBe(0)
     pushes.emit('jobs:changed', snapshot)
     expect(window.webContents.sent).toHaveLength(1)
   })
