@@ -1,6 +1,12 @@
 /** Nesting that no checkpoint file needs; guards against files made to exhaust memory. */
 const MAX_DEPTH = 32
 
+/**
+ * Values of one file, and the lists and objects around them: some 250,000 tensors, beyond any model. A file within the
+ * format's size limit could hold enough tiny ones to need gigabytes of memory.
+ */
+const MAX_PARTS = 2_000_000
+
 /** What is wrong with a JSON text, without saying which file it came from. */
 export class JsonProblem extends Error {
   override readonly name = 'JsonProblem'
@@ -11,7 +17,7 @@ type NumberVisitor = (path: readonly (string | number)[], literal: string) => vo
 
 /**
  * `JSON.parse` that refuses what it would hide or choke on: keys that occur twice in one object, nesting beyond
- * {@link MAX_DEPTH} and bytes that are not UTF-8.
+ * {@link MAX_DEPTH}, more than {@link MAX_PARTS} values and bytes that are not UTF-8.
  *
  * @throws JsonProblem
  */
@@ -41,19 +47,25 @@ interface Frame {
 }
 
 /**
- * Walks a JSON text once. It does not judge the syntax (`JSON.parse` does), only keys and depth.
+ * Walks a JSON text once. It does not judge the syntax (`JSON.parse` does), only keys, depth and number.
  *
- * @throws JsonProblem for a repeated key or too deep nesting.
+ * @throws JsonProblem for a repeated key, too deep nesting or too many values.
  */
 function scanJson(text: string, onNumber?: NumberVisitor): void {
   const frames: Frame[] = []
   let frame: Frame | undefined
   let expectKey = false
+  let parts = 0
+  const count = () => {
+    parts += 1
+    if (parts > MAX_PARTS) throw new JsonProblem(`more than ${MAX_PARTS} values`)
+  }
   for (let index = 0; index < text.length; index += 1) {
     const char = text.charCodeAt(index)
     switch (char) {
       case 0x7b: // {
       case 0x5b: // [
+        count()
         if (frames.length >= MAX_DEPTH) throw new JsonProblem(`nested more than ${MAX_DEPTH} deep`)
         frame = char === 0x7b ? { keys: new Set(), at: '' } : { keys: null, at: 0 }
         frames.push(frame)
@@ -66,6 +78,7 @@ function scanJson(text: string, onNumber?: NumberVisitor): void {
         expectKey = false
         break
       case 0x2c: // ,
+        count()
         if (frame?.keys) expectKey = true
         else if (frame) frame.at = Number(frame.at) + 1
         break

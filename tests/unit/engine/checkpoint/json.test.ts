@@ -24,6 +24,11 @@ describe('parseStrictJson', () => {
   )
 })
 
+test.each(['[],', '0,', '{"a":1},'])('parseStrictJson refuses millions of %j', (part) => {
+  const many = `[${part.repeat(2_000_001)}0]`
+  expect(() => parseStrictJson(bytes(many))).toThrow(/more than 2000000 values/)
+})
+
 describe('stringifyLike', () => {
   test('spells unchanged numbers as the source does, whatever moved around them', () => {
     const source =
