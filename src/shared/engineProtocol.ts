@@ -15,6 +15,8 @@ export interface EstimateRequest {
   readonly calibrationFile?: string
   /** Of the person; what is free counts when it is less. */
   readonly memoryLimitBytes?: number
+  /** Time no disk that has not been timed before: an ordinary one is assumed. */
+  readonly isQuick?: boolean
   /** The job keeps its finished stages for later ones. */
   readonly keepsStages?: boolean
   /** The job leaves a record, which takes another pass over what it wrote. */

@@ -35,8 +35,11 @@ const ADDRESS = '127.0.0.1'
 /** The largest call: a job's spec with ten thousand gaps is 60 kB. */
 const MAX_MESSAGE_BYTES = 1_048_576
 
-/** A window that reads nothing while this much waits for it is dropped; it asks again when it is back. */
-const MAX_BACKLOG_BYTES = 32 * 1_048_576
+/**
+ * A window that reads nothing while this much waits for it is dropped; it asks again when it is back. The largest answer,
+ * half a million tensors, takes a quarter of it.
+ */
+const MAX_BACKLOG_BYTES = 128 * 1_048_576
 
 const MAX_WINDOWS = 16
 

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path'
-import type { StagesSpec } from '@shared/jobs'
+import type { ExpandSpec, StagesSpec } from '@shared/jobs'
+import type { EngineClient } from '../../jobs/EngineClient'
 import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
-import { runJob } from '../job'
+import { runJob, runJobIn, startEngine } from '../job'
+import { showEstimate } from '../estimate'
 import { EXIT_OK } from '../exitCodes'
 import { paint } from '../progress'
 import type { CommandContext } from '../program'
@@ -13,14 +15,29 @@ export async function expand(
   options: ExpandOptions,
   context: CommandContext,
 ): Promise<number> {
-  const { io, json } = context
+  const { io } = context
   const place = { cwd: io.cwd, countLayers: () => countLayers(resolve(io.cwd, model)) }
   const { only } = options
   if (only !== undefined) {
     return runStages(await buildStagesSpec(model, { ...options, only }, place), context)
   }
   const spec = await buildExpandSpec(model, options, place)
-  const end = await runJob(spec, context)
+  const engine = startEngine(context)
+  try {
+    await showEstimate(engine, spec, context)
+    return await runExpand(engine, spec, context)
+  } finally {
+    await engine.dispose()
+  }
+}
+
+async function runExpand(
+  engine: EngineClient,
+  spec: ExpandSpec,
+  context: CommandContext,
+): Promise<number> {
+  const { io, json } = context
+  const end = await runJobIn(engine, spec, context)
   if ('exitCode' in end) return end.exitCode
   const { kind: _kind, ...result } = end.result
   for (const warning of result.warnings.filter((text) => !end.warned.has(text))) {

@@ -30,6 +30,9 @@ const TRIAL_STEPS = 40
 const READ_TRIAL_BYTES = 192e6
 const WRITE_TRIAL_BYTES = 48e6
 
+/** Bytes a second of a solid-state disk of no great age. */
+const ORDINARY_DISK = { read: 800e6, write: 400e6 } as const
+
 const fileSchema = z.object({
   schema_version: z.literal(1),
   engine: z.literal(ENGINE_VERSION),
@@ -81,16 +84,23 @@ export class Calibration {
     )
   }
 
-  /** Bytes a second read from a checkpoint and converted to float32. */
-  async readRate(checkpoint: Checkpoint): Promise<number> {
-    const disk = await diskOf(checkpoint.path)
-    return this.#figure(`read/${disk}`, () => timeReading(checkpoint))
+  /**
+   * Bytes a second read from a checkpoint and converted to float32.
+   *
+   * @param isQuick Take an ordinary disk's figure when this one's is not known.
+   */
+  async readRate(checkpoint: Checkpoint, isQuick = false): Promise<number> {
+    const name = `read/${await diskOf(checkpoint.path)}`
+    if (isQuick && !this.figures[name]) return ORDINARY_DISK.read
+    return this.#figure(name, () => timeReading(checkpoint))
   }
 
   /** Bytes a second written to where `path` will be; nothing is left behind. */
-  async writeRate(path: string): Promise<number> {
+  async writeRate(path: string, isQuick = false): Promise<number> {
     const folder = await existingFolder(path)
-    return this.#figure(`write/${await diskOf(folder)}`, () => timeWriting(folder))
+    const name = `write/${await diskOf(folder)}`
+    if (isQuick && !this.figures[name]) return ORDINARY_DISK.write
+    return this.#figure(name, () => timeWriting(folder))
   }
 
   /** Keeps what was measured; an estimate that cannot be kept is made again. */
@@ -138,7 +148,7 @@ async function timeProduct(runtime: Runtime): Promise<number> {
     const values = Float32Array.from({ length: n * n }, () => random.uniform())
     const feeds = { a: runtime.float32(values, [n, n]), b: runtime.float32(values, [n, n]) }
     await kernel.run(feeds)
-    return (2 * n ** 3) / (await best(3, async () => void (await kernel.run(feeds))))
+    return (2 * n ** 3) / (await typical(3, async () => void (await kernel.run(feeds))))
   } finally {
     await kernel.dispose()
   }
@@ -153,7 +163,7 @@ async function timeEigen(runtime: Runtime, n: number): Promise<number> {
       const [i, j] = [Math.floor(at / n), at % n]
       return factor[i]! * factor[j]! + (i === j ? 1 + i / n : 0.1 / (1 + Math.abs(i - j)))
     })
-  return best(2, async () => void (await symmetricEigen(runtime, matrix(), n)))
+  return typical(3, async () => void (await symmetricEigen(runtime, matrix(), n)))
 }
 
 async function timeSteps(
@@ -175,16 +185,20 @@ async function timeSteps(
     { ...settings, learningRate: 1e-5, length: { unit: 'steps', value: TRIAL_STEPS } },
     { initial: new Random(0, 'calibration'), shuffle: new Random(1, 'calibration') },
   )
-  let [lastStep, perStep] = [0, Infinity]
+  let lastStep = 0
+  let counted = { steps: 0, seconds: 0 }
   let before = performance.now()
   for await (const { step } of training) {
     const now = performance.now()
-    // The first run compiles; of the others the quickest is the least disturbed.
-    if (lastStep > 0) perStep = Math.min(perStep, (now - before) / 1000 / (step - lastStep))
+    // The first run compiles.
+    if (lastStep > 0) {
+      const seconds = counted.seconds + (now - before) / 1000
+      counted = { steps: counted.steps + step - lastStep, seconds }
+    }
     lastStep = step
     before = now
   }
-  return perStep
+  return counted.seconds / counted.steps
 }
 
 async function timeReading(checkpoint: Checkpoint): Promise<number> {
@@ -216,21 +230,21 @@ async function timeWriting(folder: string): Promise<number> {
     return WRITE_TRIAL_BYTES / ((performance.now() - start) / 1000)
   } catch {
     // A folder that cannot be written: the job will say so. An ordinary disk for now.
-    return 300e6
+    return ORDINARY_DISK.write
   } finally {
     await rm(file, { force: true }).catch(() => undefined)
   }
 }
 
-/** Seconds of the quickest of several attempts: the one that was disturbed least. */
-async function best(attempts: number, run: () => Promise<void>): Promise<number> {
-  let seconds = Infinity
+/** Seconds of the middle one of several attempts: what else the machine does slows the job down as well. */
+async function typical(attempts: number, run: () => Promise<void>): Promise<number> {
+  const seconds: number[] = []
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const start = performance.now()
     await run()
-    seconds = Math.min(seconds, (performance.now() - start) / 1000)
+    seconds.push((performance.now() - start) / 1000)
   }
-  return seconds
+  return seconds.sort((a, b) => a - b)[attempts >> 1] ?? 0
 }
 
 async function diskOf(path: string): Promise<string> {

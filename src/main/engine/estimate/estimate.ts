@@ -132,17 +132,19 @@ async function expandCost(
       predictedFile: () => '',
       dropped: new Set(),
     })
+    const isLearned = spec.method.name === 'lesa' || spec.method.name === 'noise'
     const outputBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const readRate = await calibration.readRate(checkpoint)
+    const readRate = await calibration.readRate(checkpoint, request.isQuick === true && !isLearned)
     const writeSeconds =
-      outputBytes / (await calibration.writeRate(spec.out)) + outputBytes / (4 * readRate)
+      outputBytes / (await calibration.writeRate(spec.out, request.isQuick)) +
+      outputBytes / (4 * readRate)
     const layerBytes = outputBytes * (request.isRecorded === true ? 1 : 0)
     const last = [
       { label: 'write checkpoint', value: writeSeconds },
       ...(layerBytes > 0 ? [{ label: 'analyse layers', value: layerBytes / readRate }] : []),
     ]
     const disk = [{ label: 'grown checkpoint', value: outputBytes }]
-    if (spec.method.name !== 'lesa' && spec.method.name !== 'noise') {
+    if (!isLearned) {
       return {
         seconds: last,
         hostBytes: [{ label: 'program and buffers', value: COPY_BYTES }],
