@@ -27,6 +27,9 @@ const MARGIN = 34
 const LETTER = 7
 const LINE = 14
 const OFFSET = 15
+/** Directions and distances in which a label is tried. */
+const TURNS = 12
+const DISTANCES = [OFFSET, 28, 42, 58] as const
 /** Closer than this, in pixels, points are one. */
 const SAME = 0.75
 
@@ -48,18 +51,20 @@ export function layOutPlane(points: readonly PlanePoint[], size: Size): PlacedPo
     const box = { width: label.length * LETTER, height: LINE }
     const [before, after] = [groups[index - 1], groups[index + 1]]
     let best = { x: group.x, y: group.y - OFFSET, cost: Infinity }
-    for (let turn = 0; turn < 12; turn += 1) {
-      const angle = (turn / 12) * 2 * Math.PI - Math.PI / 2
-      const reach = OFFSET + (Math.abs(Math.cos(angle)) * (box.width - LETTER)) / 2
+    for (let place = 0; place < TURNS * DISTANCES.length; place += 1) {
+      const angle = ((place % TURNS) / TURNS) * 2 * Math.PI - Math.PI / 2
+      const distance = DISTANCES[Math.floor(place / TURNS)] ?? OFFSET
+      const reach = distance + (Math.abs(Math.cos(angle)) * (box.width - LETTER)) / 2
       const x = group.x + Math.cos(angle) * reach
-      const y = group.y + Math.sin(angle) * OFFSET
+      const y = group.y + Math.sin(angle) * distance
       const cost =
         8 * outside(x, y, box, size) +
         4 * sum(groups, (other) => (other === group ? 0 : covers(x, y, box, other))) +
         3 * sum(placed, (other) => overlap(x, y, box, other)) +
         // Away from the line that goes through the point.
         sum([before, after], (other) => (other ? towards(angle, group, other) : 0)) +
-        turn * 1e-3
+        // Near before far.
+        distance / 30
       if (cost < best.cost) best = { x, y, cost }
     }
     placed.push({ ...group, label, labelX: best.x, labelY: best.y })

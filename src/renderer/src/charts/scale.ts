@@ -117,6 +117,19 @@ function isNumber(value: number | null | undefined): value is number {
 export function formatTick(value: number): string {
   if (value === 0) return '0'
   const size = Math.abs(value)
-  if (size < 1e-3 || size >= 1e6) return value.toExponential().replace('e+', 'e')
+  if (size < 1e-3 || size >= 1e6) {
+    return Number(value.toPrecision(3)).toExponential().replace('e+', 'e')
+  }
   return String(Number(value.toPrecision(6)))
+}
+
+/** The narrowest range between 1, 2 or 5 times a power of ten that holds both; for a logarithmic axis. */
+export function roundLogRange(low: number, high: number): [number, number] {
+  const steps = (value: number): number[] => {
+    const power = Math.floor(Math.log10(value))
+    return [1, 2, 5, 10].map((multiple) => Number(`${multiple}e${power}`))
+  }
+  const from = steps(low).findLast((step) => step <= low) ?? low
+  const to = steps(high).find((step) => step >= high) ?? high
+  return from === to ? [from / 2, to * 2] : [from, to]
 }

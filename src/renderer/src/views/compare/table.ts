@@ -141,15 +141,21 @@ export function sortRows(
   })
 }
 
-/** The row with the lowest value of a column, where there is more than one to choose from; `null` for none. */
-export function lowestOf(rows: readonly CompareRow[], column: CompareColumn): string | null {
-  if (!column.isLowerBetter) return null
+/** The rows that read lowest in a column; none where it is not a contest, or all read the same. */
+export function lowestOf(rows: readonly CompareRow[], column: CompareColumn): readonly string[] {
+  if (!column.isLowerBetter) return []
   const known = rows.flatMap((row) => {
     const value = column.valueOf(row)
-    return typeof value === 'number' ? [{ subject: row.subject, value }] : []
+    return typeof value === 'number'
+      ? [{ subject: row.subject, value, text: column.textOf(row) }]
+      : []
   })
-  if (known.length < 2) return null
-  return known.reduce((best, entry) => (entry.value < best.value ? entry : best)).subject
+  const least = known.reduce<(typeof known)[number] | null>(
+    (best, entry) => (best && best.value <= entry.value ? best : entry),
+    null,
+  )
+  const winners = known.filter(({ text }) => text === least?.text)
+  return winners.length === known.length ? [] : winners.map(({ subject }) => subject)
 }
 
 /** The whole comparison for a spreadsheet: measurements, then settings. */

@@ -55,10 +55,10 @@ export const LAYERS = {
     'Cosine between each layer’s matrix and the next one’s, by depth; new layers are marked',
   cosine: 'Cosine',
   pair: 'Layer and the next',
-  orthogonal: 'nothing in common',
 
   predictor: 'Predictor’s error, on its training samples',
   heldOut: (layer: number) => `Predictor’s error, on layer ${layer} that it has not seen`,
+  heldOutTitle: 'Predictor’s error, on a layer that it has not seen',
   noPredictor: 'This method trains no predictor.',
   noHeldOut:
     'No layer was kept out of training, so nothing here says how an unseen layer would be predicted. Choose one under Parameters, Advanced.',

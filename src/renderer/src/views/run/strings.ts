@@ -97,6 +97,7 @@ export const RUN = {
   weightType: 'Weight type',
   stages: { decompose: 'Decompose', train: 'Train', predict: 'Predict' },
   otherStages: { write: 'Write the checkpoint', analyse: 'Analyse', analysis: 'Analyse' },
+  instant: '< 0.1 s',
   cell: { waiting: 'waiting', active: 'running', done: 'done', stopped: 'stopped' },
 
   loss: 'Training loss',
