@@ -1,0 +1,103 @@
+import { PRESET_SETTINGS, type PredictorPreset } from '@shared/predictorSettings'
+import { defineStore } from 'pinia'
+import { computed, reactive, watch } from 'vue'
+import {
+  isChanged,
+  NUMBER_FIELDS,
+  parseField,
+  resetPatch,
+  textOf,
+  type NumberField,
+  type ParameterField,
+} from '../lib/parameterFields'
+import { usePlanStore } from './plan'
+
+const LEARNED_FIELDS: readonly ParameterField[] = [
+  'length',
+  'lambda',
+  'learningRate',
+  'hiddenSize',
+  'batchSize',
+  'beta1',
+  'beta2',
+  'epsilon',
+  'weightDecay',
+  'energy',
+  'useSvd',
+  'holdout',
+]
+const COMMON_FIELDS: readonly ParameterField[] = ['rest', 'device', 'seed']
+
+/**
+ * The parameters as they are typed. What is good is in the plan's draft at once; what is not stays here, with the
+ * reason, until it is.
+ */
+export const useParametersStore = defineStore('parameters', () => {
+  const plan = usePlanStore()
+  const texts = reactive({} as Record<NumberField, string>)
+  const errors = reactive<Partial<Record<NumberField, string>>>({})
+
+  const isLearned = computed(() => plan.draft.method === 'lesa' || plan.draft.method === 'noise')
+  const fields = computed(() =>
+    isLearned.value ? [...LEARNED_FIELDS, ...COMMON_FIELDS] : COMMON_FIELDS,
+  )
+  const changed = computed(() => fields.value.filter((field) => isChanged(field, plan.draft)))
+  /** Whether everything that this method uses can be taken. */
+  const isValid = computed(() =>
+    NUMBER_FIELDS.every((field) => errors[field] === undefined || !fields.value.includes(field)),
+  )
+
+  // Undoing, a preset, another window: what is shown follows, unless it says the same in other words.
+  watch(
+    () => plan.draft,
+    (draft) => {
+      for (const field of NUMBER_FIELDS) {
+        const typed = texts[field] as string | undefined
+        const meant =
+          typed === undefined ? null : parseField(field, typed, draft, plan.layerCount ?? 0)
+        const saysTheSame =
+          meant !== null &&
+          'patch' in meant &&
+          textOf(field, { ...draft, ...meant.patch }) === textOf(field, draft)
+        if (saysTheSame) continue
+        texts[field] = textOf(field, draft)
+        delete errors[field]
+      }
+    },
+    { immediate: true },
+  )
+
+  function type(field: NumberField, text: string): void {
+    texts[field] = text
+    const found = parseField(field, text, plan.draft, plan.layerCount ?? 0)
+    if ('error' in found) errors[field] = found.error
+    else {
+      delete errors[field]
+      plan.edit(found.patch, field)
+    }
+  }
+
+  function reset(field: ParameterField): void {
+    if (field in texts) {
+      delete errors[field as NumberField]
+      texts[field as NumberField] = textOf(field as NumberField, {
+        ...plan.draft,
+        ...resetPatch(field, plan.draft),
+      })
+    }
+    plan.edit(resetPatch(field, plan.draft))
+  }
+
+  /** All that are changed, as one step. */
+  function resetAll(): void {
+    let draft = plan.draft
+    for (const field of changed.value) draft = { ...draft, ...resetPatch(field, draft) }
+    plan.edit(draft)
+  }
+
+  function choosePreset(preset: PredictorPreset): void {
+    plan.edit({ preset, predictor: PRESET_SETTINGS[preset] })
+  }
+
+  return { texts, errors, isLearned, changed, isValid, type, reset, resetAll, choosePreset }
+})

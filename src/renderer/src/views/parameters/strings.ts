@@ -1,0 +1,169 @@
+import type { RestChoice } from '@shared/methods'
+import type { PredictorPreset } from '@shared/predictorSettings'
+
+/** The Parameters view. */
+export const PARAMETERS = {
+  title: 'Parameters',
+  undo: 'Undo',
+  redo: 'Redo',
+  next: 'To the run',
+  resetAll: (count: number): string =>
+    count === 1 ? 'Reset 1 changed value' : `Reset ${count} changed values`,
+  noModel: 'The model is not here',
+  noModelText: 'Say where it is now: the notice above has the button.',
+  notLearned: (method: string): string => `${method} trains nothing`,
+  notLearnedText:
+    'It has no predictor; only what is below applies. Its layers are chosen in the plan.',
+  preset: 'Training of the predictors',
+  advanced: 'Advanced',
+  advancedHint: 'The optimiser and the network; rarely worth a change.',
+  growth: 'New layers',
+  machine: 'This run',
+  changed: 'changed',
+  differs: (preset: string, value: string): string => `${preset} has ${value}`,
+  reset: (label: string, value: string): string => `Reset ${label} to ${value}`,
+  range: 'Range',
+  default: 'Default',
+  why: 'Why change it',
+  saveFailed: 'The parameters could not be saved',
+  steps: (low: string, high: string): string =>
+    low === high
+      ? `${low} mini-batches for each weight type`
+      : `${low} to ${high} mini-batches, depending on the weight type`,
+  few: 'Too few for the prediction to mean much',
+  fewText: (limit: string): string =>
+    `With fewer than ${limit} mini-batches a predictor has hardly left its start. “Matched” trains as long as the paper’s own run did.`,
+  useMatched: 'Use “Matched”',
+  memory: 'Memory limit',
+  memoryNone: 'none: what is free',
+  memoryText: 'Main memory that a job may use, for the whole program.',
+  memoryChange: 'Change in Settings',
+  dtype: 'Element type',
+  dtypeValue: 'as the base model',
+  dtypeText:
+    'The grown model is stored like its base; another type can be chosen when it is exported.',
+  none: 'none',
+} as const
+
+export const PRESETS: Readonly<
+  Record<
+    PredictorPreset,
+    { readonly name: string; readonly values: string; readonly about: string }
+  >
+> = {
+  paper: {
+    name: 'Paper',
+    values: 'λ 5e-5 · 5 epochs',
+    about: 'As published (ACL 2025). On a large model five epochs are thousands of mini-batches.',
+  },
+  notebook: {
+    name: 'Notebook',
+    values: 'λ 5e-4 · 10 epochs',
+    about:
+      'As in the authors’ code: twice as long, with a ten times stronger pull to the right norm.',
+  },
+  matched: {
+    name: 'Matched',
+    values: 'λ 5e-4 · 10,000 steps',
+    about:
+      'As many mini-batches as the paper’s own run had, whatever the model’s size. Best for small models.',
+  },
+}
+
+export interface ParameterText {
+  readonly label: string
+  readonly meaning: string
+  readonly why: string
+}
+
+export const PARAMETER_TEXTS = {
+  length: {
+    label: 'Length',
+    meaning:
+      'How long each predictor trains: whole passes over its samples, or a number of mini-batches.',
+    why: 'Longer lowers the loss until it flattens. A small model has few samples, so count steps there.',
+  },
+  lambda: {
+    label: 'Norm weight λ',
+    meaning: 'Weight of the loss’s second term, which pulls the prediction’s norm to the target’s.',
+    why: 'Raise it when predicted layers come out too small (norm ratio below 1); 0 leaves the plain error.',
+  },
+  learningRate: {
+    label: 'Learning rate',
+    meaning: 'Step size of AdamW.',
+    why: 'Lower it when the loss jumps or grows; raise it when it falls steadily but slowly.',
+  },
+  hiddenSize: {
+    label: 'Hidden width',
+    meaning: 'Width of both hidden layers of the predictor.',
+    why: 'Wider can follow finer structure and learns its samples by heart sooner; costs time and memory.',
+  },
+  batchSize: {
+    label: 'Batch size',
+    meaning: 'Samples in one mini-batch.',
+    why: 'Larger is steadier and faster on a GPU, with fewer steps in an epoch.',
+  },
+  beta1: {
+    label: 'AdamW β₁',
+    meaning: 'How long the optimiser remembers the gradient’s direction.',
+    why: 'Hardly ever. Lower follows the newest batches more closely.',
+  },
+  beta2: {
+    label: 'AdamW β₂',
+    meaning: 'How long the optimiser remembers the gradient’s size.',
+    why: 'Lower it (0.98) when the loss has sudden spikes.',
+  },
+  epsilon: {
+    label: 'AdamW ε',
+    meaning: 'Keeps the step finite where gradients vanish.',
+    why: 'Raise it when a device with little precision gives no finite numbers.',
+  },
+  weightDecay: {
+    label: 'Weight decay',
+    meaning: 'How much each step shrinks the predictor’s weights.',
+    why: 'Raise it when the held-out layer is predicted far worse than the others.',
+  },
+  energy: {
+    label: 'Energy kept',
+    meaning:
+      'Share of the squared singular values whose directions are predicted; the rest is left out.',
+    why: 'Below 1 saves time and memory on large models and drops the weakest directions.',
+  },
+  useSvd: {
+    label: 'Singular coordinates',
+    meaning:
+      'Predict in the basis that all layers share (the method), or the weights’ own rows (the ablation).',
+    why: 'Off shows what the decomposition is worth.',
+  },
+  holdout: {
+    label: 'Held-out layer',
+    meaning: 'A layer that is kept out of training and predicted afterwards, as a test.',
+    why: 'Tells whether the predictor knows layers it has not seen. Costs a few training samples.',
+  },
+  rest: {
+    label: 'Norms and biases',
+    meaning: 'Where a new layer’s norm weights and biases come from: they are not predicted.',
+    why: 'The authors’ notebook copies layer 0’s, by an accident of its code; the mean is the neutral choice.',
+  },
+  device: {
+    label: 'Device',
+    meaning: 'Where the heavy arithmetic runs.',
+    why: 'To compare devices, or to leave the GPU to something else.',
+  },
+  seed: {
+    label: 'Seed',
+    meaning: 'Start of every random number: same seed, parameters and device, same bytes out.',
+    why: 'To see how much of a result is chance.',
+  },
+} as const satisfies Readonly<Record<string, ParameterText>>
+
+export type ParameterKey = keyof typeof PARAMETER_TEXTS
+
+export const UNITS = { epochs: 'Epochs', steps: 'Steps' } as const
+
+export const REST_NAMES: Readonly<Record<RestChoice, string>> = {
+  mean: 'Mean of the two neighbours',
+  previous: 'Previous layer’s',
+  next: 'Next layer’s',
+  first: 'Layer 0’s (notebook)',
+}
