@@ -38,6 +38,8 @@ export const EXPORT = {
   freeUnknown: 'not known',
   freeShare: 'Share of the free space that it takes',
   problems: 'It cannot be written as it stands',
+  justWritten:
+    'The export below is there. Choose another name or folder for a second one, or replace it.',
   card: 'Model card',
   cardRendered: 'As shown',
   cardSource: 'Source',
