@@ -1,0 +1,146 @@
+import type { RunSeries } from '@shared/projects'
+import { flushPromises } from '@vue/test-utils'
+import { describe, expect, it } from 'vitest'
+import { useJobsStore } from '../../../src/renderer/src/stores/jobs'
+import { useProjectStore } from '../../../src/renderer/src/stores/project'
+import { useRunsStore } from '../../../src/renderer/src/stores/runs'
+import { activatePinia, FakeTransport, type Answers } from '../../support/fakeTransport'
+import { PROJECT_ID, projectView, runJob, runSummary } from '../../support/projects'
+
+const series = (x: number[], y: number[]): RunSeries => ({
+  series: { 'loss/q_proj': { x, y, isSampled: false } },
+})
+
+const detail = {
+  run: runSummary(),
+  versions: { engine: '1', onnxruntime: '1', node: '1' },
+  spec: runJob().spec as never,
+  timings: [],
+  log: [],
+  series: [],
+}
+
+async function setUp(answers: Answers): Promise<{
+  runs: ReturnType<typeof useRunsStore>
+  transport: FakeTransport
+}> {
+  const transport = new FakeTransport({
+    'projects:get': () => projectView({ runs: [runSummary()] }),
+    'runs:get': () => detail,
+    'runs:series': () => series([], []),
+    'jobs:list': () => [],
+    ...answers,
+  })
+  activatePinia(transport)
+  useJobsStore()
+  await useProjectStore().load(PROJECT_ID)
+  return { runs: useRunsStore(), transport }
+}
+
+describe('a run that is watched', () => {
+  it('has its recorded curve and what its job has added since', async () => {
+    const { runs, transport } = await setUp({ 'runs:series': () => series([1, 2], [9, 8]) })
+    transport.push('jobs:changed', runJob({ series: { 'loss/q_proj': { x: [2, 3], y: [8, 7] } } }))
+    await runs.show('001-lesa')
+    expect(runs.curves['loss/q_proj']).toMatchObject({ x: [1, 2, 3], y: [9, 8, 7] })
+    transport.push(
+      'jobs:changed',
+      runJob({ seq: 2, series: { 'loss/q_proj': { x: [3, 4], y: [7, 6] } } }),
+    )
+    expect(runs.curves['loss/q_proj']).toMatchObject({ x: [1, 2, 3, 4], y: [9, 8, 7, 6] })
+  })
+
+  it('is not touched by jobs of other runs, other projects, or its own export', async () => {
+    const { runs, transport } = await setUp({})
+    await runs.show('001-lesa')
+    const points = { 'loss/q_proj': { x: [1], y: [1] } }
+    transport.push(
+      'jobs:changed',
+      runJob({ id: 'a', owner: { project: PROJECT_ID, run: '002-lesa' }, series: points }),
+    )
+    transport.push(
+      'jobs:changed',
+      runJob({ id: 'b', owner: { project: 'f'.repeat(16), run: '001-lesa' }, series: points }),
+    )
+    const spec = { kind: 'export' } as never
+    transport.push('jobs:changed', runJob({ id: 'c', spec, series: points }))
+    expect(runs.curves['loss/q_proj']?.x ?? []).toEqual([])
+  })
+
+  it('does not show the answer about another run that was looked at before', async () => {
+    let answer: (value: RunSeries) => void = () => undefined
+    const { runs } = await setUp({
+      'runs:series': (_project, run) =>
+        run === '001-lesa'
+          ? new Promise<RunSeries>((resolve) => (answer = resolve))
+          : series([5], [5]),
+    })
+    const first = runs.show('001-lesa')
+    await runs.show('002-solar')
+    answer(series([1], [1]))
+    await first
+    expect(runs.curves['loss/q_proj']?.x).toEqual([5])
+  })
+
+  it('is asked for again when its job has ended', async () => {
+    const { runs, transport } = await setUp({})
+    await runs.show('001-lesa')
+    const count = (): number => transport.calls.filter(({ name }) => name === 'runs:get').length
+    const before = count()
+    transport.push('jobs:changed', runJob({ seq: 9, state: 'succeeded', endedAt: 5 }))
+    await flushPromises()
+    expect(count()).toBe(before + 1)
+  })
+
+  it('loses its curves when it starts from nothing', async () => {
+    const { runs } = await setUp({
+      'runs:series': () => series([1], [1]),
+      'runs:retry': () => runSummary({ job: 'job-2' }),
+    })
+    await runs.show('001-lesa')
+    await runs.retry('001-lesa')
+    expect(runs.curves).toEqual({})
+  })
+})
+
+describe('the queue', () => {
+  const waiting = (id: string, createdAt: number): ReturnType<typeof runJob> =>
+    runJob({ id, createdAt, state: 'queued' })
+
+  it('stands in the order in which the program will run it', async () => {
+    const { runs, transport } = await setUp({
+      'jobs:list': () => [waiting('b', 2), waiting('a', 1)],
+    })
+    transport.push('jobs:changed', waiting('a', 1))
+    transport.push('jobs:changed', waiting('b', 2))
+    await flushPromises()
+    expect(runs.queued.map(({ id }) => id)).toEqual(['b', 'a'])
+  })
+
+  it.each([
+    ['up', 'c', -1, ['c', 'b']],
+    ['down', 'a', 1, ['a', 'c']],
+    ['down to the end', 'b', 1, ['b', null]],
+  ] as const)('moves a job %s before the right one', async (_way, id, by, args) => {
+    const list = [waiting('a', 1), waiting('b', 2), waiting('c', 3)]
+    const { runs, transport } = await setUp({
+      'jobs:list': () => list,
+      'jobs:moveBefore': () => [...list].reverse(),
+    })
+    for (const job of list) transport.push('jobs:changed', job)
+    await flushPromises()
+    await runs.move(id, by)
+    expect(transport.calls.find(({ name }) => name === 'jobs:moveBefore')?.args).toEqual(args)
+    expect(runs.queued.map((job) => job.id)).toEqual(['c', 'b', 'a'])
+  })
+
+  it('does not move the first up or the last down', async () => {
+    const list = [waiting('a', 1), waiting('b', 2)]
+    const { runs, transport } = await setUp({ 'jobs:list': () => list })
+    for (const job of list) transport.push('jobs:changed', job)
+    await flushPromises()
+    await runs.move('a', -1)
+    await runs.move('b', 1)
+    expect(transport.calls.some(({ name }) => name === 'jobs:moveBefore')).toBe(false)
+  })
+})
