@@ -1,0 +1,134 @@
+import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import type { PredictorReport } from '@shared/jobs'
+import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft, type RunSummary } from '@shared/projects'
+import { describe, expect, it } from 'vitest'
+import { compareRuns, describeSettings } from '../../../../src/main/projects/compare'
+
+const report = (mse: number, holdout?: PredictorReport['holdout']): PredictorReport => ({
+  weightType: 'q_proj',
+  rank: 1,
+  samples: 1,
+  steps: 1,
+  lossPerEpoch: [],
+  mse,
+  mseOfZero: 2,
+  mseOfMean: 4,
+  normRatio: 1,
+  ...(holdout ? { holdout } : {}),
+})
+
+function run(id: string, draft: Partial<ProjectDraft>, predictors: PredictorReport[]): RunSummary {
+  const settings = runSettingsOf({ ...DEFAULT_DRAFT, ...draft })
+  return {
+    id,
+    name: id,
+    method: settings.method.name,
+    state: 'succeeded',
+    job: null,
+    createdAt: 0,
+    startedAt: 0,
+    endedAt: 0,
+    settings,
+    layersBefore: 12,
+    layersAfter: 18,
+    newLayers: [6],
+    device: null,
+    result: {
+      kind: 'expand',
+      out: '/o',
+      method: settings.method.name,
+      num_hidden_layers: 18,
+      new_layers: [6],
+      parameters: 7,
+      bytes: 14,
+      shards: 1,
+      device: null,
+      seed: 0,
+      seconds: 3,
+      predictors,
+      warnings: [],
+    },
+    error: null,
+    model: null,
+    hasAnalysis: false,
+    canResume: false,
+    isOfThisModel: true,
+    exports: [],
+  }
+}
+
+describe('settings in words', () => {
+  it('show what was left to the program with the value it took', () => {
+    expect(describeSettings(runSettingsOf({ ...DEFAULT_DRAFT, method: 'solar' }), 12)).toEqual({
+      method: 'solar',
+      overlap: '3',
+      rest: 'mean',
+      dtype: 'keep',
+      seed: '0',
+    })
+    expect(describeSettings(runSettingsOf(DEFAULT_DRAFT), 12)).toMatchObject({
+      gaps: '5-10',
+      length: '5 epochs',
+      useSvd: 'yes',
+      holdout: 'none',
+      betas: '0.9, 0.999',
+    })
+  })
+})
+
+describe('a comparison', () => {
+  const holdout = { layer: 3, mse: 1, mseOfZero: 2, mseOfMean: 1, normRatio: 1, cosine: 0.5 }
+  const short = run('002-lesa', {}, [report(1), report(4)])
+  const long = run('001-lesa', { predictor: PRESET_SETTINGS.matched }, [report(1, holdout)])
+  const failed: RunSummary = { ...short, id: '003-lesa', state: 'failed', result: null }
+  const measured = {
+    subject: '001-lesa',
+    text: '0123456789abcdef',
+    context: 128,
+    perLine: false,
+    perplexity: 2,
+    tokens: 1,
+    predicted: 1,
+    seconds: 1,
+    device: 'cpu',
+    measuredAt: 1,
+  }
+  const comparison = compareRuns({
+    baseName: 'base',
+    base: null,
+    runs: [failed, short, long],
+    perplexities: [measured, { ...measured, subject: 'base', context: 256 }],
+    texts: [{ id: '0123456789abcdef', name: 'a.txt', bytes: 1, exists: true }],
+  })
+
+  it('has a row for each run that has succeeded', () => {
+    expect(comparison.rows.map(({ subject }) => subject)).toEqual(['002-lesa', '001-lesa'])
+    expect(comparison.rows[1]?.perplexities).toEqual([measured])
+  })
+
+  it('tells which settings differ', () => {
+    const differing = comparison.settings.filter(({ differs }) => differs).map(({ key }) => key)
+    expect(differing).toEqual(['lambda', 'length'])
+  })
+
+  it('sums the predictors up by geometric means', () => {
+    expect(comparison.rows[0]?.quality).toEqual({
+      errorOverZero: 1,
+      errorOverMean: 0.5,
+      heldOutOverZero: null,
+      heldOutOverMean: null,
+      heldOutCosine: null,
+    })
+    expect(comparison.rows[1]?.quality).toMatchObject({
+      heldOutOverZero: 0.5,
+      heldOutOverMean: 1,
+      heldOutCosine: 0.5,
+    })
+  })
+
+  it('names only what a row was measured on', () => {
+    expect(comparison.measurements).toEqual([
+      { text: '0123456789abcdef', name: 'a.txt', context: 128, perLine: false },
+    ])
+  })
+})

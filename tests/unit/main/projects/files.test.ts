@@ -1,0 +1,144 @@
+import { DEFAULT_DRAFT, runSettingsOf } from '@shared/projects'
+import { describe, expect, it } from 'vitest'
+import {
+  projectFileSchema,
+  runFileSchema,
+  salvageProject,
+  type ProjectFile,
+  type RunFile,
+} from '../../../../src/main/projects/files'
+
+const digest = 'a'.repeat(64)
+
+const project: ProjectFile = {
+  schema_version: 1,
+  name: 'Mine',
+  notes: 'n',
+  createdAt: 1,
+  model: { path: 'model', name: 'base', digest, shape: digest },
+  draft: { ...DEFAULT_DRAFT, method: 'solar', overlap: 3 },
+  texts: [{ id: '0123456789abcdef', name: 'a.txt', bytes: 3 }],
+  perplexities: [
+    {
+      subject: 'base',
+      text: '0123456789abcdef',
+      context: 128,
+      perLine: false,
+      perplexity: null,
+      tokens: 1,
+      predicted: 1,
+      seconds: 0,
+      device: 'cpu',
+      measuredAt: 2,
+    },
+  ],
+}
+
+const run: RunFile = {
+  schema_version: 1,
+  id: '001-lesa',
+  name: 'LESA',
+  state: 'succeeded',
+  createdAt: 1,
+  startedAt: 2,
+  endedAt: 3,
+  attempts: 1,
+  settings: runSettingsOf(DEFAULT_DRAFT),
+  base: { name: 'base', digest, shape: digest },
+  layersBefore: 12,
+  layersAfter: 18,
+  newLayers: [6],
+  versions: { engine: '1', onnxruntime: '1', node: '20' },
+  device: { device: 'cpu', reason: 'asked for' },
+  timings: [{ id: 'write', label: 'write checkpoint', seconds: 1 }],
+  result: {
+    kind: 'expand',
+    out: '/p/runs/001-lesa/model',
+    method: 'lesa',
+    num_hidden_layers: 18,
+    new_layers: [6],
+    parameters: 1,
+    bytes: 1,
+    shards: 1,
+    device: null,
+    seed: 0,
+    seconds: 1,
+    predictors: [
+      {
+        weightType: 'q_proj',
+        rank: 1,
+        samples: 1,
+        steps: 1,
+        lossPerEpoch: [1],
+        mse: 1,
+        mseOfZero: 1,
+        mseOfMean: 1,
+        normRatio: 1,
+        holdout: { layer: 1, mse: 1, mseOfZero: 1, mseOfMean: 1, normRatio: 1, cosine: 0 },
+      },
+    ],
+    warnings: ['w'],
+  },
+  error: { code: 'bug', message: 'm' },
+  exports: [
+    {
+      out: '/o',
+      dtype: 'keep',
+      bytes: 1,
+      at: 1,
+      checks: [{ id: 'reopened', state: 'passed', detail: 'd' }],
+    },
+  ],
+}
+
+const through = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+
+describe('what is stored', () => {
+  it('is read as it was written', () => {
+    expect(projectFileSchema.parse(through(project))).toEqual(project)
+    expect(runFileSchema.parse(through(run))).toEqual(run)
+  })
+
+  it.each([
+    { ...project, name: '' },
+    { ...project, model: { ...project.model, digest: 'short' } },
+    { ...project, draft: { ...project.draft, seed: -1 } },
+    { ...project, texts: [{ id: '../../etc/passwd', name: 'a', bytes: 1 }] },
+    { ...project, perplexities: [{ ...project.perplexities[0], subject: '../x' }] },
+  ])('is refused when it is not sound (project %#)', (value) => {
+    expect(projectFileSchema.safeParse(through(value)).success).toBe(false)
+  })
+
+  it.each([
+    { ...run, id: '../001' },
+    { ...run, state: 'exploded' },
+    { ...run, settings: { ...run.settings, method: { name: 'magic' } } },
+    { ...run, result: { ...run.result, predictors: [{}] } },
+  ])('is refused when it is not sound (run %#)', (value) => {
+    expect(runFileSchema.safeParse(through(value)).success).toBe(false)
+  })
+})
+
+describe('salvage', () => {
+  it('keeps every part that is sound', () => {
+    const damaged = {
+      ...project,
+      name: 7,
+      draft: 'gone',
+      texts: [project.texts[0], { id: 'x' }],
+      perplexities: 'none',
+    }
+    expect(salvageProject(through(damaged), 'Folder', 5)).toEqual({
+      ...project,
+      name: 'Folder',
+      draft: DEFAULT_DRAFT,
+      perplexities: [],
+    })
+  })
+
+  it.each([undefined, null, 7, 'text', []])('of %j makes an empty project', (json) => {
+    const salvaged = salvageProject(json, 'Folder', 5)
+    expect(salvaged).toMatchObject({ name: 'Folder', createdAt: 5, model: { digest: null } })
+    expect(projectFileSchema.parse(through(salvaged))).toEqual(salvaged)
+  })
+})
