@@ -5,14 +5,15 @@
 import { freemem } from 'node:os'
 import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
+import { maxRunBytes } from './predictor/train'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
 
-/** Node, the runtime's library and its arenas before any weights are read. */
-export const BASELINE_BYTES = 180e6
+/** Node and the runtime's library before any weights are read. */
+export const BASELINE_BYTES = 110e6
 
-/** A mini-batch run's samples, the predictor and its optimiser state. */
-const TRAINING_BYTES = 150e6
+/** The predictor's hidden width for which memory is planned; it weighs little beside the rest. */
+const HIDDEN_SIZE = 256
 
 /** Without a bound, the share of free memory that a job may plan for. */
 const FREE_SHARE = 0.8
@@ -31,15 +32,21 @@ export interface MemoryPlan {
   readonly peakBytes: number
 }
 
+/** Samples of one run of the training graph, twice, and the predictor with its optimiser state before and after it. */
+function trainingBytes(width: number): number {
+  const parameters = HIDDEN_SIZE * (3 * width + HIDDEN_SIZE)
+  return 2 * maxRunBytes(width) + 10 * parameters * FLOAT
+}
+
 /** Peaks of the two kinds of stages: before there are coordinates, and with them. */
 function peaks({ rows, width }: WeightShape): { before: number; beside: number } {
   const layer = rows * width * FLOAT
   const square = rows * rows * FLOAT
   return {
-    // Gram blocks before and after a layer; then the matrix, its trailing part, its reflectors and their products.
-    before: Math.max(2 * layer + 1.7 * square, 4 * square),
-    // The basis, a layer's weights and coordinates, and what the product and its squares take.
-    beside: square + Math.max(4 * layer, layer + TRAINING_BYTES),
+    // Gram blocks before and after a layer; then the matrix, its trailing parts, reflectors and eigenvectors.
+    before: 2 * layer + 8 * square,
+    // The basis; a layer's weights and coordinates, what the product and its squares take; the predictor's training.
+    beside: 1.5 * square + 4 * layer + trainingBytes(width),
   }
 }
 

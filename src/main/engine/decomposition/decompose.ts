@@ -5,6 +5,7 @@
  * the condition of the Gram matrix.
  */
 import { Graph } from '../onnx/graph'
+import { collectGarbage } from '../onnx/hostMemory'
 import type { Runtime, Tensor } from '../onnx/Runtime'
 import type { CoordinateStore } from './CoordinateStore'
 import { GramAccumulator } from './gram'
@@ -67,6 +68,7 @@ export async function decompose(
     onProgress: (done) => options.onProgress(GRAM_SHARE + EIGEN_SHARE * done),
   })
   const { vectors } = eigen
+  collectGarbage()
   const coordinates = options.createStore(layerCount, eigen.rank, width)
   const squares = new Float64Array(eigen.rank)
   const kernel = await runtime.compile(coordinatesGraph())

@@ -60,7 +60,10 @@ export async function symmetricEigen(
   // Reduced at scale 1, so that squares neither overflow nor vanish in float32.
   const scale = largestDiagonal(matrix, n)
   if (scale > 0) for (let i = 0; i < matrix.length; i += 1) matrix[i]! /= scale
-  const reduction = await reduce(runtime, matrix, n, (done) => report(done * 0.6))
+  const whole = runtime.float32(matrix, [n, n])
+  // n² floats that nothing needs after the first panel: let go of them here as well.
+  matrix = new Float32Array(0)
+  const reduction = await reduce(runtime, whole, n, (done) => report(done * 0.6))
   const scaled = tridiagonalEigenvalues(reduction.diagonal, reduction.offDiagonal)
   const values = scaled.map((value) => value * scale)
   const rank = Math.max(1, Math.min(n, options.chooseRank?.(values) ?? n))
@@ -74,14 +77,13 @@ export async function symmetricEigen(
 /** Householder reduction: a panel of columns is one `Loop` on the device, then one rank-2b product updates the rest. */
 async function reduce(
   runtime: Runtime,
-  matrix: Float32Array,
+  a: Tensor,
   n: number,
   report: (done: number) => void | Promise<void>,
 ): Promise<Reduction> {
   const diagonal = new Float64Array(n)
   const offDiagonal = new Float64Array(Math.max(0, n - 1))
   const panels: { offset: number; columns: number; y: Float32Array }[] = []
-  let a = runtime.float32(matrix, [n, n])
   let offset = 0
   // What a kernel leaves on the device dies with it, so they are all kept until the end.
   const kernels = new Map<number, Kernel>()
@@ -184,10 +186,10 @@ function panelGraph(columns: number): Graph {
     },
   })
   const p = loop.state[0]!
-  const rest = g.sliceFrom(p, 0, columns, 'rest')
+  const rest = g.sliceFrom(p, [0], columns, 'rest')
   const v = g.slice(rest, 1, 0, columns)
   const w = g.slice(rest, 1, columns, width)
-  const trailing = g.sliceFrom(g.sliceFrom(a, 0, columns, 'rest'), 1, columns, 'rest')
+  const trailing = g.sliceFrom(a, [0, 1], columns, 'rest')
   const swapped = g.concat([w, v], 1)
   g.output('trailing', g.gemm(rest, swapped, { transB: true, alpha: -1, c: trailing }))
   g.output('reflectors', g.slice(p, 1, 0, columns))
@@ -227,6 +229,7 @@ async function transformBack(
       resident = out
     } else {
       part.set(await runtime.read(out))
+      runtime.release(out)
     }
     await report((done + 1) / blocks.length)
   }

@@ -26,6 +26,7 @@ import {
 import { outputDtype } from '../export/assemble'
 import { writePredictor } from '../export/predictorFile'
 import { planMemory } from '../memory'
+import { collectGarbage } from '../onnx/hostMemory'
 import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel } from '../predictor/PredictorKernel'
 import { measurePredictor } from '../predictor/quality'
@@ -155,8 +156,11 @@ export async function* predictWeightType(
     return found
   }
   const draft = await context.stages.begin(`weights-${type}`, dependencies(context, type))
+  // The last type's arrays must not be counted with this one's.
+  collectGarbage()
   try {
     const decomposition = yield* decomposeStage(context, type, draft.folder)
+    collectGarbage()
     try {
       const { predictor, report } = yield* trainStage(context, type, decomposition)
       await writePredictor(predictorFile(draft.folder), predictor)

@@ -2,6 +2,7 @@ import { AppError } from '@shared/errors'
 import type { Device } from '@shared/devices'
 import type * as Ort from 'onnxruntime-node'
 import { Graph } from './graph'
+import { noteGarbage } from './hostMemory'
 
 export type Tensor = Ort.Tensor
 export type Feeds = Readonly<Record<string, Tensor>>
@@ -61,6 +62,8 @@ export class Runtime {
         executionProviders: [PROVIDERS[this.device]],
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
+        // The arena grows by powers of two and keeps what it has: a bound on memory could not be kept with it.
+        enableCpuMemArena: false,
         ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
       })
       const kernel = new Kernel(session, this.device, () => this.kernels.delete(kernel))
@@ -97,9 +100,10 @@ export class Runtime {
     throw new AppError('bug', `Expected a float32 tensor, found ${local.type}.`)
   }
 
-  /** Frees a tensor's device memory; what lies in the host's is left to the garbage collector. */
+  /** Gives up a tensor: frees its device memory, or has its host memory collected soon. */
   release(tensor: Tensor): void {
     if (tensor.location !== 'cpu') tensor.dispose()
+    else if (ArrayBuffer.isView(tensor.data)) noteGarbage(tensor.data.byteLength)
   }
 
   async dispose(): Promise<void> {

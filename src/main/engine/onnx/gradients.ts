@@ -87,10 +87,12 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
       return part
     })
   },
-  Slice: ({ g, node, dy }, x) => {
-    const { axis, start, end } = node.attributes
-    return [g.pad(dy, axis, start, knownSize(need(x), axis) - end)]
-  },
+  Slice: ({ g, node, dy }, x) => [
+    node.attributes.ranges.reduce(
+      (padded, { axis, start, end }) => g.pad(padded, axis, start, knownSize(need(x), axis) - end),
+      dy,
+    ),
+  ],
   Pad: ({ g, node, dy }, x) => {
     const { axis, before } = node.attributes
     return [g.slice(dy, axis, before, before + knownSize(need(x), axis))]

@@ -35,7 +35,7 @@ export interface Operators {
   /** Broadcasts the first input to the shape of the second. */
   ExpandLike: None
   Concat: { axis: number }
-  Slice: { axis: number; start: number; end: number }
+  Slice: { ranges: readonly SliceRange[] }
   /** Zeros before and after along one axis. */
   Pad: { axis: number; before: number; after: number }
   /** Picks slices along the first axis by integer indices. */
@@ -61,6 +61,13 @@ export interface Operators {
 }
 
 type None = Readonly<Record<never, never>>
+
+/** `start` (included) to `end` (excluded) along one axis. */
+export interface SliceRange {
+  readonly axis: number
+  readonly start: number
+  readonly end: number
+}
 
 export type OperatorName = keyof Operators
 
@@ -342,13 +349,14 @@ export class Graph {
       throw wrongShape('Slice', `a range within ${String(size)}`, `${start}..${end}`)
     }
     const shape = x.shape.map((dim, index) => (index === at ? end - start : dim))
-    return this.emit('Slice', [x], { axis: at, start, end }, shape, x.dtype)
+    return this.emit('Slice', [x], { ranges: [{ axis: at, start, end }] }, shape, x.dtype)
   }
 
-  /** `x[start:]` along `axis`, whatever its size; the result's size there is called `name`. */
-  sliceFrom(x: Value, axis: number, start: number, name: string): Value {
-    const shape = x.shape.map((dim, index) => (index === axis ? name : dim))
-    return this.emit('Slice', [x], { axis, start, end: Number.MAX_SAFE_INTEGER }, shape, x.dtype)
+  /** `x[start:, start:, …]` along `axes`, whatever their size, which is then called `name`. */
+  sliceFrom(x: Value, axes: readonly number[], start: number, name: string): Value {
+    const shape = x.shape.map((dim, index) => (axes.includes(index) ? name : dim))
+    const ranges = axes.map((axis) => ({ axis, start, end: Number.MAX_SAFE_INTEGER }))
+    return this.emit('Slice', [x], { ranges }, shape, x.dtype)
   }
 
   pad(x: Value, axis: number, before: number, after: number): Value {

@@ -61,8 +61,13 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
     inputs: [x, context.shapeOf(like)],
   }),
   Concat: ({ attributes }) => ({ attributes: { axis: int(attributes.axis) } }),
-  Slice: ({ attributes: { axis, start, end } }, [x = ''], context) => ({
-    inputs: [x, context.integers([start]), context.integers([end]), context.integers([axis])],
+  Slice: ({ attributes: { ranges } }, [x = ''], context) => ({
+    inputs: [
+      x,
+      context.integers(ranges.map(({ start }) => start)),
+      context.integers(ranges.map(({ end }) => end)),
+      context.integers(ranges.map(({ axis }) => axis)),
+    ],
   }),
   Pad: ({ attributes: { axis, before, after }, outputs: [output] }, [x = ''], context) => {
     const rank = output?.rank ?? 0

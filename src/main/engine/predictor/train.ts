@@ -18,6 +18,14 @@ const RUN_MS = 200
 const MAX_STEPS_A_RUN = 256
 const MAX_BYTES_A_RUN = 64e6
 
+const PLANNED_BATCH = 64
+
+/** The most bytes of samples (inputs and targets) in one run of the training graph, at the usual batch size. */
+export function maxRunBytes(width: number): number {
+  const step = PLANNED_BATCH * 3 * width * Float32Array.BYTES_PER_ELEMENT
+  return Math.min(MAX_BYTES_A_RUN, MAX_STEPS_A_RUN * step)
+}
+
 export interface TrainingProgress {
   readonly step: number
   readonly steps: number
