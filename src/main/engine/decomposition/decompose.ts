@@ -71,7 +71,7 @@ export async function decompose(
   collectGarbage()
   const coordinates = options.createStore(layerCount, eigen.rank, width)
   const squares = new Float64Array(eigen.rank)
-  const kernel = await runtime.compile(coordinatesGraph())
+  const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
   const u: Tensor = await runtime.upload(vectors, [rows, eigen.rank])
   for (let layer = 0; layer < layerCount; layer += 1) {
     const w = runtime.float32(await source.read(layer), [rows, width])

@@ -33,7 +33,7 @@ export class GramAccumulator {
       g.output(`out${block}`, g.gemm(rows, columns, { transB: true, c: sum }))
       return `out${block}`
     })
-    const kernel = await runtime.compile(g, { resident: outputs })
+    const kernel = await runtime.compile(g, { resident: outputs, keepsMemory: false })
     return new GramAccumulator(runtime, kernel, n, bounds)
   }
 

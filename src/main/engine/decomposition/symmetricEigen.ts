@@ -93,7 +93,10 @@ async function reduce(
     const columns = m > PANEL + 2 ? PANEL : m - 1
     let kernel = kernels.get(columns)
     if (!kernel) {
-      kernel = await runtime.compile(panelGraph(columns), { resident: ['trailing'] })
+      kernel = await runtime.compile(panelGraph(columns), {
+        resident: ['trailing'],
+        keepsMemory: false,
+      })
       kernels.set(columns, kernel)
     }
     const results = await kernel.run({
@@ -208,7 +211,10 @@ async function transformBack(
   report: (done: number) => void | Promise<void>,
 ): Promise<void> {
   const gramKernel = await runtime.compile(reflectorGramGraph())
-  const applyKernel = await runtime.compile(applyReflectorsGraph(), { resident: ['out'] })
+  const applyKernel = await runtime.compile(applyReflectorsGraph(), {
+    resident: ['out'],
+    keepsMemory: false,
+  })
   const blocks = groupPanels(reduction.panels)
   // Where tensors can stay on the device, Z does, and the reflectors are padded to its full height.
   let resident: Tensor | null = runtime.keepsTensors ? runtime.float32(z, [n, rank]) : null

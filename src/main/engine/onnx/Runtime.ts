@@ -19,6 +19,16 @@ const PROVIDERS: Readonly<Record<Device, string>> = {
 /** Failures are thrown as well; what the runtime prints besides means nothing to people. */
 const LOG_FATAL = 4
 
+export interface CompileOptions {
+  /** Outputs that stay on the device, to be fed to another run or {@link Runtime.read}. */
+  readonly resident?: readonly string[]
+  /**
+   * Whether the CPU provider keeps the memory of one operator for the next (the default): fast in loops, but it takes
+   * memory in powers of two and gives none back while the kernel lives.
+   */
+  readonly keepsMemory?: boolean
+}
+
 /**
  * ONNX Runtime on one device. One instance per process and device: the runtime's sessions must be called from one
  * thread, and each call blocks it.
@@ -48,13 +58,9 @@ export class Runtime {
   /**
    * Makes a graph ready to run.
    *
-   * @param options.resident Outputs that stay on the device, to be fed to another run or {@link read}.
    * @throws AppError `device_unavailable` when the device or its driver refuses.
    */
-  async compile(
-    graph: Graph,
-    options: { readonly resident?: readonly string[] } = {},
-  ): Promise<Kernel> {
+  async compile(graph: Graph, options: CompileOptions = {}): Promise<Kernel> {
     const resident = this.keepsTensors ? (options.resident ?? []) : []
     const locations = Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const]))
     try {
@@ -62,8 +68,7 @@ export class Runtime {
         executionProviders: [PROVIDERS[this.device]],
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
-        // The arena grows by powers of two and keeps what it has: a bound on memory could not be kept with it.
-        enableCpuMemArena: false,
+        enableCpuMemArena: options.keepsMemory ?? true,
         ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
       })
       const kernel = new Kernel(session, this.device, () => this.kernels.delete(kernel))
@@ -119,7 +124,7 @@ export class Runtime {
       const g = new Graph()
       const dims = Array.from({ length: rank }, (_, axis) => `d${axis}`)
       g.output('y', g.input('x', dims))
-      copier = await this.compile(g, { resident })
+      copier = await this.compile(g, { resident, keepsMemory: false })
       this.copiers.set(key, copier)
     }
     return (await copier.run({ x: tensor })).one('y')

@@ -34,7 +34,7 @@ export class PredictorKernel {
     const left = g.input('left', ['n', shape.width])
     const right = g.input('right', ['n', shape.width])
     g.output('predicted', predictorForward(g, values, g.concat([left, right], 1)))
-    const kernel = await runtime.compile(g)
+    const kernel = await runtime.compile(g, { keepsMemory: false })
     const parameters: Record<string, Tensor> = {}
     for (const name of PARAMETER_NAMES) {
       parameters[name] = await runtime.upload(weights[name], dims[name])

@@ -23,7 +23,7 @@ export class Reconstructor {
     const v = g.input('v', ['r', 'width'])
     g.output('w', g.gemm(u, g.mul(v, sigma)))
     return new Reconstructor(runtime, decomposition, {
-      kernel: await runtime.compile(g),
+      kernel: await runtime.compile(g, { keepsMemory: false }),
       u: await runtime.upload(basis, [rows, rank]),
       sigma: await runtime.upload(singularValues, [rank, 1]),
     })
