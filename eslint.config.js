@@ -12,7 +12,7 @@ const zones = [
   { target: './src/preload', from: './src', except: ['./preload', './shared'] },
   { target: './src/main/engine', from: './src/main', except: ['./engine'] },
   { target: './src/main/engine', from: './src/renderer' },
-  { target: ['./src/main/app', './src/main/ipc', './src/main/host', './src/main/jobs', './src/main/projects'], from: './src/main/engine' },
+  { target: ['./src/main/app', './src/main/ipc', './src/main/host', './src/main/jobs', './src/main/projects', './src/main/storage'], from: './src/main/engine' },
 ]
 
 const onlyHere = (names, message) => ({

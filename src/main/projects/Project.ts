@@ -212,7 +212,9 @@ export class Project {
       draft,
       texts: this.#texts(),
       runs: this.#summaries(),
-      perplexities,
+      perplexities: perplexities.filter(
+        ({ subject }) => subject === 'base' || this.#runs.has(subject),
+      ),
       workBytes: this.#workBytes,
       problems: [...this.#problems],
     }
@@ -408,8 +410,11 @@ export class Project {
     const busy = this.services.jobs
       .list()
       .some(
-        ({ owner, endedAt }) =>
-          owner?.project === this.id && owner.run === run.id && endedAt === undefined,
+        ({ owner, spec, endedAt }) =>
+          endedAt === undefined &&
+          owner?.project === this.id &&
+          (owner.run === run.id ||
+            (spec.kind === 'evaluate' && spec.models.includes(runPaths.model(run.folder)))),
       )
     if (!busy && !run.isOpen) return
     throw new AppError('bad_request', `${run.name} has a job that waits or runs.`, {
