@@ -12,11 +12,24 @@ const zones = [
   { target: './src/preload', from: './src', except: ['./preload', './shared'] },
   { target: './src/main/engine', from: './src/main', except: ['./engine'] },
   { target: './src/main/engine', from: './src/renderer' },
-  { target: ['./src/main/app', './src/main/ipc', './src/main/host', './src/main/jobs', './src/main/projects', './src/main/storage'], from: './src/main/engine' },
+  {
+    target: [
+      './src/main/app',
+      './src/main/ipc',
+      './src/main/host',
+      './src/main/jobs',
+      './src/main/projects',
+      './src/main/storage',
+    ],
+    from: './src/main/engine',
+  },
 ]
 
 const onlyHere = (names, message) => ({
-  'no-restricted-imports': ['error', { paths: [{ name: 'electron', importNames: names, message }] }],
+  'no-restricted-imports': [
+    'error',
+    { paths: [{ name: 'electron', importNames: names, message }] },
+  ],
 })
 
 export default tseslint.config(
@@ -39,19 +52,34 @@ export default tseslint.config(
       'import-x/no-restricted-paths': ['error', { zones, basePath: import.meta.dirname }],
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_' },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
     },
   },
   { files: ['src/renderer/**'], languageOptions: { globals: { ...globals.browser } } },
   {
     files: ['src/**/*.ts'],
     ignores: ['src/main/host/electron.ts', 'src/preload/index.ts'],
-    rules: onlyHere(['ipcMain', 'ipcRenderer'], 'Only src/main/host/electron.ts and src/preload/index.ts talk to Electron IPC.'),
+    rules: onlyHere(
+      ['ipcMain', 'ipcRenderer'],
+      'Only src/main/host/electron.ts and src/preload/index.ts talk to Electron IPC.',
+    ),
   },
-  { files: ['src/main/engine/**/*.ts'], rules: { 'no-restricted-imports': ['error', { paths: ['electron'] }] } },
+  {
+    files: ['src/main/engine/**/*.ts'],
+    rules: { 'no-restricted-imports': ['error', { paths: ['electron'] }] },
+  },
   { files: ['tests/**/*.ts'], rules: { '@typescript-eslint/unbound-method': 'off' } },
   { files: ['**/*.js', '**/*.mjs'], languageOptions: { globals: { ...globals.node } } },
   prettier,

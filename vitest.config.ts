@@ -1,6 +1,10 @@
-import { resolve } from 'node:path'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
+
+/** The program's settings and caches, apart from those of whoever runs the tests. */
+const env = { LESA_USER_DATA: join(tmpdir(), 'lesa-test-user') }
 
 const alias = { '@shared': resolve(import.meta.dirname, 'src/shared') }
 
@@ -25,6 +29,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'integration',
+          env,
           include: ['tests/integration/**/*.test.ts'],
           environment: 'node',
           pool: 'forks',
@@ -36,6 +41,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'e2e',
+          env,
           include: ['tests/e2e/**/*.test.ts'],
           environment: 'node',
           pool: 'forks',

@@ -17,7 +17,7 @@ import { DEFAULT_DRAFT, runSettingsOf, type ProjectView, type RunSettings } from
 import { DEFAULT_EXPORT } from '@shared/exports'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Desk } from '../support/workbench'
+import { Desk } from '../support/desk'
 
 let folder: string
 let desk: Desk
