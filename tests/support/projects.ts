@@ -45,6 +45,7 @@ export function projectView(changes: Partial<ProjectView> = {}): ProjectView {
     texts: [],
     runs: [],
     perplexities: [],
+    workBytes: 0,
     problems: [],
     ...changes,
   }
