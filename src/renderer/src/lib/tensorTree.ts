@@ -74,12 +74,6 @@ export class TensorTree {
     })
   }
 
-  /** Modules on the way to a tensor: opening them brings it into sight. */
-  modulesOf(tensor: number): string[] {
-    const name = this.#table.names[tensor] ?? ''
-    return [...name.matchAll(/\./g)].map(({ index }) => name.slice(0, index))
-  }
-
   #childrenOf(path: string, members: readonly number[]): readonly Node[] {
     const known = this.#children.get(path)
     if (known) return known

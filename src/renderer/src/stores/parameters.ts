@@ -47,25 +47,27 @@ export const useParametersStore = defineStore('parameters', () => {
     NUMBER_FIELDS.every((field) => errors[field] === undefined || !fields.value.includes(field)),
   )
 
-  // Undoing, a preset, another window: what is shown follows, unless it says the same in other words.
+  // Undoing, a preset, another window: a field follows when its value has changed, unless it says the same already.
   watch(
     () => plan.draft,
-    (draft) => {
+    (draft, before) => {
       for (const field of NUMBER_FIELDS) {
-        const typed = texts[field] as string | undefined
-        const meant =
-          typed === undefined ? null : parseField(field, typed, draft, plan.layerCount ?? 0)
-        const saysTheSame =
-          meant !== null &&
-          'patch' in meant &&
-          textOf(field, { ...draft, ...meant.patch }) === textOf(field, draft)
-        if (saysTheSame) continue
-        texts[field] = textOf(field, draft)
+        const text = textOf(field, draft)
+        if (before !== undefined && textOf(field, before) === text) continue
+        if (saysTheSame(field, text)) continue
+        texts[field] = text
         delete errors[field]
       }
     },
-    { immediate: true },
+    { immediate: true, flush: 'sync' },
   )
+
+  function saysTheSame(field: NumberField, text: string): boolean {
+    const typed = texts[field] as string | undefined
+    if (typed === undefined) return false
+    const meant = parseField(field, typed, plan.draft, plan.layerCount ?? 0)
+    return 'patch' in meant && textOf(field, { ...plan.draft, ...meant.patch }) === text
+  }
 
   function type(field: NumberField, text: string): void {
     texts[field] = text
@@ -99,5 +101,26 @@ export const useParametersStore = defineStore('parameters', () => {
     plan.edit({ preset, predictor: PRESET_SETTINGS[preset] })
   }
 
-  return { texts, errors, isLearned, changed, isValid, type, reset, resetAll, choosePreset }
+  /** Puts back what could not be taken, and answers which: what is run is what was last shown as good. */
+  function dropInvalid(): NumberField[] {
+    const dropped = NUMBER_FIELDS.filter((field) => errors[field] !== undefined)
+    for (const field of dropped) {
+      texts[field] = textOf(field, plan.draft)
+      delete errors[field]
+    }
+    return dropped
+  }
+
+  return {
+    texts,
+    errors,
+    isLearned,
+    changed,
+    isValid,
+    type,
+    reset,
+    resetAll,
+    choosePreset,
+    dropInvalid,
+  }
 })

@@ -51,12 +51,14 @@ export const usePlanStore = defineStore('plan', () => {
     () => project.view,
     (view) => {
       if (!view) {
+        void flush()
         owner = null
         return
       }
       if (view.id !== owner) {
+        // What was changed last in the project before is not lost.
+        void flush()
         owner = view.id
-        clearTimeout(timer)
         isUnsaved.value = false
         saveError.value = null
         history.value = newHistory(view.draft)
@@ -103,14 +105,15 @@ export const usePlanStore = defineStore('plan', () => {
   /** Saves what has not been saved: before a run starts, and when the project is left. */
   async function flush(): Promise<void> {
     clearTimeout(timer)
-    if (!isUnsaved.value || owner === null || owner !== project.id) return
-    const saved = draft.value
+    if (!isUnsaved.value || owner === null) return
+    const [id, saved] = [owner, draft.value]
     try {
-      await project.update({ draft: saved })
+      project.accept(await client.call('projects:update', id, { draft: saved }))
+      if (id !== owner) return
       saveError.value = null
       if (saved === draft.value) isUnsaved.value = false
     } catch (thrown) {
-      saveError.value = toAppError(thrown).toData()
+      if (id === owner) saveError.value = toAppError(thrown).toData()
     }
   }
 

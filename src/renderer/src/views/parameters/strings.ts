@@ -43,6 +43,8 @@ export const PARAMETERS = {
   dtypeText:
     'The grown model is stored like its base; another type can be chosen when it is exported.',
   none: 'none',
+  dropped: 'A value could not be taken',
+  droppedText: (names: string): string => `${names}: the last good value stays.`,
 } as const
 
 export const PRESETS: Readonly<

@@ -1,0 +1,159 @@
+import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
+import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import { describe, expect, it } from 'vitest'
+import { countsOf, everyKth, gapCount, gapsOf, withRange } from '../../../src/renderer/src/lib/gaps'
+import { newHistory, record, redo, undo } from '../../../src/renderer/src/lib/history'
+import {
+  formatNumber,
+  isChanged,
+  NUMBER_FIELDS,
+  parseField,
+  resetPatch,
+  textOf,
+  trainingSteps,
+} from '../../../src/renderer/src/lib/parameterFields'
+import { formatWhen } from '../../../src/renderer/src/lib/time'
+import { modelSummary } from '../../support/summaries'
+
+describe('gaps', () => {
+  it('go to counts and back, sorted', () => {
+    expect(countsOf([5, 1, 5], 7)).toEqual([0, 1, 0, 0, 0, 2, 0])
+    expect(gapsOf(countsOf([5, 1, 5], 7))).toEqual([1, 5, 5])
+  })
+
+  it('that another method cannot fill are left out', () => {
+    expect(countsOf([3, 11], 11)).toEqual([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+    expect(gapCount('interpolation', 12)).toBe(12)
+    expect(gapCount('lesa', 12)).toBe(11)
+  })
+
+  it('are filled as a range from either end', () => {
+    expect(withRange([0, 0, 0, 0, 1], 3, 1, 2)).toEqual([0, 2, 2, 2, 1])
+  })
+
+  it('are every k-th one, counted from the last', () => {
+    expect(everyKth(11, 1)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(everyKth(11, 4)).toEqual([2, 6, 10])
+    expect(everyKth(11, 11)).toEqual([10])
+  })
+})
+
+describe('the history', () => {
+  it('goes back and forth, and forgets the future when something new is done', () => {
+    let history = record(record(newHistory('a'), 'b'), 'c')
+    history = undo(undo(history))
+    expect(history.present).toBe('a')
+    expect(undo(history)).toBe(history)
+    history = redo(history)
+    expect(history.present).toBe('b')
+    history = record(history, 'd')
+    expect(redo(history)).toBe(history)
+    expect(undo(history).present).toBe('b')
+  })
+
+  it('takes a slider’s way as one step', () => {
+    let history = record(newHistory(0), 1)
+    for (const value of [2, 3, 4]) history = record(history, value, true)
+    expect(history.present).toBe(4)
+    expect(undo(history).present).toBe(0)
+  })
+})
+
+describe('parameters as text', () => {
+  const draft = DEFAULT_DRAFT
+  const parse = (field: (typeof NUMBER_FIELDS)[number], text: string, of: ProjectDraft = draft) =>
+    parseField(field, text, of, 12)
+
+  it('are read back as they are shown', () => {
+    for (const field of NUMBER_FIELDS) {
+      const found = parse(field, textOf(field, draft))
+      expect(found, field).toHaveProperty('patch')
+      expect({ ...draft, ...('patch' in found ? found.patch : {}) }, field).toEqual(draft)
+    }
+  })
+
+  it('are taken within their range and refused outside of it', () => {
+    const good = [
+      ['lambda', '0'],
+      ['lambda', '1'],
+      ['learningRate', '2e-3'],
+      ['beta1', '0'],
+      ['hiddenSize', '8,192'],
+      ['energy', '1'],
+      ['holdout', '10'],
+      ['seed', '4294967295'],
+    ] as const
+    const bad = [
+      ['lambda', '1.1'],
+      ['lambda', ''],
+      ['learningRate', '0'],
+      ['beta1', '1'],
+      ['hiddenSize', '8193'],
+      ['hiddenSize', '2.5'],
+      ['energy', '0'],
+      ['holdout', '11'],
+      ['holdout', '0'],
+      ['seed', '-1'],
+      ['length', '1e9'],
+      ['length', 'long'],
+    ] as const
+    for (const [field, text] of good) {
+      expect(parse(field, text), `${field} ${text}`).toHaveProperty('patch')
+    }
+    for (const [field, text] of bad) {
+      expect(parse(field, text), `${field} ${text}`).toHaveProperty('error')
+    }
+  })
+
+  it('change the field they belong to, and nothing beside it', () => {
+    expect(parse('lambda', '5e-4')).toEqual({
+      patch: { predictor: { ...draft.predictor, lambda: 5e-4 } },
+    })
+    expect(parse('holdout', '')).toEqual({ patch: { holdout: null } })
+  })
+
+  it('are written as papers write them', () => {
+    expect(formatNumber(0.00005)).toBe('5e-5')
+    expect(formatNumber(0.001)).toBe('0.001')
+    expect(formatNumber(0)).toBe('0')
+  })
+
+  it('are known as changed against their preset, and go back to it', () => {
+    const changed: ProjectDraft = {
+      ...draft,
+      preset: 'notebook',
+      predictor: { ...PRESET_SETTINGS.notebook, batchSize: 128 },
+      seed: 7,
+    }
+    expect(NUMBER_FIELDS.filter((field) => isChanged(field, changed))).toEqual([
+      'batchSize',
+      'seed',
+    ])
+    const reset = { ...changed, ...resetPatch('batchSize', changed) }
+    expect(reset.predictor).toEqual(PRESET_SETTINGS.notebook)
+    expect(isChanged('seed', { ...changed, ...resetPatch('seed', changed) })).toBe(false)
+  })
+
+  it('say how long the shortest and the longest training is', () => {
+    // 10 layers between two others; 64 and 344 directions of k_proj and gate_proj in batches of 64.
+    expect(trainingSteps(draft, modelSummary())).toEqual({ low: 50, high: 270, isShort: true })
+    const matched = { ...draft, predictor: PRESET_SETTINGS.matched }
+    expect(trainingSteps(matched, modelSummary())).toEqual({
+      low: 10_000,
+      high: 10_000,
+      isShort: false,
+    })
+  })
+})
+
+describe('times', () => {
+  const now = new Date(2026, 4, 20, 14, 30).getTime()
+
+  it('are said as people say them', () => {
+    expect(formatWhen(now - 20_000, now)).toBe('just now')
+    expect(formatWhen(now - 12 * 60_000, now)).toBe('12 min ago')
+    expect(formatWhen(now - 3 * 3_600_000, now)).toBe('today, 11:30')
+    expect(formatWhen(now - 20 * 3_600_000, now)).toBe('yesterday, 18:30')
+    expect(formatWhen(new Date(2025, 2, 3).getTime(), now)).toBe('3 Mar 2025')
+  })
+})
