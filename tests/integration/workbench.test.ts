@@ -1,6 +1,7 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -228,6 +229,16 @@ describe('a project, from the demo to an export', () => {
     const view = await desk.call('projects:get', project.id)
     expect(view.runs.find(({ id }) => id === pro)?.exports).toMatchObject([{ out, checks }])
     expect(await desk.call('models:inspect', out)).toMatchObject({ num_hidden_layers: 15 })
+
+    // Nothing that would take the project or its model along.
+    await desk.call('folders:open', folder)
+    for (const taken of [join(project.path, 'model'), join(project.path, 'texts'), folder]) {
+      const wrong = { ...options, out: taken, overwrite: true }
+      expect((await desk.call('exports:preview', project.id, pro, wrong)).problems).not.toEqual([])
+      await expect(desk.call('exports:start', project.id, pro, wrong)).rejects.toMatchObject({
+        code: 'path_denied',
+      })
+    }
 
     const again = await desk.call('exports:preview', project.id, pro, options)
     expect(again).toMatchObject({ destination: 'checkpoint' })
@@ -467,6 +478,77 @@ describe('a project that is not as it was', () => {
     const view = await desk.call('projects:get', id)
     expect(view.model).toMatchObject({ state: 'ready', path: other })
     expect(view.runs).toMatchObject([{ isOfThisModel: false }])
+  })
+})
+
+describe('what a person chooses', () => {
+  it('is kept: settings, recents, the order of waiting jobs', async () => {
+    const changed = await desk.call('settings:update', { theme: 'dark' })
+    expect(changed).toMatchObject({ theme: 'dark', device: 'auto' })
+    expect(await desk.call('settings:get')).toEqual(changed)
+    await desk.call('settings:update', { theme: 'auto' })
+    const elsewhere = join(folder, 'elsewhere')
+    await expect(
+      desk.call('settings:update', { projectsFolder: join(tmpdir(), '..') }),
+    ).rejects.toMatchObject({ code: 'path_denied' })
+    await desk.call('folders:open', elsewhere)
+    await desk.call('settings:update', { projectsFolder: elsewhere })
+    const { id, path } = await desk.call('projects:createDemo')
+    expect(path).toBe(join(elsewhere, 'Demo'))
+    await desk.call('settings:update', { projectsFolder: null })
+
+    const start = async (name: string): Promise<string> => {
+      const method = settings(name === 'first' ? lesa(100_000) : { name: 'solar' })
+      return (await desk.call('runs:start', id, { settings: method, name })).job ?? ''
+    }
+    const first = await start('first')
+    const [second, third] = [await start('second'), await start('third')]
+    const order = async (): Promise<(string | undefined)[]> => {
+      const { runs } = await desk.call('projects:get', id)
+      const jobs = await desk.call('jobs:list')
+      return jobs
+        .filter(({ endedAt }) => endedAt === undefined)
+        .map((job) => runs.find((each) => each.job === job.id)?.name)
+    }
+    expect(await order()).toEqual(['first', 'second', 'third'])
+    await desk.call('jobs:moveBefore', third, second)
+    expect(await order()).toEqual(['first', 'third', 'second'])
+    await expect(desk.call('projects:delete', id)).rejects.toMatchObject({ code: 'bad_request' })
+    for (const job of [second, third, first]) await desk.call('jobs:cancel', job)
+    await desk.ended(first)
+    await desk.call('projects:delete', id)
+  })
+
+  it('of texts is checked', async () => {
+    const { id, texts } = await desk.call('projects:createDemo')
+    const place = join(folder, 'texts')
+    mkdirSync(place)
+    await desk.call('folders:open', place)
+    const write = (name: string, content: string | Uint8Array): string => {
+      writeFileSync(join(place, name), content)
+      return join(place, name)
+    }
+    for (const bad of [
+      write('latin1.txt', Uint8Array.of(0x47, 0x72, 0xf6, 0xdf, 0x65)),
+      write('empty.txt', ''),
+      place,
+    ]) {
+      await expect(desk.call('projects:addText', id, bad)).rejects.toMatchObject({
+        code: 'bad_request',
+      })
+    }
+    await expect(desk.call('projects:addText', id, join(place, 'none.txt'))).rejects.toMatchObject({
+      code: 'not_found',
+    })
+    const own = write('größe.txt', 'Größe ist nicht alles. '.repeat(200))
+    const added = await desk.call('projects:addText', id, own)
+    expect(added.texts.map(({ name }) => name)).toEqual(['eval.txt', 'größe.txt'])
+    // The same text again is the same one.
+    expect((await desk.call('projects:addText', id, own)).texts).toHaveLength(2)
+    const listing = await desk.call('folders:list', place, { withTexts: true })
+    expect(listing.files.map(({ name }) => name)).toEqual(['empty.txt', 'größe.txt', 'latin1.txt'])
+    const left = await desk.call('projects:removeText', id, texts[0]?.id ?? '')
+    expect(left.texts.map(({ name }) => name)).toEqual(['größe.txt'])
   })
 })
 

@@ -26,15 +26,14 @@ export function isWithin(inner: string, outer: string): boolean {
 export function checkOutput(spec: JobSpec): void {
   const out = outputOf(spec)
   if (out === null) return
-  const source = sourceOf(spec)
-  const reason =
-    source !== null && isWithin(source, out)
-      ? 'it holds the model that is read'
-      : source !== null && isWithin(out, source)
-        ? 'it lies in the folder of the model that is read'
-        : out === parse(out).root || isWithin(homedir(), out)
-          ? 'it holds much more than a checkpoint'
-          : null
+  const sources = sourcesOf(spec)
+  const reason = sources.some((source) => isWithin(source, out))
+    ? 'it holds the model that is read'
+    : sources.some((source) => isWithin(out, source))
+      ? 'it lies in the folder of the model that is read'
+      : out === parse(out).root || isWithin(homedir(), out)
+        ? 'it holds much more than a checkpoint'
+        : null
   if (reason === null) return
   throw new AppError('path_denied', `${out} cannot be the output folder: ${reason}.`, {
     hint: 'Choose a new folder beside the model.',
@@ -42,19 +41,20 @@ export function checkOutput(spec: JobSpec): void {
   })
 }
 
-/** The folder or file that a job with an output reads; `null` when it reads none. */
-function sourceOf(spec: JobSpec): string | null {
+/** The folders or files that a job with an output reads. */
+function sourcesOf(spec: JobSpec): string[] {
   switch (spec.kind) {
     case 'expand':
+      return [resolve(spec.model)]
     case 'export':
-      return resolve(spec.model)
+      return [resolve(spec.model), resolve(spec.base)]
     case 'synth':
-      return 'config' in spec.like ? resolve(spec.like.config) : null
+      return 'config' in spec.like ? [resolve(spec.like.config)] : []
     case 'evaluate':
     case 'statistics':
     case 'stages':
     case 'assemble':
-      return null
+      return []
   }
 }
 

@@ -31,6 +31,7 @@ import {
 } from '@shared/projects'
 import type { Settings } from '@shared/settings'
 import type { JobManager } from '../jobs/JobManager'
+import { isWithin } from '../jobs/output'
 import { exists, readStored, setAside, writeFileAtomic, writeJsonAtomic } from '../storage/files'
 import { Serial } from '../storage/Serial'
 import { compareRuns } from './compare'
@@ -644,7 +645,22 @@ export class Project {
     }
   }
 
+  /** Why an export must not go there: what is in its way would be replaced. `null` when it may. */
+  refusesExport(out: string): string | null {
+    if (isWithin(out, this.folder)) return "The destination lies in the project's own folder."
+    if (isWithin(this.folder, out)) return 'The destination holds the project.'
+    return null
+  }
+
+  /** @throws AppError `path_denied` as {@link refusesExport} says, `not_found`. */
   startExport(id: string, options: ExportOptions): JobSnapshot {
+    const refusal = this.refusesExport(options.out)
+    if (refusal !== null) {
+      throw new AppError('path_denied', refusal, {
+        hint: 'Choose a folder beside the project.',
+        context: { file: options.out, field: 'out' },
+      })
+    }
     const spec = this.exportSpec(id, options)
     const run = this.run(id)
     return this.services.jobs.start(spec, {

@@ -1,9 +1,9 @@
-import { cp, mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { ProjectId } from '@shared/projects'
 import { isWithin } from '../jobs/output'
-import { codeOf, readProblem, writeProblem } from '../storage/files'
+import { codeOf, readProblem, renameRetrying, writeProblem } from '../storage/files'
 import type { UserStore } from '../storage/UserStore'
 import { folderNameOf, projectPaths, PROJECT_FILE } from './layout'
 import { Project, projectIdOf, type ProjectServices } from './Project'
@@ -219,7 +219,7 @@ export class ProjectManager {
       await mkdir(bin, { recursive: true })
       const stamp = new Date().toISOString().replace(/[:.]/g, '-')
       const target = join(bin, `${basename(folder)} ${stamp}`)
-      await rename(folder, target)
+      await renameRetrying(folder, target)
       return target
     } catch (error) {
       throw writeProblem(error, folder)

@@ -111,21 +111,21 @@ export class NeighbourMeasure {
   readonly cosines: number[] = []
   #previous: Float32Array | null = null
 
-  /** @param weights May be reused by the caller afterwards. */
+  /** @param weights May be reused by the caller afterwards. Entries that are not finite count as zero. */
   add(weights: Float32Array): void {
-    const before = this.#previous
-    let [square, product] = [0, 0]
-    if (before) {
-      for (let i = 0; i < weights.length; i += 1) {
-        const value = weights[i]!
-        square += value * value
-        product += value * before[i]!
-      }
-      before.set(weights)
-    } else {
-      for (const value of weights) square += value * value
-      this.#previous = weights.slice()
+    let square = 0
+    for (const value of weights) square += value * value
+    // Squares of finite float32 values cannot overflow float64.
+    if (!Number.isFinite(square)) {
+      this.add(weights.map((value) => (Number.isFinite(value) ? value : 0)))
+      return
     }
+    const before = this.#previous
+    let product = 0
+    if (before) {
+      for (let i = 0; i < weights.length; i += 1) product += weights[i]! * before[i]!
+      before.set(weights)
+    } else this.#previous = weights.slice()
     const norm = Math.sqrt(square)
     const left = this.norms.at(-1)
     // A matrix of zeros (LLaMA Pro's output projections) has no direction: it resembles nothing.

@@ -107,7 +107,11 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'evaluations:start': (id, request) => projects.get(id).startEvaluation(request),
     'exports:preview': async (id, run, options) => {
       const out = await grants.require(options.out)
-      return engine.call('exportPreview', projects.get(id).exportSpec(run, { ...options, out }))
+      const project = projects.get(id)
+      const spec = project.exportSpec(run, { ...options, out })
+      const preview = await engine.call('exportPreview', spec)
+      const refusal = project.refusesExport(out)
+      return refusal === null ? preview : { ...preview, problems: [refusal, ...preview.problems] }
     },
     'exports:start': async (id, run, options) => {
       const out = await grants.require(options.out)

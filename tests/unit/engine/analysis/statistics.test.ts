@@ -149,6 +149,14 @@ describe('neighbours', () => {
     expect(measure.norms).toEqual([5, 10, 0, 1])
     expect(measure.cosines).toEqual([0.96, 0, 0])
   })
+
+  it('that hold something not finite are compared without it', () => {
+    const measure = new NeighbourMeasure()
+    measure.add(Float32Array.of(3, NaN, 4))
+    measure.add(Float32Array.of(6, 1, -Infinity))
+    expect(measure.norms).toEqual([5, Math.sqrt(37)])
+    expect(measure.cosines[0]).toBeCloseTo(18 / (5 * Math.sqrt(37)), 12)
+  })
 })
 
 describe('curves', () => {

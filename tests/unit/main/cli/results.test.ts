@@ -40,6 +40,7 @@ describe('results', () => {
     predictors: [
       {
         weightType: 'q_proj',
+        rank: 128,
         samples: 1280,
         steps: 100,
         lossPerEpoch: [0.5, 0.25],
