@@ -114,6 +114,11 @@ export const useProjectStore = defineStore('project', () => {
     return found
   }
 
+  /** Removes the stages that are kept for later runs. @throws AppError */
+  async function clearWork(): Promise<void> {
+    changed(await client.call('projects:clearWork', current().id))
+  }
+
   /** @throws AppError */
   async function addText(path: string): Promise<void> {
     changed(await client.call('projects:addText', current().id, path))
@@ -157,6 +162,7 @@ export const useProjectStore = defineStore('project', () => {
     duplicate,
     remove,
     relocateModel,
+    clearWork,
     addText,
     removeText,
     renameRun,

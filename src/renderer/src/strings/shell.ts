@@ -24,6 +24,7 @@ export const SHELL = {
   duplicateProject: 'Duplicate…',
   revealProject: 'Show in file manager',
   deleteProject: 'Delete…',
+  clearWork: (size: string): string => `Delete kept stages (${size})…`,
   projectMenu: 'Project actions',
   layers: (count: number): string => `${count} layers`,
   parameters: (count: string): string => `${count} parameters`,

@@ -1,6 +1,6 @@
 /** The Model view. */
 export const MODEL = {
-  tabs: { layers: 'Layers', tensors: 'Tensors', config: 'Config' },
+  tabs: { layers: 'Layers', tensors: 'Tensors', config: 'Config', notes: 'Notes' },
   tabsLabel: 'Parts of the model',
   facts: {
     layers: 'Layers',
@@ -112,6 +112,11 @@ export const TENSORS = {
   collapseAll: 'Close all',
   loading: 'Reading the headers…',
   tensorsIn: (count: string): string => `${count} tensors`,
+} as const
+
+export const NOTES = {
+  label: 'Notes on this project, kept in its folder',
+  placeholder: 'What is this project about? What was tried, what came of it?',
 } as const
 
 export const CONFIG = {
