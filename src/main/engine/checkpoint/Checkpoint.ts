@@ -12,7 +12,7 @@ import { JsonProblem, parseStrictJson } from './json'
 import { MAX_HEADER_BYTES, readSafetensorsHeader, type TensorEntry } from './safetensors'
 
 /** A config is a few kilobytes; more than this is not one. */
-const MAX_CONFIG_BYTES = 16e6
+export const MAX_CONFIG_BYTES = 16e6
 
 /** An index holds no more names than the headers it points to. */
 const MAX_INDEX_BYTES = MAX_HEADER_BYTES

@@ -1,20 +1,54 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { AppError } from '@shared/errors'
 import type { ModelConfigText } from '@shared/model'
 import type { TensorTable } from '@shared/statistics'
-import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
+import { Checkpoint, MAX_CONFIG_BYTES, type TensorInfo } from '../checkpoint/Checkpoint'
+import { readError } from '../checkpoint/files'
+import { JsonProblem, parseStrictJson } from '../checkpoint/json'
 import { inStateDictOrder } from '../checkpoint/sharding'
 
-/** A checkpoint's `config.json`; that it can be read and parsed has been checked by opening the folder. */
+/**
+ * A checkpoint's `config.json`. The weights are not looked at.
+ *
+ * @throws AppError `not_found`, `path_denied`, `bad_checkpoint`.
+ */
 export async function readConfigText(folder: string): Promise<ModelConfigText> {
-  await Checkpoint.inspect(folder)
-  const text = await readFile(join(folder, 'config.json'), 'utf8')
-  const config = JSON.parse(text) as Record<string, unknown>
+  const file = join(folder, 'config.json')
+  const bytes = await readBounded(file)
+  const config = parseConfigFile(file, bytes)
   const entries = Object.entries(config).map(([key, value]) => ({
     key,
     value: JSON.stringify(value),
   }))
-  return { text, entries }
+  return { text: new TextDecoder().decode(bytes), entries }
+}
+
+async function readBounded(file: string): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(file)
+    if (size > MAX_CONFIG_BYTES) throw bad(file, `${size} bytes`)
+    return await readFile(file)
+  } catch (error) {
+    throw readError(error, file)
+  }
+}
+
+function parseConfigFile(file: string, bytes: Uint8Array): object {
+  try {
+    const config = parseStrictJson(bytes)
+    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config
+  } catch (error) {
+    if (error instanceof JsonProblem) throw bad(file, error.message)
+    throw error
+  }
+  throw bad(file, 'not a JSON object')
+}
+
+function bad(file: string, actual: string): AppError {
+  return new AppError('bad_checkpoint', `${file} cannot be read: ${actual}.`, {
+    context: { file, actual },
+  })
 }
 
 /** Every tensor of a checkpoint of any architecture, column by column, in the order of a state dict. */

@@ -1,7 +1,7 @@
 import { cp, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { tensorTable } from '../../../../src/main/engine/queries/describe'
+import { readConfigText, tensorTable } from '../../../../src/main/engine/queries/describe'
 import { fingerprintOf, identifyModel } from '../../../../src/main/engine/queries/identity'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { tempFolder } from '../../../support/tempFolder'
@@ -54,6 +54,33 @@ describe('a model is', () => {
       expect((await identifyModel(other)).shape).not.toBe(a.shape)
     },
   )
+})
+
+describe('the config', () => {
+  it('is told as it is written, and entry by entry', async () => {
+    const folder = await tempFolder()
+    const text = '{ "model_type": "other", "x": [1,  2], "y": null }'
+    await writeFile(join(folder, 'config.json'), text)
+    expect(await readConfigText(folder)).toEqual({
+      text,
+      entries: [
+        { key: 'model_type', value: '"other"' },
+        { key: 'x', value: '[1,2]' },
+        { key: 'y', value: 'null' },
+      ],
+    })
+  })
+
+  it.each([
+    [null, 'not_found'],
+    ['[]', 'bad_checkpoint'],
+    ['{"a": 1, "a": 2}', 'bad_checkpoint'],
+    ['{', 'bad_checkpoint'],
+  ])('that is %j is %s', async (text, code) => {
+    const folder = await tempFolder()
+    if (text !== null) await writeFile(join(folder, 'config.json'), text)
+    await expect(readConfigText(folder)).rejects.toMatchObject({ code })
+  })
 })
 
 it('the table of tensors says each name once and each shape once', async () => {
