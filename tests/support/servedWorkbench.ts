@@ -17,10 +17,11 @@ export class ServedWorkbench {
   }
 
   /** Resolves when it has printed its address. */
-  static async start(home: string): Promise<ServedWorkbench> {
+  static async start(home: string, port = 0): Promise<ServedWorkbench> {
     mkdirSync(home, { recursive: true })
-    const child = spawn(process.execPath, [built('main/cli.js'), 'serve', '--port', '0'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+    const args = [built('main/cli.js'), 'serve', '--port', String(port)]
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'ignore'],
       env: isolated(home),
     })
     if (!child.stdout) throw new Error('The server has no output.')
@@ -69,7 +70,7 @@ export async function openWindow(
   const complaints: string[] = []
   listen(page, complaints)
   await page.goto(url)
-  await page.getByRole('heading', { name: 'LESA Workbench' }).first().waitFor()
+  await page.getByRole('button', { name: /Try the demo/ }).waitFor()
   if (at !== '/') await go(page, at)
   return { context, page, complaints }
 }
