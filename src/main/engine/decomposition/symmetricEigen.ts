@@ -61,8 +61,6 @@ export async function symmetricEigen(
   const scale = largestDiagonal(matrix, n)
   if (scale > 0) for (let i = 0; i < matrix.length; i += 1) matrix[i]! /= scale
   const whole = runtime.float32(matrix, [n, n])
-  // n² floats that nothing needs after the first panel: let go of them here as well.
-  matrix = new Float32Array(0)
   const reduction = await reduce(runtime, whole, n, (done) => report(done * 0.6))
   const scaled = tridiagonalEigenvalues(reduction.diagonal, reduction.offDiagonal)
   const values = scaled.map((value) => value * scale)
