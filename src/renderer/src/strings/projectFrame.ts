@@ -5,7 +5,10 @@ export const PROJECT_FRAME = {
   notOpenText: 'The program was started anew. Open it again from its folder.',
   toStart: 'To the start',
   missingTitle: 'The model has moved',
-  missing: (path: string): string => `Nothing is at ${path} any more.`,
+  missing: (path: string): string =>
+    path === ''
+      ? 'The project does not tell any more where it is.'
+      : `Nothing is at ${path} any more.`,
   changedTitle: 'Another model is where this project’s model was',
   changed: (path: string): string =>
     `The checkpoint at ${path} is not the one this project was made with: its runs cannot be compared with new ones.`,

@@ -73,8 +73,8 @@ export const LAYERS = {
   retry: 'Measure again',
   damagedTitle: (count: number): string =>
     count === 1
-      ? 'One tensor holds values that are no numbers'
-      : `${count} tensors hold values that are no numbers`,
+      ? 'One tensor holds NaN or infinite values'
+      : `${count} tensors hold NaN or infinite values`,
   damagedMore: (count: number): string => `and ${count} more`,
   nan: 'NaN',
   infinite: 'Inf',
