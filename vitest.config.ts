@@ -18,12 +18,23 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node', pool: 'forks', testTimeout: 60_000 },
+        test: {
+          name: 'unit',
+          include: ['tests/unit/**/*.test.ts'],
+          environment: 'node',
+          pool: 'forks',
+          testTimeout: 60_000,
+        },
       },
       {
         resolve: { alias },
         plugins: [vue()],
-        test: { name: 'component', include: ['tests/component/**/*.test.ts'], environment: 'happy-dom', pool: 'forks' },
+        test: {
+          name: 'component',
+          include: ['tests/component/**/*.test.ts'],
+          environment: 'happy-dom',
+          pool: 'forks',
+        },
       },
       {
         resolve: { alias },
