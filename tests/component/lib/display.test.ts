@@ -4,30 +4,7 @@ import { ERROR_TITLES } from '../../../src/renderer/src/lib/errorTitles'
 import { formatInteger, formatValue } from '../../../src/renderer/src/lib/numbers'
 import { baseName, joinPath } from '../../../src/renderer/src/lib/paths'
 import { elapsedMs, remainingMs } from '../../../src/renderer/src/lib/progress'
-import { sparkline } from '../../../src/renderer/src/lib/sparkline'
 import { snapshot } from '../../support/handlers'
-
-const SIZE = { width: 100, height: 20 }
-
-describe('sparkline', () => {
-  it('goes from edge to edge, the largest value at the top', () => {
-    expect(sparkline([0, 1, 2], [0, 5, 10], SIZE)).toBe('M0,20L50,10L100,0')
-  })
-
-  it('is logarithmic when all values are positive', () => {
-    expect(sparkline([0, 1, 2], [1, 10, 100], SIZE)).toBe('M0,20L50,10L100,0')
-  })
-
-  it('leaves out what is no number, and needs two that are', () => {
-    expect(sparkline([0, 1, 2], [0, null, 10], SIZE)).toBe('M0,20L100,0')
-    expect(sparkline([0, 1], [Number.NaN, 3], SIZE)).toBe('')
-    expect(sparkline([], [], SIZE)).toBe('')
-  })
-
-  it('draws a level line in the middle', () => {
-    expect(sparkline([0, 1], [3, 3], SIZE)).toBe('M0,10L100,10')
-  })
-})
 
 describe('times', () => {
   const running = { ...snapshot, state: 'running', startedAt: 1_000, progress: 0.25 } as const
