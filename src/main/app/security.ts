@@ -23,7 +23,10 @@ export function harden(origin: string, session: Session): void {
   session.webRequest.onBeforeRequest((details, respond) =>
     respond({ cancel: !isLoadable(details.url, origin) }),
   )
-  session.on('will-download', (event) => event.preventDefault())
+  // What the window has made itself, such as a chart's numbers, is saved where the person says; nothing else is.
+  session.on('will-download', (event, item) => {
+    if (!isOwnBlob(item.getURL(), origin)) event.preventDefault()
+  })
   app.on('web-contents-created', (_event, contents) => confine(contents, origin))
 }
 
@@ -63,7 +66,12 @@ function isPageOf(url: string, origin: string): boolean {
   return target !== null && originOf(target) === origin && target.pathname === '/'
 }
 
+function isOwnBlob(url: string, origin: string): boolean {
+  return url.startsWith(`blob:${origin}/`)
+}
+
 function isLoadable(url: string, origin: string): boolean {
+  if (isOwnBlob(url, origin)) return true
   const target = parse(url)
   if (!target) return false
   if (target.protocol === 'devtools:' || target.protocol === 'data:') return true

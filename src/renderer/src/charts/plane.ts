@@ -26,10 +26,10 @@ const MARGIN = 34
 /** Pixels of a label's letter and line. */
 const LETTER = 7
 const LINE = 14
-const OFFSET = 15
+const OFFSET = 18
 /** Directions and distances in which a label is tried. */
 const TURNS = 12
-const DISTANCES = [OFFSET, 28, 42, 58] as const
+const DISTANCES = [OFFSET, 31, 45, 60] as const
 /** Closer than this, in pixels, points are one. */
 const SAME = 0.75
 

@@ -197,10 +197,21 @@ describe('13. navigation', () => {
     expect(preferences).toMatchObject({ navigateOnDragDrop: false })
   })
 
-  it('does not become a download', () => {
-    const preventDefault = vi.fn()
-    session.emit('will-download', { preventDefault })
-    expect(preventDefault).toHaveBeenCalled()
+  it('does not become a download, unless the window made the file itself', () => {
+    const isSaved = (url: string): boolean => {
+      const preventDefault = vi.fn()
+      session.emit('will-download', { preventDefault }, { getURL: () => url })
+      return preventDefault.mock.calls.length === 0
+    }
+    for (const url of [
+      'https://huggingface.co/a.bin',
+      'blob:https://evil.example/1',
+      `blob:${APP_ORIGIN}.evil/1`,
+      `${APP_ORIGIN}/index.html`,
+    ]) {
+      expect(isSaved(url), url).toBe(false)
+    }
+    expect(isSaved(`blob:${APP_ORIGIN}/5f0c`)).toBe(true)
   })
 })
 
