@@ -1,4 +1,5 @@
 import type { PredictorReport } from '@shared/jobs'
+import { METHOD_NAMES } from '@shared/methods'
 import type { ModelSummary } from '@shared/model'
 import { formatGaps, planExpansion } from '@shared/plan'
 import type {
@@ -130,7 +131,7 @@ export function describeSettings(
         return [key, key === 'gaps' ? formatGaps(value) : value.join('–')]
       }),
   )
-  const common = { method: method.name, ...plan, rest, dtype, seed: String(seed) }
+  const common = { method: METHOD_NAMES[method.name], ...plan, rest, dtype, seed: String(seed) }
   if (method.name !== 'lesa' && method.name !== 'noise') return common
   const { predictor } = method
   return {

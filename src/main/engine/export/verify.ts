@@ -50,7 +50,10 @@ export async function* verifyExport(
     const bytes = yield* checkBytes(verification, written, base)
     const forward = await checkForward(verification, written, base)
     return [
-      passed('reopened', `${written.shardCount} files opened.`),
+      passed(
+        'reopened',
+        written.shardCount === 1 ? '1 file opened.' : `${written.shardCount} files opened.`,
+      ),
       tensors,
       ...bytes,
       ...forward,

@@ -60,7 +60,7 @@ function run(id: string, draft: Partial<ProjectDraft>, predictors: PredictorRepo
 describe('settings in words', () => {
   it('show what was left to the program with the value it took', () => {
     expect(describeSettings(runSettingsOf({ ...DEFAULT_DRAFT, method: 'solar' }), 12)).toEqual({
-      method: 'solar',
+      method: 'SOLAR',
       overlap: '3',
       rest: 'mean',
       dtype: 'keep',
