@@ -169,7 +169,7 @@ export function predictorRemarks(reports: readonly PredictorReport[]): Remark[] 
           `On the samples they were trained on, all ${all} predictors are better than predicting zero, ${belowMean.length} of them better than the neighbours’ mean.`,
         )
       : against(
-          `On the very samples they were trained on, ${useless.length} of ${all} predictors are no better than predicting zero (${names(useless)}): they have learnt nothing that helps.`,
+          `On the very samples they were trained on, ${useless.length} of ${all} predictors ${isOrAre(useless)} no better than predicting zero (${names(useless)}): nothing was learnt there that helps.`,
         ),
   ]
   return remarks
@@ -186,7 +186,7 @@ export function heldOutRemarks(reports: readonly PredictorReport[]): Remark[] {
   if (worse.length > 0) {
     remarks.push(
       against(
-        `For layer ${layer}, which they have never seen, ${worse.length} of ${held.length} predictors are no better than predicting zero.`,
+        `For layer ${layer}, which they have never seen, ${worse.length} of ${held.length} predictors ${isOrAre(worse)} no better than predicting zero.`,
       ),
     )
   } else {
@@ -217,6 +217,10 @@ function baseNeighbours({ layers }: RunAnalysis, index: number): number[] {
   const before = layers.findLastIndex((layer) => layer.index < index && !layer.isNew)
   const after = layers.findIndex((layer) => layer.index > index && !layer.isNew)
   return [before, after].filter((at) => at >= 0)
+}
+
+function isOrAre(some: readonly unknown[]): string {
+  return some.length === 1 ? 'is' : 'are'
 }
 
 function names(reports: readonly PredictorReport[]): string {
