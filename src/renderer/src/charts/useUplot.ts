@@ -21,6 +21,10 @@ export function useUplot({ host, height, options, data }: UseUplot): ShallowRef<
   const width = useElementWidth(host)
   let frame = 0
 
+  function fits({ series }: Pick<PlotOptions, 'series'>): boolean {
+    return series.length === data.value.length
+  }
+
   function destroy(): void {
     cancelAnimationFrame(frame)
     frame = 0
@@ -35,7 +39,8 @@ export function useUplot({ host, height, options, data }: UseUplot): ShallowRef<
       if (!chosen || !isLaidOut || !element) return
       plot.value = new UPlot(
         { ...chosen, width: width.value, height: height.value },
-        data.value,
+        // Data that lag behind other options come as soon as they are there.
+        fits(chosen) ? data.value : undefined,
         element,
       )
     },
@@ -50,7 +55,7 @@ export function useUplot({ host, height, options, data }: UseUplot): ShallowRef<
       frame = 0
       const now = plot.value
       // Options that are about to be replaced do not fit the new data.
-      if (now && now.series.length === data.value.length) now.setData(data.value)
+      if (now && fits(now)) now.setData(data.value)
     })
   })
   onBeforeUnmount(destroy)
