@@ -1,7 +1,8 @@
 /** @file The desktop program: what is made here is joined here, and nothing else happens here. */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { app, Menu, session, type BrowserWindow } from 'electron'
+import { app, Menu, Notification, session, type BrowserWindow } from 'electron'
+import { signalJobs } from './app/jobSignals'
 import { menuTemplate } from './app/menu'
 import { nativeServices } from './app/nativeServices'
 import { APP_ORIGIN, handleAppScheme, registerAppScheme } from './app/protocol'
@@ -61,6 +62,16 @@ function start(): void {
   })
   Menu.setApplicationMenu(Menu.buildFromTemplate(menu))
   endCleanly(workbench)
+  signalJobs(workbench.pushes, {
+    setProgress: (progress) => window?.setProgressBar(progress),
+    isFocused: () => window?.isFocused() ?? false,
+    notify: (title, body) => {
+      if (!Notification.isSupported()) return
+      const notification = new Notification({ title, body })
+      notification.on('click', focusWindow)
+      notification.show()
+    },
+  })
 
   window = openWindow({
     preload: join(here, '../preload/index.cjs'),
