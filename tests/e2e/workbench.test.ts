@@ -444,11 +444,11 @@ function findElectron(): string | null {
 
 const electron = findElectron()
 
-describe.skipIf(electron === null)(
-  electron === null
-    ? 'the workbench, as a desktop program (skipped: no Electron binary, or no screen)'
-    : 'the workbench, as a desktop program',
-  () => {
+// Nobody has to have Electron to work on this; that its tests did not run is said all the same.
+if (electron === null) {
+  console.warn('SKIPPED: the workbench as a desktop program (no Electron binary, or no screen)')
+} else {
+  describe('the workbench, as a desktop program', () => {
     let folder: string
     let app: ElectronApplication
 
@@ -456,7 +456,7 @@ describe.skipIf(electron === null)(
       folder = realpathSync(mkdtempSync(join(tmpdir(), 'lesa-electron-')))
       const { ELECTRON_RUN_AS_NODE: _, ...env } = isolated(folder)
       app = await _electron.launch({
-        executablePath: electron ?? '',
+        executablePath: electron,
         args: [...(process.platform === 'linux' ? ['--no-sandbox'] : []), PROJECT],
         env: Object.fromEntries(
           Object.entries(env).flatMap(([key, value]) =>
@@ -484,5 +484,5 @@ describe.skipIf(electron === null)(
       expectGrown(await goTheWholeWay(page, out, () => Promise.resolve()))
       expect(complaints).toEqual([])
     })
-  },
-)
+  })
+}
