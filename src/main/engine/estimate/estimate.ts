@@ -81,7 +81,7 @@ export function judge(cost: Cost, freeMemory: number, freeDisk: number | null): 
   const disk =
     freeDisk === null || diskBytes === 0
       ? { verdict: 'fits' as const, reason: null }
-      : compare('disk', diskBytes + DISK_MARGIN_BYTES, freeDisk)
+      : compare('disk', diskBytes, freeDisk, DISK_MARGIN_BYTES)
   const order: readonly Verdict[] = ['fits', 'tight', 'does_not_fit']
   const verdict =
     order[Math.max(order.indexOf(memory.verdict), order.indexOf(disk.verdict))] ?? 'fits'
@@ -106,10 +106,12 @@ function compare(
   what: 'memory' | 'disk',
   needed: number,
   free: number,
+  /** To be left over beside what is needed. */
+  margin = 0,
 ): { verdict: Verdict; reason: string } {
   const numbers = `about ${formatBytes(needed)} of ${what}, and ${formatBytes(free)} can be used`
-  if (needed > free) return { verdict: 'does_not_fit', reason: `It needs ${numbers}.` }
-  if (needed > TIGHT_SHARE * free) {
+  if (needed + margin > free) return { verdict: 'does_not_fit', reason: `It needs ${numbers}.` }
+  if (needed + margin > TIGHT_SHARE * free) {
     return { verdict: 'tight', reason: `It needs ${numbers}: close other programs first.` }
   }
   return { verdict: 'fits', reason: `It needs ${numbers}.` }

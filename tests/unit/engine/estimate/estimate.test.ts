@@ -46,7 +46,7 @@ describe('the verdict', () => {
     expect(found).toMatchObject({ verdict: 'fits', hostBytesPeak: 1e9, diskBytes: 1e9 })
     expect(found.reasons).toEqual([
       'It needs about 1.00 GB of memory, and 10.0 GB can be used.',
-      'It needs about 1.06 GB of disk, and 100 GB can be used.',
+      'It needs about 1.00 GB of disk, and 100 GB can be used.',
     ])
     expect(found.seconds.low).toBeLessThan(10)
     expect(found.seconds.high).toBeGreaterThan(10)
