@@ -319,8 +319,10 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     const page = await open()
     await page.getByRole('button', { name: /^Open model/ }).click()
     await pickFolder(page, model)
+    // The start view has a button of that name, too: wait until it has gone.
+    await page.getByRole('tab', { name: /^Tensors/ }).waitFor()
     await page
-      .getByRole('button', { name: /^New project|Start a project/ })
+      .getByRole('button', { name: /^New project/ })
       .first()
       .click()
     await page
