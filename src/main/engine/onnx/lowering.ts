@@ -1,6 +1,13 @@
 /** @file Turns the expression builder's nodes into ONNX (opset 17) nodes. */
-import type { Graph, LoopBody, Node, OperatorName, Operators, Value } from './graph'
-import type { AttributeProto, GraphProto, InitializerProto, NodeProto, ValueProto } from './proto'
+import type { Graph, LoopBody, Node, OperatorName, Value } from './graph'
+import {
+  DATA_TYPES,
+  type AttributeProto,
+  type GraphProto,
+  type InitializerProto,
+  type NodeProto,
+  type ValueProto,
+} from './proto'
 
 interface Emission {
   /** ONNX operator, when its name is not the node's. */
@@ -94,9 +101,7 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
     attributes: { axes: ints(axes), keepdims: flag(keepdims) },
   }),
   Softmax: () => ({ attributes: { axis: int(-1) } }),
-  Cast: ({ attributes }, _, context) => ({
-    attributes: { to: int(context.dataType(attributes.to)) },
-  }),
+  Cast: ({ attributes }) => ({ attributes: { to: int(DATA_TYPES[attributes.to]) } }),
   Unsqueeze: ({ attributes }, [x = ''], context) => ({
     inputs: [x, context.integers(attributes.axes)],
   }),
@@ -109,9 +114,6 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
     attributes: { body: { kind: 'graph', value: context.body(body) } },
   }),
 }
-
-/** `TensorProto.DataType`, for the attribute of `Cast`. */
-const CAST_TYPES = { float32: 1, uint16: 4, int32: 6, int64: 7, bool: 9, float16: 10, uint32: 12 }
 
 export class Lowering {
   private nodes: NodeProto[] = []
@@ -144,10 +146,6 @@ export class Lowering {
     const value = this.graph.integers(values)
     this.noteConstant(value)
     return value.name
-  }
-
-  dataType(dtype: keyof typeof CAST_TYPES): number {
-    return CAST_TYPES[dtype]
   }
 
   shapeOf(name: string): string {
@@ -244,5 +242,3 @@ export function reachable(results: readonly Value[]): Set<Node> {
 function toProto(value: Value): ValueProto {
   return { name: value.name, dtype: value.dtype, shape: value.shape }
 }
-
-export type { Operators }

@@ -9,7 +9,7 @@ const OPSET_VERSION = 17
 const IR_VERSION = 8
 
 /** `TensorProto.DataType`. */
-const DATA_TYPES = {
+export const DATA_TYPES = {
   float32: 1,
   uint16: 4,
   int32: 6,
