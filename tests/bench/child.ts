@@ -108,7 +108,7 @@ async function timeTraining(task: TrainTask): Promise<Report> {
       rows.set(block, at)
       at += block.length
     }
-    store.write(layer, rows)
+    store.write(layer, 0, rows)
   }
   const length = { unit: 'steps', value: warmup + steps } as const
   const training = trainPredictor(

@@ -1,5 +1,6 @@
 /** @file Runs programs and measures them from outside. */
 import { spawn } from 'node:child_process'
+import { engineEnvironment } from '../../../src/main/jobs/EngineProcess'
 import { TreeMemory } from './processTree'
 import type { BenchContext, Part, Sample, Turn } from './types'
 
@@ -93,6 +94,8 @@ export async function runChild(
 ): Promise<Run & { readonly report: Report }> {
   const run = await runProgram(process.execPath, [child, task, JSON.stringify(parameters)], {
     signal,
+    // They stand for the engine.
+    env: engineEnvironment(process.env),
   })
   const report = lastReport(run)
   // Where the tree cannot be watched, the process knows at least its own peak.

@@ -2,9 +2,18 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 
-/** Where a store keeps its rows: as arrays, or in a file when they would not fit in memory. */
+/** Every platform takes arrays of less than 2 GiB. */
+const MAX_ARRAY_LENGTH = (2 ** 31 - 2 ** 20) / Float32Array.BYTES_PER_ELEMENT
+
+/** Where a store keeps its rows: as one array for each layer, or in a file when they would not fit in memory. */
 type Backing =
-  | { readonly kind: 'memory'; readonly layers: (Float32Array | null)[] }
+  | {
+      readonly kind: 'memory'
+      /** `[storedRank, width]` each. */
+      readonly layers: Float32Array[]
+      /** All of them, one after the other. */
+      readonly whole: Float32Array | null
+    }
   | { readonly kind: 'file'; readonly descriptor: number; readonly path: string }
 
 /**
@@ -16,7 +25,7 @@ export class CoordinateStore {
   private visibleRank: number
 
   private constructor(
-    private readonly backing: Backing,
+    private backing: Backing,
     readonly layerCount: number,
     /** Rows of a layer as they lie in the backing. */
     readonly storedRank: number,
@@ -26,8 +35,13 @@ export class CoordinateStore {
   }
 
   static inMemory(layerCount: number, rank: number, width: number): CoordinateStore {
-    const layers = new Array<Float32Array | null>(layerCount).fill(null)
-    return new CoordinateStore({ kind: 'memory', layers }, layerCount, rank, width)
+    const size = rank * width
+    // One array for all, where it does not become too long: then a graph can pick rows of any layer from it.
+    const whole = layerCount * size <= MAX_ARRAY_LENGTH ? new Float32Array(layerCount * size) : null
+    const layers = Array.from({ length: layerCount }, (_, layer) =>
+      whole ? whole.subarray(layer * size, (layer + 1) * size) : new Float32Array(size),
+    )
+    return new CoordinateStore({ kind: 'memory', layers, whole }, layerCount, rank, width)
   }
 
   /** Keeps the rows in `path`, which is created. Whoever owns the folder removes the file. */
@@ -47,13 +61,19 @@ export class CoordinateStore {
     return this.backing.kind === 'file' ? this.backing.path : null
   }
 
+  /**
+   * All rows as one array `[layers · storedRank, width]`; `null` where they are in a file, or too many for an array.
+   */
+  get whole(): Float32Array | null {
+    return this.backing.kind === 'memory' ? this.backing.whole : null
+  }
+
   /** Writes all rows to a file, layer by layer. */
   async save(path: string): Promise<void> {
     const handle = await open(path, 'w')
     try {
       for (let layer = 0; layer < this.layerCount; layer += 1) {
-        const { buffer, byteOffset, byteLength } = this.layer(layer)
-        await handle.writeFile(new Uint8Array(buffer, byteOffset, byteLength))
+        await handle.writeFile(bytesOf(this.layer(layer)))
       }
     } finally {
       await handle.close()
@@ -63,7 +83,10 @@ export class CoordinateStore {
   /** The same rows in memory; closes this store. */
   intoMemory(): CoordinateStore {
     const copy = CoordinateStore.inMemory(this.layerCount, this.rank, this.width)
-    for (let layer = 0; layer < this.layerCount; layer += 1) copy.write(layer, this.layer(layer))
+    for (let layer = 0; layer < this.layerCount; layer += 1) {
+      const rows = copy.place(layer, 0, this.rank)
+      if (rows) this.copyRows(layer, 0, this.rank, rows, 0)
+    }
     this.close()
     return copy
   }
@@ -77,30 +100,32 @@ export class CoordinateStore {
     return this.layerCount * this.storedRank * this.width * Float32Array.BYTES_PER_ELEMENT
   }
 
-  /** Takes over a layer's rows; the array belongs to the store afterwards. */
-  write(layer: number, rows: Float32Array): void {
-    if (rows.length !== this.storedRank * this.width) {
-      throw new AppError('bug', `Layer ${layer} has ${rows.length} coordinates.`)
+  /** Where rows `first … first + count − 1` of a layer lie, to be written there; `null` when that is in a file. */
+  place(layer: number, first: number, count: number): Float32Array | null {
+    if (this.backing.kind === 'file') return null
+    return this.layer(layer).subarray(first * this.width, (first + count) * this.width)
+  }
+
+  /** Copies rows into the store, from row `first` of a layer on. */
+  write(layer: number, first: number, rows: Float32Array): void {
+    const { width, backing, storedRank } = this
+    if (first * width + rows.length > storedRank * width) {
+      throw new AppError('bug', `Layer ${layer} has no room for ${rows.length} coordinates.`)
     }
-    if (this.backing.kind === 'memory') {
-      this.backing.layers[layer] = rows
+    if (backing.kind === 'memory') {
+      this.layer(layer).set(rows, first * width)
       return
     }
-    const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength)
-    let written = 0
-    while (written < bytes.length) {
-      const at = layer * bytes.length + written
-      written += writeSync(this.backing.descriptor, bytes, written, bytes.length - written, at)
+    const bytes = bytesOf(rows)
+    const start = (layer * storedRank + first) * width * Float32Array.BYTES_PER_ELEMENT
+    for (let done = 0; done < bytes.length;) {
+      done += writeSync(backing.descriptor, bytes, done, bytes.length - done, start + done)
     }
   }
 
   /** Forgets all rows from `rank` on. */
   truncate(rank: number): void {
     this.visibleRank = rank
-    if (this.backing.kind === 'file') return
-    this.backing.layers.forEach((rows, layer, layers) => {
-      layers[layer] = rows && rows.subarray(0, rank * this.width)
-    })
   }
 
   /** Multiplies row k of every layer by `scale[k]`, now for rows in memory and on reading for rows in a file. */
@@ -109,7 +134,9 @@ export class CoordinateStore {
       this.rowScale = scale
       return
     }
-    for (const rows of this.backing.layers) if (rows) scaleRows(rows, scale, 0, this.width)
+    for (const rows of this.backing.layers) {
+      scaleRows(rows.subarray(0, this.rank * this.width), scale, 0, this.width)
+    }
   }
 
   /** Rows `first … first + count − 1` of a layer, into `target` at `offset`. */
@@ -122,9 +149,7 @@ export class CoordinateStore {
   ): void {
     const { width } = this
     if (this.backing.kind === 'memory') {
-      const rows = this.backing.layers[layer]
-      if (!rows) throw new AppError('bug', `Layer ${layer} has no coordinates yet.`)
-      target.set(rows.subarray(first * width, (first + count) * width), offset)
+      target.set(this.layer(layer).subarray(first * width, (first + count) * width), offset)
       return
     }
     const part = target.subarray(offset, offset + count * width)
@@ -149,19 +174,28 @@ export class CoordinateStore {
     if (this.rowScale) scaleRows(part, this.rowScale, first, width)
   }
 
-  /** A layer's rows; for a store in memory this is the array itself, not a copy. */
+  /** A layer's rows `[rank, width]`; of a store in memory they are its own, not a copy. */
   layer(layer: number): Float32Array {
-    const own = this.backing.kind === 'memory' ? this.backing.layers[layer] : null
-    if (own) return own
-    const rows = new Float32Array(this.rank * this.width)
+    const { backing, width } = this
+    if (backing.kind === 'memory') {
+      const rows = backing.layers[layer]
+      if (!rows) throw new AppError('bug', `There is no layer ${layer}, or the store is closed.`)
+      return rows.subarray(0, this.rank * width)
+    }
+    const rows = new Float32Array(this.rank * width)
     this.copyRows(layer, 0, this.rank, rows, 0)
     return rows
   }
 
+  /** Lets go of the rows. */
   close(): void {
     if (this.backing.kind === 'file') closeSync(this.backing.descriptor)
-    else this.backing.layers.fill(null)
+    else this.backing = { kind: 'memory', layers: [], whole: null }
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 function scaleRows(rows: Float32Array, scale: Float32Array, first: number, width: number): void {

@@ -4,11 +4,13 @@
  * coordinates follow from `C_i = Uᵀ W_i`. Because U is orthogonal, `W_i = U C_i` holds to working precision whatever
  * the condition of the Gram matrix.
  */
+import { AppError } from '@shared/errors'
+import { transposed } from '../matrix'
 import { Graph } from '../onnx/graph'
 import { collectGarbage } from '../onnx/hostMemory'
-import type { Runtime, Tensor } from '../onnx/Runtime'
+import type { Runtime } from '../onnx/Runtime'
 import type { CoordinateStore } from './CoordinateStore'
-import { GramAccumulator } from './gram'
+import { createGramAccumulator } from './gram'
 import { symmetricEigen } from './symmetricEigen'
 
 /** One weight type's matrices, layer by layer. */
@@ -47,6 +49,9 @@ export interface DecomposeOptions {
  */
 const rankTolerance = (rows: number): number => 8 * Math.sqrt(rows) * 2 ** -24
 
+/** Rows of coordinates computed at once on the CPU: what a product works on then stays in a core's cache. */
+const PROJECTED_ROWS = 1024
+
 /** Share of the work in each part, for progress: Gram accumulation, eigenvectors, coordinates. */
 const GRAM_SHARE = 0.3
 const EIGEN_SHARE = 0.35
@@ -58,34 +63,23 @@ export async function decompose(
   options: DecomposeOptions,
 ): Promise<Decomposition> {
   const { layerCount, rows, width } = source
-  const gram = await GramAccumulator.create(runtime, rows, width)
+  const gram = await createGramAccumulator(runtime, rows, width)
   for (let layer = 0; layer < layerCount; layer += 1) {
-    await gram.add(runtime.float32(await source.read(layer), [rows, width]))
+    await gram.add(await source.read(layer))
     await options.onProgress((GRAM_SHARE * (layer + 1)) / layerCount)
   }
   const eigen = await symmetricEigen(runtime, await gram.finish(), rows, {
     chooseRank: (values) => leadingDirections(values, options.energy),
     onProgress: (done) => options.onProgress(GRAM_SHARE + EIGEN_SHARE * done),
   })
-  const { vectors } = eigen
   collectGarbage()
   const coordinates = options.createStore(layerCount, eigen.rank, width)
-  const squares = new Float64Array(eigen.rank)
-  const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
-  const u: Tensor = await runtime.upload(vectors, [rows, eigen.rank])
-  for (let layer = 0; layer < layerCount; layer += 1) {
-    const w = runtime.float32(await source.read(layer), [rows, width])
-    const results = await kernel.run({ u, w })
-    coordinates.write(layer, results.floats('c'))
-    results.floats('squares').forEach((value, k) => {
-      squares[k]! += value
-    })
+  // As rows, directions can be taken some at a time without copying.
+  const directions = transposed(eigen.vectors, rows, eigen.rank)
+  const squares = await project(runtime, source, directions, coordinates, async (done) => {
     // Exactly 1 at the end, where a sum of the shares may round below it.
-    const left = (1 - GRAM_SHARE - EIGEN_SHARE) * (1 - (layer + 1) / layerCount)
-    await options.onProgress(1 - left)
-  }
-  runtime.release(u)
-  await kernel.dispose()
+    await options.onProgress(1 - (1 - GRAM_SHARE - EIGEN_SHARE) * (1 - done))
+  })
   const singularValues = Float32Array.from(squares, Math.sqrt)
   const floor =
     rankTolerance(rows) * singularValues.reduce((most, value) => Math.max(most, value), 0)
@@ -95,12 +89,59 @@ export async function decompose(
   // A model of zeros has one direction, of no weight.
   coordinates.setRowScale(singularValues.map((sigma) => (sigma > 0 ? 1 / sigma : 0)))
   return {
-    basis: keepColumns(vectors, rows, eigen.rank, rank),
+    basis: transposed(directions.subarray(0, rank * rows), rank, rows),
     singularValues: singularValues.subarray(0, rank),
     rows,
     rank,
     coordinates,
   }
+}
+
+/**
+ * Writes C_i = Uᵀ W_i of every layer into the store.
+ *
+ * @param directions Uᵀ, `[rank, rows]`.
+ * @returns Σ_i ‖C_i[k]‖² for every direction k.
+ */
+async function project(
+  runtime: Runtime,
+  source: WeightSource,
+  directions: Float32Array,
+  store: CoordinateStore,
+  report: (done: number) => Promise<void>,
+): Promise<Float64Array> {
+  const { layerCount, rows, width } = source
+  const rank = store.storedRank
+  const squares = new Float64Array(rank)
+  const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
+  const step = runtime.keepsTensors ? rank : PROJECTED_ROWS
+  const tiles = await Promise.all(
+    Array.from({ length: Math.ceil(rank / step) }, async (_, tile) => {
+      const first = tile * step
+      const count = Math.min(step, rank - first)
+      const part = directions.subarray(first * rows, (first + count) * rows)
+      return { first, count, u: await runtime.upload(part, [count, rows]) }
+    }),
+  )
+  const scratch = store.path === null ? null : new Float32Array(Math.min(step, rank) * width)
+  for (let layer = 0; layer < layerCount; layer += 1) {
+    const w = await runtime.upload(await source.read(layer), [rows, width])
+    for (const { first, count, u } of tiles) {
+      const target = scratch ? scratch.subarray(0, count * width) : store.place(layer, first, count)
+      if (!target) throw new AppError('bug', 'The store has no place for rows.')
+      const c = runtime.float32(target, [count, width])
+      const results = await kernel.run({ u, w }, { c })
+      if (scratch) store.write(layer, first, target)
+      results.floats('squares').forEach((value, k) => {
+        squares[first + k]! += value
+      })
+    }
+    runtime.release(w)
+    await report((layer + 1) / layerCount)
+  }
+  for (const { u } of tiles) runtime.release(u)
+  await kernel.dispose()
+  return squares
 }
 
 /** The ablation (`--no-svd`): each layer's own rows serve as its coordinates. */
@@ -111,7 +152,7 @@ export async function withoutDecomposition(
   const { layerCount, rows, width } = source
   const coordinates = options.createStore(layerCount, rows, width)
   for (let layer = 0; layer < layerCount; layer += 1) {
-    coordinates.write(layer, (await source.read(layer)).slice())
+    coordinates.write(layer, 0, await source.read(layer))
     await options.onProgress((layer + 1) / layerCount)
   }
   return { basis: null, singularValues: null, rows, rank: rows, coordinates }
@@ -129,26 +170,12 @@ export function leadingDirections(squares: Float64Array, energy: number): number
   return enough === -1 ? squares.length : enough + 1
 }
 
-function keepColumns(
-  matrix: Float32Array,
-  rows: number,
-  columns: number,
-  kept: number,
-): Float32Array {
-  if (kept === columns) return matrix
-  const narrow = new Float32Array(rows * kept)
-  for (let row = 0; row < rows; row += 1) {
-    narrow.set(matrix.subarray(row * columns, row * columns + kept), row * kept)
-  }
-  return narrow
-}
-
-/** C = Uᵀ W and the squared norm of each of its rows. */
+/** C = Uᵀ W for some rows of Uᵀ, and the squared norm of each row. */
 function coordinatesGraph(): Graph {
   const g = new Graph()
-  const u = g.input('u', ['n', 'r'])
+  const u = g.input('u', ['r', 'n'])
   const w = g.input('w', ['n', 'width'])
-  const c = g.gemm(u, w, { transA: true })
+  const c = g.matmul(u, w)
   g.output('c', c)
   g.output('squares', g.sum(g.square(c), [1]))
   return g

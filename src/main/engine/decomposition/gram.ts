@@ -1,96 +1,160 @@
+import { mirrorLower } from '../matrix'
 import { Graph } from '../onnx/graph'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 
-/** Row blocks of the Gram matrix: more of them waste less of its upper triangle, fewer make larger products. */
-const MAX_BLOCKS = 8
-const MIN_BLOCK_ROWS = 256
+/**
+ * Rows of the Gram matrix computed at once on the CPU. Fewer waste less of its upper triangle, and keep what the
+ * product works on within a core's cache; more make larger products.
+ */
+const BLOCK_ROWS = 384
+
+/** On a device a block is an operator of one graph, and they should be few. */
+const MAX_DEVICE_BLOCKS = 8
 
 /**
- * Accumulates `G = Σ_i W_i W_iᵀ` (float32, `[n, n]`) on the device, one layer's `[n, width]` matrix at a time. Only the
- * block rows of the lower triangle are computed.
+ * Accumulates `G = Σ_i W_i W_iᵀ` (float32, `[n, n]`), one layer's `[n, width]` matrix at a time. Only the block rows of
+ * the lower triangle are computed.
  */
-export class GramAccumulator {
+export interface GramAccumulator {
+  /** Adds `W Wᵀ` of a row-major `[n, width]` matrix. */
+  add(w: Float32Array): Promise<void>
+  /** The whole symmetric matrix, row-major. Ends the accumulator. */
+  finish(): Promise<Float32Array>
+}
+
+export function createGramAccumulator(
+  runtime: Runtime,
+  n: number,
+  width: number,
+): Promise<GramAccumulator> {
+  return runtime.keepsTensors
+    ? DeviceGram.create(runtime, n, width)
+    : HostGram.create(runtime, n, width)
+}
+
+/** Rows `start … end − 1` of the Gram matrix, as far as the lower triangle's blocks reach: `[end − start, end]`. */
+interface Block {
+  readonly start: number
+  readonly end: number
+}
+
+function blocksOf(n: number, count: number): Block[] {
+  const bound = (index: number): number => Math.round((index * n) / count)
+  return Array.from({ length: count }, (_, index) => ({
+    start: bound(index),
+    end: bound(index + 1),
+  }))
+}
+
+/** Sums in host memory: rows of W are used where they lie, and every product is added in place. */
+class HostGram implements GramAccumulator {
+  private constructor(
+    private readonly runtime: Runtime,
+    private readonly kernel: Kernel,
+    private readonly n: number,
+    private readonly width: number,
+    private readonly sums: (Block & { readonly values: Float32Array })[],
+  ) {}
+
+  static async create(runtime: Runtime, n: number, width: number): Promise<HostGram> {
+    const g = new Graph()
+    const rows = g.input('rows', ['r', width])
+    const columns = g.input('columns', ['c', width])
+    const sum = g.input('sum', ['r', 'c'])
+    g.output('out', g.gemm(rows, columns, { transB: true, c: sum }))
+    const kernel = await runtime.compile(g, { keepsMemory: false })
+    const sums = blocksOf(n, Math.ceil(n / BLOCK_ROWS)).map(({ start, end }) => ({
+      start,
+      end,
+      values: new Float32Array((end - start) * end),
+    }))
+    return new HostGram(runtime, kernel, n, width, sums)
+  }
+
+  async add(w: Float32Array): Promise<void> {
+    const rowsOf = (start: number, end: number): Tensor =>
+      this.runtime.float32(w.subarray(start * this.width, end * this.width), [
+        end - start,
+        this.width,
+      ])
+    for (const { start, end, values } of this.sums) {
+      const sum = this.runtime.float32(values, [end - start, end])
+      await this.kernel.run(
+        { rows: rowsOf(start, end), columns: rowsOf(0, end), sum },
+        { out: sum },
+      )
+    }
+  }
+
+  async finish(): Promise<Float32Array> {
+    const gram = new Float32Array(this.n ** 2)
+    for (const { start, end, values } of this.sums) putRows(gram, this.n, { start, end }, values)
+    this.sums.length = 0
+    mirrorLower(gram, this.n)
+    await this.kernel.dispose()
+    return gram
+  }
+}
+
+/** Sums in a device's memory, all blocks in one run. */
+class DeviceGram implements GramAccumulator {
   private sums: Tensor[] | null = null
 
   private constructor(
     private readonly runtime: Runtime,
     private readonly kernel: Kernel,
     private readonly n: number,
-    private readonly bounds: readonly number[],
+    private readonly width: number,
+    private readonly blocks: readonly Block[],
   ) {}
 
-  static async create(runtime: Runtime, n: number, width: number): Promise<GramAccumulator> {
-    const blocks = Math.max(1, Math.min(MAX_BLOCKS, Math.floor(n / MIN_BLOCK_ROWS)))
-    const bounds = Array.from({ length: blocks + 1 }, (_, block) =>
-      Math.round((block * n) / blocks),
-    )
+  static async create(runtime: Runtime, n: number, width: number): Promise<DeviceGram> {
+    const blocks = blocksOf(n, Math.min(MAX_DEVICE_BLOCKS, Math.ceil(n / BLOCK_ROWS)))
     const g = new Graph()
     const w = g.input('w', [n, width])
-    const outputs = pairs(bounds).map(([start, end], block) => {
-      const sum = g.input(`in${block}`, [end - start, end])
+    const names = blocks.map(({ start, end }, index) => {
+      const sum = g.input(`in${index}`, [end - start, end])
       const rows = g.slice(w, 0, start, end)
       const columns = g.slice(w, 0, 0, end)
-      g.output(`out${block}`, g.gemm(rows, columns, { transB: true, c: sum }))
-      return `out${block}`
+      g.output(`out${index}`, g.gemm(rows, columns, { transB: true, c: sum }))
+      return `out${index}`
     })
-    const kernel = await runtime.compile(g, { resident: outputs, keepsMemory: false })
-    return new GramAccumulator(runtime, kernel, n, bounds)
+    const kernel = await runtime.compile(g, { resident: names })
+    return new DeviceGram(runtime, kernel, n, width, blocks)
   }
 
-  /** Adds `W Wᵀ` of a float32 `[n, width]` matrix. */
-  async add(w: Tensor): Promise<void> {
-    const before = this.sums ?? this.zeros()
-    const feeds: Record<string, Tensor> = { w }
-    before.forEach((sum, block) => {
-      feeds[`in${block}`] = sum
+  async add(w: Float32Array): Promise<void> {
+    const { runtime, blocks } = this
+    const before =
+      this.sums ??
+      blocks.map(({ start, end }) =>
+        runtime.float32(new Float32Array((end - start) * end), [end - start, end]),
+      )
+    const sums = before.map((sum, index) => [`in${index}`, sum] as const)
+    const results = await this.kernel.run({
+      w: runtime.float32(w, [this.n, this.width]),
+      ...Object.fromEntries(sums),
     })
-    const results = await this.kernel.run(feeds)
-    this.sums = before.map((_, block) => results.one(`out${block}`))
-    for (const sum of before) this.runtime.release(sum)
+    this.sums = blocks.map((_, index) => results.one(`out${index}`))
+    for (const sum of before) runtime.release(sum)
   }
 
-  /** The whole symmetric matrix, row-major. Ends the accumulator. */
   async finish(): Promise<Float32Array> {
-    const { n } = this
-    const gram = new Float32Array(n * n)
-    for (const [block, [start, end]] of pairs(this.bounds).entries()) {
-      const sum = this.sums?.[block]
-      if (!sum) break
-      const rows = await this.runtime.read(sum)
-      for (let row = start; row < end; row += 1) {
-        const from = (row - start) * end
-        gram.set(rows.subarray(from, from + row + 1), row * n)
-      }
+    const gram = new Float32Array(this.n ** 2)
+    for (const [index, sum] of (this.sums ?? []).entries()) {
+      putRows(gram, this.n, this.blocks[index]!, await this.runtime.read(sum))
       this.runtime.release(sum)
     }
-    mirrorLower(gram, n)
+    mirrorLower(gram, this.n)
     await this.kernel.dispose()
     return gram
   }
-
-  private zeros(): Tensor[] {
-    return pairs(this.bounds).map(([start, end]) =>
-      this.runtime.float32(new Float32Array((end - start) * end), [end - start, end]),
-    )
-  }
 }
 
-/** Copies the lower triangle to the upper one, in tiles that fit the cache. */
-function mirrorLower(matrix: Float32Array, n: number): void {
-  const tile = 64
-  for (let top = 0; top < n; top += tile) {
-    for (let left = 0; left <= top; left += tile) {
-      const bottom = Math.min(top + tile, n)
-      for (let row = top; row < bottom; row += 1) {
-        const right = Math.min(left + tile, row)
-        for (let column = left; column < right; column += 1) {
-          matrix[column * n + row] = matrix[row * n + column]!
-        }
-      }
-    }
+/** Copies a block's rows to their place, up to the diagonal. */
+function putRows(gram: Float32Array, n: number, { start, end }: Block, rows: Float32Array): void {
+  for (let row = start; row < end; row += 1) {
+    const from = (row - start) * end
+    gram.set(rows.subarray(from, from + row + 1), row * n)
   }
-}
-
-function pairs(bounds: readonly number[]): [number, number][] {
-  return bounds.slice(1).map((end, index) => [bounds[index] ?? 0, end])
 }

@@ -5,15 +5,22 @@
  *
  * Reflectors are H = I − u uᵀ with u scaled so that no separate factor is needed.
  */
-import { Graph } from '../onnx/graph'
+import { keepTrailing } from '../matrix'
+import { Graph, type Value } from '../onnx/graph'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import { tridiagonalEigenvalues, tridiagonalEigenvectors } from './tridiagonalEigen'
 
 /** Columns reduced between two updates of the trailing matrix. */
 const PANEL = 32
 
+/** Panels in one run, after which what is done is cut off: a run copies its results, which costs as much as a panel. */
+const PANELS_A_RUN = 8
+
 /** Reflectors applied at once on the way back; wider than a panel, because there only matrix products are left. */
 const BACK_BLOCK = 256
+
+/** Rows that one product updates on the CPU: what it works on then stays in a core's cache. */
+const TILE_ROWS = 1024
 
 /** Stops a division by zero where a column is already reduced; far below anything that float32 scaled to 1 holds. */
 const TINY = 1e-30
@@ -47,7 +54,7 @@ interface Reduction {
 /**
  * Eigenvalues and leading eigenvectors of a symmetric positive semi-definite matrix.
  *
- * @param matrix Row-major `[n, n]`, both triangles filled. It is scaled in place.
+ * @param matrix Row-major `[n, n]`, both triangles filled. It is overwritten.
  * @throws AppError `numeric_failure` when an entry is not finite.
  */
 export async function symmetricEigen(
@@ -60,8 +67,7 @@ export async function symmetricEigen(
   // Reduced at scale 1, so that squares neither overflow nor vanish in float32.
   const scale = largestDiagonal(matrix, n)
   if (scale > 0) for (let i = 0; i < matrix.length; i += 1) matrix[i]! /= scale
-  const whole = runtime.float32(matrix, [n, n])
-  const reduction = await reduce(runtime, whole, n, (done) => report(done * 0.6))
+  const reduction = await reduce(runtime, matrix, n, (done) => report(done * 0.6))
   const scaled = tridiagonalEigenvalues(reduction.diagonal, reduction.offDiagonal)
   const values = scaled.map((value) => value * scale)
   const rank = Math.max(1, Math.min(n, options.chooseRank?.(values) ?? n))
@@ -72,45 +78,61 @@ export async function symmetricEigen(
   return { values, vectors, rank }
 }
 
-/** Householder reduction: a panel of columns is one `Loop` on the device, then one rank-2b product updates the rest. */
+/** Householder reduction, some panels in each run. */
 async function reduce(
   runtime: Runtime,
-  a: Tensor,
+  matrix: Float32Array,
   n: number,
   report: (done: number) => void | Promise<void>,
 ): Promise<Reduction> {
   const diagonal = new Float64Array(n)
   const offDiagonal = new Float64Array(Math.max(0, n - 1))
-  const panels: { offset: number; columns: number; y: Float32Array }[] = []
-  let offset = 0
+  const panels: Reduction['panels'][number][] = []
+  let a = runtime.float32(matrix, [n, n])
   // What a kernel leaves on the device dies with it, so they are all kept until the end.
-  const kernels = new Map<number, Kernel>()
+  const kernels = new Map<string, Kernel>()
+  const kernelOf = async (key: string, graph: () => Graph, resident: string): Promise<Kernel> => {
+    const kernel = kernels.get(key) ?? (await runtime.compile(graph(), { resident: [resident] }))
+    kernels.set(key, kernel)
+    return kernel
+  }
+  let offset = 0
   while (n - offset > 1) {
-    const m = n - offset
+    const size = n - offset
     // The last panel reduces what is left, down to one diagonal entry.
-    const columns = m > PANEL + 2 ? PANEL : m - 1
-    let kernel = kernels.get(columns)
-    if (!kernel) {
-      kernel = await runtime.compile(panelGraph(columns), {
-        resident: ['trailing'],
-        keepsMemory: false,
-      })
-      kernels.set(columns, kernel)
-    }
+    const columns = size > PANEL + 2 ? PANEL : size - 1
+    const count = size > PANEL + 2 ? Math.min(PANELS_A_RUN, Math.floor((size - 2) / PANEL)) : 1
+    const done = count * columns
+    const kernel = await kernelOf(`reduce ${columns}`, () => panelsGraph(columns), 'next')
     const results = await kernel.run({
       a,
+      count: runtime.int64(BigInt64Array.of(BigInt(count)), []),
       index: runtime.float32(
-        Float32Array.from({ length: m }, (_, i) => i),
-        [m],
+        Float32Array.from({ length: size }, (_, row) => row),
+        [size],
       ),
-      zeros: runtime.float32(new Float32Array(m * 2 * columns), [m, 2 * columns]),
+      zeros: runtime.float32(new Float32Array(2 * columns * size), [2 * columns, size]),
     })
-    runtime.release(a)
-    a = results.one('trailing')
     diagonal.set(results.floats('diagonal'), offset)
     offDiagonal.set(results.floats('offDiagonal'), offset)
-    panels.push({ offset, columns, y: results.floats('reflectors') })
-    offset += columns
+    const reflectors = results.floats('reflectors')
+    for (let panel = 0; panel < count; panel += 1) {
+      // What lies above the panel's first row is zero.
+      const start = (panel * size + panel * columns) * columns
+      const y = reflectors.slice(start, (panel + 1) * size * columns)
+      panels.push({ offset: offset + panel * columns, columns, y })
+    }
+    offset += done
+    runtime.release(a)
+    const next = results.one('next')
+    if (runtime.keepsTensors) {
+      const cut = await kernelOf(`cut ${done}`, () => trailingGraph(done), 'rest')
+      a = (await cut.run({ a: next })).one('rest')
+      runtime.release(next)
+    } else {
+      const rest = keepTrailing(results.floats('next'), size, size - done)
+      a = runtime.float32(rest, [size - done, size - done])
+    }
     await report(1 - ((n - offset) / n) ** 3)
   }
   diagonal[n - 1] = (await runtime.read(a))[0] ?? 0
@@ -119,28 +141,82 @@ async function reduce(
   return { diagonal, offDiagonal, panels }
 }
 
+/** A graph of what is left of a matrix without its first rows and columns. */
+function trailingGraph(dropped: number): Graph {
+  const g = new Graph()
+  g.output('rest', g.sliceFrom(g.input('a', ['m', 'm']), [0, 1], dropped, 'rest'))
+  return g
+}
+
 /**
- * Reduces the first `columns` columns of a symmetric `[m, m]` matrix and updates the rest.
+ * Reduces `count` panels of `columns` columns each of a symmetric `[m, m]` matrix. What is done stays in the matrix, and
+ * is not read again.
  *
- * The panel's reflectors V and their companions W are the two halves of P = [V W], so that the matrix as it would be
- * after the columns done so far is A − P Sᵀ with S = [W V]; A itself is read once a column and stays as it is until the
- * panel is complete.
+ * A panel's reflectors V and their companions W are the two halves of the rows of P = [V W]ᵀ, so that the matrix as it
+ * would be after the columns done so far is A − Pᵀ S with S = [W V]ᵀ; A itself is read once a column and stays as it is
+ * until the panel is complete.
+ *
+ * Inputs: `a`; `count` (int64); `index` `[m]`, the row numbers; `zeros` `[2·columns, m]`. Outputs: `next`, the matrix;
+ * and for each panel its `reflectors` `[m, columns]` and its part of the tridiagonal matrix, `[columns]` each.
  */
-function panelGraph(columns: number): Graph {
+function panelsGraph(columns: number): Graph {
   const g = new Graph()
   const a = g.input('a', ['m', 'm'])
+  const count = g.input('count', [], 'int64')
   const index = g.input('index', ['m'])
-  const zeros = g.input('zeros', ['m', 2 * columns])
+  const zeros = g.input('zeros', [2 * columns, 'm'])
   const width = 2 * columns
   // Right-multiplication by `swap` exchanges the halves of a row: [v w] → [w v].
   const swap = new Float32Array(width * width)
   for (let k = 0; k < width; k += 1) swap[k * width + ((k + columns) % width)] = 1
-  const swapMatrix = g.constant(swap, [width, width])
-  const lanes = g.constant(
-    Float32Array.from({ length: width }, (_, k) => k),
-    [width],
-  )
+  const tables = {
+    index,
+    zeros,
+    swap: g.constant(swap, [width, width]),
+    lanes: g.constant(
+      Float32Array.from({ length: width }, (_, k) => k),
+      [width, 1],
+    ),
+  }
+  const loop = g.loop({
+    tripCount: count,
+    scanDim: 'panels',
+    state: [a],
+    body: (b, panel, state) => {
+      const matrix = state[0]!
+      const first = b.mul(panel, b.integers(columns))
+      const { p, diagonal, offDiagonal } = reducePanel(b, matrix, first, columns, tables)
+      const v = b.slice(p, 0, 0, columns)
+      const s = b.concat([b.slice(p, 0, columns, width), v], 0)
+      const next = b.gemm(p, s, { transA: true, alpha: -1, c: matrix })
+      return { state: [next], scans: [b.transpose(v), diagonal, offDiagonal] }
+    },
+  })
+  g.output('next', loop.state[0]!)
+  g.output('reflectors', loop.scans[0]!)
+  g.output('diagonal', loop.scans[1]!)
+  g.output('offDiagonal', loop.scans[2]!)
+  return g
+}
 
+interface PanelTables {
+  readonly index: Value
+  readonly zeros: Value
+  readonly swap: Value
+  /** The row numbers of P, `[2·columns, 1]`. */
+  readonly lanes: Value
+}
+
+/** P of the panel that begins with column `first` (int64) of `a`, and the panel's part of the tridiagonal matrix. */
+function reducePanel(
+  g: Graph,
+  a: Value,
+  first: Value,
+  columns: number,
+  { index, zeros, swap, lanes }: PanelTables,
+): { p: Value; diagonal: Value; offDiagonal: Value } {
+  // Row numbers counted from the panel's first one.
+  const place = g.sub(index, g.cast(first, 'float32'))
   const loop = g.loop({
     tripCount: g.integers(columns),
     scanDim: columns,
@@ -148,55 +224,33 @@ function panelGraph(columns: number): Graph {
     body: (b, i, state) => {
       const p = state[0]!
       const step = b.cast(i, 'float32')
-      const next = b.add(i, 1)
-      // The current column: row i of A − P Sᵀ.
-      const own = b.unsqueeze(b.gather(p, i), [0])
-      const correction = b.matmul(p, b.transpose(b.matmul(own, swapMatrix)))
-      const column = b.sub(b.gather(a, i), b.squeeze(correction, [1]))
-      const below = b.mul(column, b.cast(b.greater(index, step), 'float32'))
-      const alpha = b.gather(below, next)
+      const own = b.add(i, first)
+      /** xᵀ Pᵀ S of a row x, as a vector. */
+      const corrected = (row: Value): Value =>
+        b.squeeze(b.matmul(b.matmul(b.gemm(row, p, { transB: true }), swap), p), [0])
+      const unit = (at: Value): Value => b.cast(b.equal(place, at), 'float32')
+      // The current column: row i of A − Pᵀ S.
+      const column = b.sub(b.gather(a, own), corrected(b.unsqueeze(unit(step), [0])))
+      const below = b.mul(column, b.cast(b.greater(place, step), 'float32'))
+      const alpha = b.gather(below, b.add(own, 1))
       const squares = b.sum(b.square(below))
       const length = b.sqrt(squares)
       // β = −sign(α)‖x‖ avoids cancellation; ‖x − βe‖² = 2(‖x‖² + |α|‖x‖).
       const beta = b.where(b.greaterOrEqual(alpha, 0), b.neg(length), length)
-      const unit = b.cast(b.equal(index, b.add(step, 1)), 'float32')
-      const v = b.sub(below, b.mul(unit, beta))
+      const v = b.sub(below, b.mul(unit(b.add(step, 1)), beta))
       const half = b.max(b.sub(squares, b.mul(alpha, beta)), TINY)
       const u = b.div(v, b.sqrt(half))
-      // w = p − ½(pᵀu)u with p = (A − P Sᵀ)u.
+      // w = q − ½(qᵀu)u with q = (A − Pᵀ S)u; A is read along its rows, which is faster.
       const row = b.unsqueeze(u, [0])
-      const inner = b.matmul(b.matmul(row, p), swapMatrix)
-      const product = b.sub(
-        b.squeeze(b.matmul(row, a), [0]),
-        b.squeeze(b.matmul(p, b.transpose(inner)), [1]),
-      )
+      const product = b.sub(b.squeeze(b.gemm(row, a, { transB: true }), [0]), corrected(row))
       const w = b.sub(product, b.mul(u, b.mul(b.sum(b.mul(product, u)), 0.5)))
-      // Put u into column i and w into column `columns + i` of P.
-      const slots = b.concat(
-        [
-          b.unsqueeze(b.cast(b.equal(lanes, step), 'float32'), [0]),
-          b.unsqueeze(b.cast(b.equal(lanes, b.add(step, columns)), 'float32'), [0]),
-        ],
-        0,
-      )
-      const both = b.concat([row, b.unsqueeze(w, [0])], 0)
-      return {
-        state: [b.gemm(both, slots, { transA: true, c: p })],
-        scans: [b.gather(column, i), beta],
-      }
+      // Row i of P becomes u, row `columns + i` becomes w.
+      const withU = b.where(b.equal(lanes, step), row, p)
+      const withBoth = b.where(b.equal(lanes, b.add(step, columns)), b.unsqueeze(w, [0]), withU)
+      return { state: [withBoth], scans: [b.gather(column, own), beta] }
     },
   })
-  const p = loop.state[0]!
-  const rest = g.sliceFrom(p, [0], columns, 'rest')
-  const v = g.slice(rest, 1, 0, columns)
-  const w = g.slice(rest, 1, columns, width)
-  const trailing = g.sliceFrom(a, [0, 1], columns, 'rest')
-  const swapped = g.concat([w, v], 1)
-  g.output('trailing', g.gemm(rest, swapped, { transB: true, alpha: -1, c: trailing }))
-  g.output('reflectors', g.slice(p, 1, 0, columns))
-  g.output('diagonal', loop.scans[0]!)
-  g.output('offDiagonal', loop.scans[1]!)
-  return g
+  return { p: loop.state[0]!, diagonal: loop.scans[0]!, offDiagonal: loop.scans[1]! }
 }
 
 /** Z ← H_1 H_2 … Z in place, several panels at a time as I − Y T Yᵀ, the last panels first. */
@@ -209,31 +263,38 @@ async function transformBack(
   report: (done: number) => void | Promise<void>,
 ): Promise<void> {
   const gramKernel = await runtime.compile(reflectorGramGraph())
-  const applyKernel = await runtime.compile(applyReflectorsGraph(), {
-    resident: ['out'],
+  const innerKernel = await runtime.compile(innerGraph(), {
+    resident: ['inner'],
     keepsMemory: false,
   })
+  const applyKernel = await runtime.compile(applyGraph(), { resident: ['out'], keepsMemory: false })
   const blocks = groupPanels(reduction.panels)
   // Where tensors can stay on the device, Z does, and the reflectors are padded to its full height.
   let resident: Tensor | null = runtime.keepsTensors ? runtime.float32(z, [n, rank]) : null
-  for (const [done, block] of blocks.entries()) {
-    const top = resident ? 0 : block.offset
-    const height = n - top
-    const y = runtime.float32(joinPanels(block.panels, top, n, block.columns), [
-      height,
-      block.columns,
-    ])
+  const inner = new Float32Array(resident ? 0 : BACK_BLOCK * rank)
+  for (const [done, { offset, columns, panels }] of blocks.entries()) {
+    const top = resident ? 0 : offset
+    const reflectors = joinPanels(panels, top, n, columns)
+    const y = runtime.float32(reflectors, [n - top, columns])
     const gram = (await gramKernel.run({ y })).floats('gram')
-    const t = runtime.float32(triangularFactor(gram, block.columns), [block.columns, block.columns])
-    const part = z.subarray(top * rank)
-    const input: Tensor = resident ?? runtime.float32(part, [height, rank])
-    const out = (await applyKernel.run({ y, t, z: input })).one('out')
+    const t = runtime.float32(triangularFactor(gram, columns), [columns, columns])
     if (resident) {
-      runtime.release(input)
+      const product = (await innerKernel.run({ y, t, z: resident })).one('inner')
+      const out = (await applyKernel.run({ y, inner: product, z: resident })).one('out')
+      runtime.release(resident)
+      runtime.release(product)
       resident = out
     } else {
-      part.set(await runtime.read(out))
-      runtime.release(out)
+      const rowsOf = (from: Float32Array, width: number, start: number, end: number): Tensor =>
+        runtime.float32(from.subarray(start * width, end * width), [end - start, width])
+      const product = rowsOf(inner, rank, 0, columns)
+      await innerKernel.run({ y, t, z: rowsOf(z, rank, top, n) }, { inner: product })
+      for (let start = top; start < n; start += TILE_ROWS) {
+        const end = Math.min(n, start + TILE_ROWS)
+        const part = rowsOf(z, rank, start, end)
+        const own = rowsOf(reflectors, columns, start - top, end - top)
+        await applyKernel.run({ y: own, inner: product, z: part }, { out: part })
+      }
     }
     await report((done + 1) / blocks.length)
   }
@@ -241,8 +302,7 @@ async function transformBack(
     z.set(await runtime.read(resident))
     runtime.release(resident)
   }
-  await gramKernel.dispose()
-  await applyKernel.dispose()
+  for (const kernel of [gramKernel, innerKernel, applyKernel]) await kernel.dispose()
 }
 
 type Panels = Reduction['panels']
@@ -299,12 +359,22 @@ function reflectorGramGraph(): Graph {
   return g
 }
 
-function applyReflectorsGraph(): Graph {
+/** T Yᵀ Z. */
+function innerGraph(): Graph {
   const g = new Graph()
   const y = g.input('y', ['m', 'b'])
   const t = g.input('t', ['b', 'b'])
   const z = g.input('z', ['m', 'k'])
-  const inner = g.matmul(t, g.gemm(y, z, { transA: true }))
+  g.output('inner', g.matmul(t, g.gemm(y, z, { transA: true })))
+  return g
+}
+
+/** Z − Y (T Yᵀ Z). */
+function applyGraph(): Graph {
+  const g = new Graph()
+  const y = g.input('y', ['m', 'b'])
+  const inner = g.input('inner', ['b', 'k'])
+  const z = g.input('z', ['m', 'k'])
   g.output('out', g.gemm(y, inner, { alpha: -1, c: z }))
   return g
 }

@@ -186,7 +186,7 @@ async function timeSteps(
   for (let start = 0; start < layer.length; start += rows.length) layer.set(rows, start)
   const store = CoordinateStore.inMemory(3, rank, width)
   // The same array for all three layers: what the numbers are does not matter here.
-  for (let index = 0; index < 3; index += 1) store.write(index, layer)
+  for (let index = 0; index < 3; index += 1) store.write(index, 0, layer)
   const training = trainPredictor(
     runtime,
     new Samples(store),

@@ -160,11 +160,21 @@ export class Kernel {
   /**
    * Runs the graph once. Blocks the thread until it is done.
    *
+   * @param into Tensors on the host that take results, by output. On the CPU the results are computed in place, so one
+   *   of them may be a feed at the same time where the operators allow it (`Gemm` on its third operand).
    * @throws AppError `device_lost` when a device other than the CPU fails, `not_enough_memory` or `bug` on the CPU.
    */
-  async run(feeds: Feeds): Promise<Results> {
+  async run(feeds: Feeds, into: Feeds = {}): Promise<Results> {
     try {
-      return new Results(await this.session.run(feeds))
+      if (this.device === 'cpu') {
+        const targets = this.session.outputNames.map((name) => [name, into[name] ?? null])
+        return new Results(await this.session.run(feeds, Object.fromEntries(targets)))
+      }
+      const results = await this.session.run(feeds)
+      for (const [name, target] of Object.entries(into)) {
+        ;(target.data as Float32Array).set(results[name]?.data as Float32Array)
+      }
+      return new Results(results)
     } catch (cause) {
       const actual = cause instanceof Error ? cause.message : String(cause)
       const code = this.device === 'cpu' ? 'bug' : 'device_lost'
