@@ -87,6 +87,10 @@ export class Runtime {
     return new this.ort.Tensor('float32', values, dims)
   }
 
+  int32(values: Int32Array, dims: readonly number[]): Tensor {
+    return new this.ort.Tensor('int32', values, dims)
+  }
+
   int64(values: BigInt64Array, dims: readonly number[]): Tensor {
     return new this.ort.Tensor('int64', values, dims)
   }

@@ -50,8 +50,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
   Log: ({ g, dy }, x) => [g.div(dy, need(x))],
   Sin: ({ g, dy }, x) => [g.mul(dy, g.cos(need(x)))],
   Cos: ({ g, dy }, x) => [g.neg(g.mul(dy, g.sin(need(x))))],
-  // y ≥ 0, so its sign is the 0/1 mask.
-  Relu: ({ g, y, dy }) => [g.mul(dy, g.sign(y))],
+  Relu: ({ g, y, dy }) => [g.where(g.greater(y, 0), dy, g.scalar(0))],
   Sigmoid: ({ g, y, dy }) => [g.mul(dy, g.sub(y, g.square(y)))],
   Identity: ({ dy }) => [dy],
   MatMul: ({ g, dy }, a, b) => [
@@ -218,12 +217,22 @@ function sameShape(a: Value, b: Value): boolean {
 function undoBroadcast(g: Graph, gradient: Value, input: Value): Value {
   const extra = gradient.rank - input.rank
   if (extra < 0) return gradient
-  const leading = [...Array(extra).keys()]
-  const summed = extra > 0 ? g.sum(gradient, leading) : gradient
+  const summed =
+    extra === 0
+      ? gradient
+      : extra === 1 && gradient.rank === 2
+        ? columnSums(g, gradient)
+        : g.sum(gradient, [...Array(extra).keys()])
   const repeated = input.shape.flatMap((dim, axis) =>
     dim === 1 && summed.shape[axis] !== 1 ? [axis] : [],
   )
   return repeated.length > 0 ? g.sum(summed, repeated, true) : summed
+}
+
+/** Sums of a matrix's columns, as a product: faster than the operator for sums, which walks down each column. */
+function columnSums(g: Graph, x: Value): Value {
+  const ones = g.transpose(g.expandLike(g.constant([1], [1, 1]), g.slice(x, 1, 0, 1)))
+  return g.squeeze(g.matmul(ones, x), [0])
 }
 
 /** Puts reduced axes back with size 1. */
