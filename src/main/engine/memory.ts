@@ -5,6 +5,7 @@
 import { freemem } from 'node:os'
 import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
+import { GARBAGE_LIMIT } from './onnx/hostMemory'
 import { maxRunBytes } from './predictor/train'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -32,10 +33,10 @@ export interface MemoryPlan {
   readonly peakBytes: number
 }
 
-/** Samples of one run of the training graph, twice, and the predictor with its optimiser state before and after it. */
+/** The predictor and its optimiser's state, before and after a run, in the session and out of it. */
 function trainingBytes(width: number): number {
   const parameters = HIDDEN_SIZE * (3 * width + HIDDEN_SIZE)
-  return 2 * maxRunBytes(width) + 10 * parameters * FLOAT
+  return 10 * parameters * FLOAT
 }
 
 /** Peaks of the two kinds of stages: before there are coordinates, and with them. */
@@ -43,10 +44,10 @@ function peaks({ rows, width }: WeightShape): { before: number; beside: number }
   const layer = rows * width * FLOAT
   const square = rows * rows * FLOAT
   return {
-    // Gram blocks before and after a layer; then the matrix, its trailing parts, reflectors and eigenvectors.
-    before: 2 * layer + 8 * square,
-    // The basis; a layer's weights and coordinates, what the product and its squares take; the predictor's training.
-    beside: 1.5 * square + 4 * layer + trainingBytes(width),
+    // A layer; the matrix and its next state, in the session as well, where memory comes in powers of two; reflectors.
+    before: layer + 7.2 * square,
+    // The basis; a layer's weights beside the predictor's training, or with its coordinates and its new weights.
+    beside: square + Math.max(layer + trainingBytes(width), 3 * layer) + GARBAGE_LIMIT,
   }
 }
 
@@ -57,7 +58,8 @@ function storeBytes({ rows, width, layerCount }: WeightShape): number {
 /** The least memory that the weight type can be computed in, its coordinates in a file. */
 export function leastBytes(shape: WeightShape): number {
   const { before, beside } = peaks(shape)
-  return BASELINE_BYTES + Math.max(before, beside)
+  // Samples' rows are copied from the file for each run of the training.
+  return BASELINE_BYTES + Math.max(before, beside + maxRunBytes(shape.width))
 }
 
 /** The peak with the coordinates in memory. */
@@ -72,14 +74,17 @@ export function memoryParts(
   coordinates: MemoryPlan['coordinates'],
 ): { label: string; value: number }[] {
   const { before, beside } = peaks(shape)
-  const store = coordinates === 'memory' ? storeBytes(shape) : 0
+  const store = coordinates === 'memory' ? storeBytes(shape) : maxRunBytes(shape.width)
   const program = { label: 'program and runtime', value: BASELINE_BYTES }
   return before >= beside + store
     ? [program, { label: 'eigenvectors of the Gram matrix', value: before }]
     : [
         program,
         { label: 'basis, a layer and its predictor', value: beside },
-        ...(store > 0 ? [{ label: 'coordinates of all layers', value: store }] : []),
+        {
+          label: coordinates === 'memory' ? 'coordinates of all layers' : 'samples from the file',
+          value: store,
+        },
       ]
 }
 

@@ -26,7 +26,7 @@ import {
 import { outputDtype } from '../export/assemble'
 import { writePredictor } from '../export/predictorFile'
 import { planMemory } from '../memory'
-import { collectGarbage } from '../onnx/hostMemory'
+import { collectGarbage, noteGarbage } from '../onnx/hostMemory'
 import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel } from '../predictor/PredictorKernel'
 import { measurePredictor } from '../predictor/quality'
@@ -321,6 +321,7 @@ async function* predictStage(
           : weights
       await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
       directions.set(index, topDirection(decomposition, kept))
+      noteGarbage(weights.byteLength + (neighbours.has(index) ? 0 : coordinates.byteLength))
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
     await saveDirections(folder, decomposition, plan, directions)

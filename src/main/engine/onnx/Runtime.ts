@@ -171,8 +171,12 @@ export class Kernel {
   async run(feeds: Feeds, into: Feeds = {}): Promise<Results> {
     try {
       if (this.device === 'cpu') {
-        const targets = this.session.outputNames.map((name) => [name, into[name] ?? null])
-        return new Results(await this.session.run(feeds, Object.fromEntries(targets)))
+        const targets: Record<string, Tensor | null> = {}
+        for (const name of this.session.outputNames) targets[name] = into[name] ?? null
+        const results = await this.session.run(feeds, targets)
+        // The runtime hands every result over as a copy, these too.
+        for (const { data } of Object.values(into)) noteGarbage((data as Float32Array).byteLength)
+        return new Results(results)
       }
       const results = await this.session.run(feeds)
       for (const [name, target] of Object.entries(into)) {

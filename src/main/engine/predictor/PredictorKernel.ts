@@ -51,12 +51,10 @@ export class PredictorKernel {
       const count = Math.min(ROWS_A_RUN, rows - start)
       const part = (all: Float32Array): Tensor =>
         runtime.float32(all.subarray(start * width, (start + count) * width), [count, width])
-      const results = await this.kernel.run({
-        ...this.parameters,
-        left: part(left),
-        right: part(right),
-      })
-      predicted.set(results.floats('predicted'), start * width)
+      await this.kernel.run(
+        { ...this.parameters, left: part(left), right: part(right) },
+        { predicted: part(predicted) },
+      )
     }
     return predicted
   }
