@@ -3,6 +3,7 @@
  */
 import { readFile, rm, stat, writeFile, open } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { AppError } from '@shared/errors'
 import type { PredictorSettings } from '@shared/predictorSettings'
 import { z } from 'zod'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
@@ -22,12 +23,10 @@ const MAX_AGE_MS = 3600 * 1000
 /** Sizes of the trial eigenproblems: two points for a law of two terms. */
 const EIGEN_SIZES = [512, 1536] as const
 
-/** Bytes of a matrix up to which a large processor cache holds it, beyond which it holds none, and what that costs. */
-const CACHE = { fits: 24e6, spills: 72e6, surcharge: 0.35 } as const
 const GEMM_SIZE = 1536
 
-/** A trial training run: the first steps are not counted, they find the pace. */
-const TRIAL_STEPS = 40
+/** A trial training run: its first part is not counted, it finds the pace. */
+const TRIAL_STEPS = 80
 
 /** Bytes read and written to time a disk. */
 const READ_TRIAL_BYTES = 192e6
@@ -127,23 +126,17 @@ export class Calibration {
 }
 
 /**
- * Seconds for `n` rows by c·n + b·n³ through two measurements: a column's own cost, and that of the matrix behind it,
- * which is dearer where it no longer fits into the processor's cache. A law with a negative term (noise) becomes the
- * cubic one through the larger measurement.
+ * Seconds for `n` rows by c·n + b·n³ through two measurements: a column's own cost, and that of the matrix behind it. A
+ * law with a negative term (noise) becomes the cubic one through the larger measurement.
  */
 export function extrapolateEigen(
   n: number,
   [n1, t1]: readonly [number, number],
   [n2, t2]: readonly [number, number],
 ): number {
-  const outOfCache = Math.min(
-    1,
-    Math.max(0, (4 * n ** 2 - CACHE.fits) / (CACHE.spills - CACHE.fits)),
-  )
-  const dearer = 1 + CACHE.surcharge * outOfCache
   const b = (t2 / n2 - t1 / n1) / (n2 ** 2 - n1 ** 2)
   const c = t1 / n1 - b * n1 ** 2
-  return b <= 0 || c < 0 ? t2 * (n / n2) ** 3 * dearer : c * n + b * n ** 3 * dearer
+  return b <= 0 || c < 0 ? t2 * (n / n2) ** 3 : c * n + b * n ** 3
 }
 
 async function timeProduct(runtime: Runtime): Promise<number> {
@@ -193,17 +186,14 @@ async function timeSteps(
     { ...settings, learningRate: 1e-5, length: { unit: 'steps', value: TRIAL_STEPS } },
     { initial: new Random(0, 'calibration'), shuffle: new Random(1, 'calibration') },
   )
-  const perStep: number[] = []
-  let lastStep = 0
-  let before = performance.now()
+  let first: { readonly step: number; readonly at: number } | null = null
+  let last = { step: 0, at: 0 }
   for await (const { step } of training) {
-    const now = performance.now()
-    // The first run compiles.
-    if (lastStep > 0) perStep.push((now - before) / 1000 / (step - lastStep))
-    lastStep = step
-    before = now
+    last = { step, at: performance.now() }
+    first ??= last
   }
-  return perStep.sort((x, y) => x - y)[perStep.length >> 1] ?? 0
+  if (!first || first.step === last.step) throw new AppError('bug', 'The trial was too short.')
+  return (last.at - first.at) / 1000 / (last.step - first.step)
 }
 
 async function timeReading(checkpoint: Checkpoint): Promise<number> {

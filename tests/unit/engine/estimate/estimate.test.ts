@@ -13,16 +13,9 @@ describe('the law of an eigenproblem', () => {
   const law = (n: number): number => 2e-4 * n + 8e-11 * n ** 3
 
   it('goes through both measurements, and on from there', () => {
-    for (const n of [512, 1024, 1536, 2048]) {
+    for (const n of [512, 1024, 1536, 2048, 14_336]) {
       expect(extrapolateEigen(n, [512, law(512)], [1536, law(1536)]) / law(n)).toBeCloseTo(1, 9)
     }
-  })
-
-  it('counts that a large matrix is slower to reach', () => {
-    const ratio = (n: number): number =>
-      extrapolateEigen(n, [512, law(512)], [1536, law(1536)]) / law(n)
-    expect(ratio(3072)).toBeGreaterThan(1.05)
-    expect(ratio(14_336)).toBeCloseTo(1.35, 1)
   })
 
   it('is never negative, however disturbed the measurements were', () => {
