@@ -29,6 +29,8 @@ const growthFields = {
   seed: z.int().min(0).max(0xffff_ffff),
   /** A bound on host memory that the job keeps; without one it takes what is free. */
   memoryBytes: z.int().min(1).optional(),
+  /** Memory of a GPU that layers and samples may take to stay there; 4 GB without it. */
+  deviceMemoryBytes: z.int().min(1).optional(),
 }
 
 /** Where and how a checkpoint is written. */

@@ -35,7 +35,18 @@ describe.skipIf(!webgpu)('the GPU path, on the software adapter', () => {
         CoordinateStore.inMemory(count, rank, width),
       onProgress: () => undefined,
     }
-    const onGpu = await decompose(runtime, sourceOf(layers, rows), options)
+    const reads: number[] = []
+    const source = sourceOf(layers, rows)
+    const counted = {
+      ...source,
+      read: (layer: number) => {
+        reads.push(layer)
+        return source.read(layer)
+      },
+    }
+    const onGpu = await decompose(runtime, counted, { ...options, keepsLayers: true })
+    // Each layer went to the device once.
+    expect(reads).toEqual([0, 1, 2, 3])
     const onCpu = await decompose(await Runtime.open('cpu'), sourceOf(layers, rows), options)
     onCpu.singularValues?.forEach((value, k) => {
       expect(Math.abs((onGpu.singularValues?.[k] ?? 0) / value - 1)).toBeLessThan(1e-4)

@@ -50,6 +50,7 @@ export interface ExpandOptions {
   readonly seed?: number
   readonly overwrite?: boolean
   readonly memory?: number
+  readonly deviceMemory?: number
   readonly job?: string
   /** Weight types, comma-separated. */
   readonly only?: string
@@ -69,6 +70,7 @@ const FLAG_OF_FIELD: Readonly<Record<string, string>> = {
   'method.predictor.learningRate': '--lr',
   maxShardBytes: '--max-shard-size',
   memoryBytes: '--memory',
+  deviceMemoryBytes: '--device-memory',
 }
 
 /**
@@ -125,6 +127,7 @@ async function buildGrowth(
     device: options.device ?? 'auto',
     seed: options.seed ?? 0,
     ...(options.memory === undefined ? {} : { memoryBytes: options.memory }),
+    ...(options.deviceMemory === undefined ? {} : { deviceMemoryBytes: options.deviceMemory }),
     ...(options.job === undefined ? {} : { job: resolve(context.cwd, options.job) }),
   }
 }

@@ -234,6 +234,11 @@ function addExpandOptions(command: Command): Command {
     .optionsGroup('Memory, and more than one machine (lesa, noise):')
     .option('--memory <size>', 'bound on host memory, such as 8GB (default: what is free)', size)
     .option(
+      '--device-memory <size>',
+      'memory of a GPU that weights and samples may take to stay there (default: 4GB)',
+      size,
+    )
+    .option(
       '--job <dir>',
       "keep the stages' results here: a later run takes up what it shares with this one",
     )

@@ -19,6 +19,9 @@ const HIDDEN_SIZE = 256
 /** Without a bound, the share of free memory that a job may plan for. */
 const FREE_SHARE = 0.8
 
+/** Memory of a GPU that is used when nobody says how much there is. */
+const DEFAULT_DEVICE_BYTES = 4e9
+
 /** Shape of one weight type: every layer's matrix is `[rows, width]`. */
 export interface WeightShape {
   readonly rows: number
@@ -86,6 +89,33 @@ export function memoryParts(
           value: store,
         },
       ]
+}
+
+/** Memory of a GPU that all samples' rows may take while a predictor trains there. */
+export function residentBytes(width: number, bound: number = DEFAULT_DEVICE_BYTES): number {
+  return Math.max(0, bound - trainingBytes(width))
+}
+
+/** Beside the layers: the matrix under reduction, its next state, reflectors, eigenvectors before and after a block. */
+const DEVICE_SQUARES = 5
+
+/** Whether all layers can stay on a GPU while they are decomposed, so that each goes there once. */
+export function layersStay(shape: WeightShape, bound: number = DEFAULT_DEVICE_BYTES): boolean {
+  return storeBytes(shape) + DEVICE_SQUARES * shape.rows ** 2 * FLOAT <= bound
+}
+
+/** The most that a weight type takes of a GPU's memory, for the decomposition, the training and the new layers. */
+export function deviceBytes(shape: WeightShape, bound: number | undefined): number {
+  const { rows, width } = shape
+  const [layer, square, store] = [rows * width * FLOAT, rows * rows * FLOAT, storeBytes(shape)]
+  const layers = layersStay(shape, bound) ? store : layer
+  const samples = store <= residentBytes(width, bound) ? store : maxRunBytes(width)
+  return Math.max(
+    layers + DEVICE_SQUARES * square,
+    trainingBytes(width) + samples,
+    // The basis, a layer's coordinates and its new weights.
+    square + 2 * layer,
+  )
 }
 
 /**

@@ -4,11 +4,10 @@
  * coordinates follow from `C_i = Uᵀ W_i`. Because U is orthogonal, `W_i = U C_i` holds to working precision whatever
  * the condition of the Gram matrix.
  */
-import { AppError } from '@shared/errors'
 import { transposed } from '../matrix'
 import { Graph } from '../onnx/graph'
 import { collectGarbage } from '../onnx/hostMemory'
-import type { Runtime } from '../onnx/Runtime'
+import type { Runtime, Tensor } from '../onnx/Runtime'
 import type { CoordinateStore } from './CoordinateStore'
 import { createGramAccumulator } from './gram'
 import { symmetricEigen } from './symmetricEigen'
@@ -39,6 +38,8 @@ export interface DecomposeOptions {
   readonly energy: number
   /** Makes the store for the coordinates once the rank is known. */
   readonly createStore: (layerCount: number, rank: number, width: number) => CoordinateStore
+  /** Whether a device that keeps tensors has room for all layers: they stay there from the first pass to the second. */
+  readonly keepsLayers?: boolean
   /** Called between units of work with the done share, 0 … 1; may throw to stop. */
   readonly onProgress: (done: number) => void | Promise<void>
 }
@@ -63,9 +64,10 @@ export async function decompose(
   options: DecomposeOptions,
 ): Promise<Decomposition> {
   const { layerCount, rows, width } = source
+  const layers = new LayersOnDevice(runtime, source, options.keepsLayers === true)
   const gram = await createGramAccumulator(runtime, rows, width)
   for (let layer = 0; layer < layerCount; layer += 1) {
-    await gram.add(await source.read(layer))
+    await layers.use(layer, (w) => gram.add(w))
     await options.onProgress((GRAM_SHARE * (layer + 1)) / layerCount)
   }
   const eigen = await symmetricEigen(runtime, await gram.finish(), rows, {
@@ -76,7 +78,7 @@ export async function decompose(
   const coordinates = options.createStore(layerCount, eigen.rank, width)
   // As rows, directions can be taken some at a time without copying.
   const directions = transposed(eigen.vectors, rows, eigen.rank)
-  const squares = await project(runtime, source, directions, coordinates, async (done) => {
+  const squares = await project(runtime, layers, directions, coordinates, async (done) => {
     // Exactly 1 at the end, where a sum of the shares may round below it.
     await options.onProgress(1 - (1 - GRAM_SHARE - EIGEN_SHARE) * (1 - done))
   })
@@ -105,12 +107,12 @@ export async function decompose(
  */
 async function project(
   runtime: Runtime,
-  source: WeightSource,
+  layers: LayersOnDevice,
   directions: Float32Array,
   store: CoordinateStore,
   report: (done: number) => Promise<void>,
 ): Promise<Float64Array> {
-  const { layerCount, rows, width } = source
+  const { layerCount, rows, width } = layers.source
   const rank = store.storedRank
   const squares = new Float64Array(rank)
   const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
@@ -123,25 +125,46 @@ async function project(
       return { first, count, u: await runtime.upload(part, [count, rows]) }
     }),
   )
-  const scratch = store.path === null ? null : new Float32Array(Math.min(step, rank) * width)
+  const scratch = new Float32Array(store.path === null ? 0 : Math.min(step, rank) * width)
   for (let layer = 0; layer < layerCount; layer += 1) {
-    const w = await runtime.upload(await source.read(layer), [rows, width])
-    for (const { first, count, u } of tiles) {
-      const target = scratch ? scratch.subarray(0, count * width) : store.place(layer, first, count)
-      if (!target) throw new AppError('bug', 'The store has no place for rows.')
-      const c = runtime.float32(target, [count, width])
-      const results = await kernel.run({ u, w }, { c })
-      if (scratch) store.write(layer, first, target)
-      results.floats('squares').forEach((value, k) => {
-        squares[first + k]! += value
-      })
-    }
-    runtime.release(w)
+    await layers.use(layer, async (w) => {
+      for (const { first, count, u } of tiles) {
+        const place = store.place(layer, first, count) ?? scratch.subarray(0, count * width)
+        const c = runtime.float32(place, [count, width])
+        const results = await kernel.run({ u, w }, { c })
+        if (store.path !== null) store.write(layer, first, place)
+        results.floats('squares').forEach((value, k) => {
+          squares[first + k]! += value
+        })
+      }
+    })
     await report((layer + 1) / layerCount)
   }
   for (const { u } of tiles) runtime.release(u)
   await kernel.dispose()
   return squares
+}
+
+/** A source's layers as tensors, one at a time, or kept on the device between their two uses. */
+class LayersOnDevice {
+  readonly #kept = new Map<number, Tensor>()
+
+  constructor(
+    private readonly runtime: Runtime,
+    readonly source: WeightSource,
+    private readonly keeps: boolean,
+  ) {}
+
+  /** Calls `work` with the layer; a layer that was kept is given up after its second use. */
+  async use(layer: number, work: (w: Tensor) => Promise<void>): Promise<void> {
+    const { rows, width } = this.source
+    const kept = this.#kept.get(layer)
+    const w = kept ?? (await this.runtime.upload(await this.source.read(layer), [rows, width]))
+    await work(w)
+    if (!this.runtime.keepsTensors) return
+    if (this.keeps && !kept) this.#kept.set(layer, w)
+    else this.runtime.release(w)
+  }
 }
 
 /** The ablation (`--no-svd`): each layer's own rows serve as its coordinates. */

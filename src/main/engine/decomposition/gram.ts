@@ -16,8 +16,8 @@ const MAX_DEVICE_BLOCKS = 8
  * the lower triangle are computed.
  */
 export interface GramAccumulator {
-  /** Adds `W Wᵀ` of a row-major `[n, width]` matrix. */
-  add(w: Float32Array): Promise<void>
+  /** Adds `W Wᵀ` of an `[n, width]` matrix that {@link Runtime.upload} gave. */
+  add(w: Tensor): Promise<void>
   /** The whole symmetric matrix, row-major. Ends the accumulator. */
   finish(): Promise<Float32Array>
 }
@@ -71,12 +71,11 @@ class HostGram implements GramAccumulator {
     return new HostGram(runtime, kernel, n, width, sums)
   }
 
-  async add(w: Float32Array): Promise<void> {
+  async add(w: Tensor): Promise<void> {
+    const { width } = this
+    const values = await this.runtime.read(w)
     const rowsOf = (start: number, end: number): Tensor =>
-      this.runtime.float32(w.subarray(start * this.width, end * this.width), [
-        end - start,
-        this.width,
-      ])
+      this.runtime.float32(values.subarray(start * width, end * width), [end - start, width])
     for (const { start, end, values } of this.sums) {
       const sum = this.runtime.float32(values, [end - start, end])
       await this.kernel.run(
@@ -104,7 +103,6 @@ class DeviceGram implements GramAccumulator {
     private readonly runtime: Runtime,
     private readonly kernel: Kernel,
     private readonly n: number,
-    private readonly width: number,
     private readonly blocks: readonly Block[],
   ) {}
 
@@ -120,10 +118,10 @@ class DeviceGram implements GramAccumulator {
       return `out${index}`
     })
     const kernel = await runtime.compile(g, { resident: names })
-    return new DeviceGram(runtime, kernel, n, width, blocks)
+    return new DeviceGram(runtime, kernel, n, blocks)
   }
 
-  async add(w: Float32Array): Promise<void> {
+  async add(w: Tensor): Promise<void> {
     const { runtime, blocks } = this
     const before =
       this.sums ??
@@ -131,10 +129,7 @@ class DeviceGram implements GramAccumulator {
         runtime.float32(new Float32Array((end - start) * end), [end - start, end]),
       )
     const sums = before.map((sum, index) => [`in${index}`, sum] as const)
-    const results = await this.kernel.run({
-      w: runtime.float32(w, [this.n, this.width]),
-      ...Object.fromEntries(sums),
-    })
+    const results = await this.kernel.run({ w, ...Object.fromEntries(sums) })
     this.sums = blocks.map((_, index) => results.one(`out${index}`))
     for (const sum of before) runtime.release(sum)
   }

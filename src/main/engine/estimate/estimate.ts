@@ -13,7 +13,7 @@ import { bytesPerElement, isTensorDtype } from '../checkpoint/dtypes'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { defaultLimits } from '../evaluation/ForwardPass'
 import { assemble, outputDtype } from '../export/assemble'
-import { BASELINE_BYTES, memoryParts, planMemory } from '../memory'
+import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory } from '../memory'
 import { LayerWeights } from '../methods/LayerWeights'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
@@ -165,7 +165,7 @@ async function expandCost(
       return {
         seconds: [...learned, ...last],
         hostBytes: hostPeak(checkpoint, bound),
-        deviceBytes: device === 'cpu' ? null : devicePeak(checkpoint),
+        deviceBytes: device === 'cpu' ? null : devicePeak(checkpoint, spec.deviceMemoryBytes),
         diskBytes: [
           ...disk,
           ...stagesOnDisk(spec, checkpoint, plan.newLayers.length, { keeps, bound }),
@@ -238,14 +238,11 @@ function hostPeak(checkpoint: Checkpoint, bound: number): EstimateItem[] {
   return memoryParts(highest, planMemory(highest, bound).coordinates)
 }
 
-/** The largest weight type's matrices: Gram blocks before and after a layer, or the eigenproblem, or the basis. */
-function devicePeak(checkpoint: Checkpoint): number {
-  const peaks = WEIGHT_TYPES.map((type) => {
-    const { rows, width } = new LayerWeights(checkpoint, type)
-    const [layer, square] = [rows * width * FLOAT, rows * rows * FLOAT]
-    return Math.max(layer + 1.2 * square, 4 * square, square + 2 * layer)
-  })
-  return Math.max(...peaks)
+/** Device memory at the highest point: that of the weight type that needs most. */
+function devicePeak(checkpoint: Checkpoint, bound: number | undefined): number {
+  return Math.max(
+    ...WEIGHT_TYPES.map((type) => deviceBytes(new LayerWeights(checkpoint, type), bound)),
+  )
 }
 
 /** The stages' files: the new matrices always, coordinates and bases when they are kept or do not fit in memory. */

@@ -25,7 +25,7 @@ import {
 } from '../decomposition/storedDecomposition'
 import { outputDtype } from '../export/assemble'
 import { writePredictor } from '../export/predictorFile'
-import { planMemory } from '../memory'
+import { layersStay, planMemory, residentBytes } from '../memory'
 import { collectGarbage, noteGarbage } from '../onnx/hostMemory'
 import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel } from '../predictor/PredictorKernel'
@@ -64,6 +64,8 @@ export interface StageContext {
   readonly stages: StageStore
   /** Bytes of host memory that the process may use; most of what is free by default. */
   readonly memoryBytes: number | undefined
+  /** Bytes of a GPU's memory that layers and samples may take. */
+  readonly deviceMemoryBytes: number | undefined
 }
 
 export interface LearnedContext extends StageContext {
@@ -219,7 +221,7 @@ async function* decomposeStage(
 }
 
 async function* computeDecomposition(
-  { runtime, method, signal }: LearnedContext,
+  { runtime, method, signal, deviceMemoryBytes }: LearnedContext,
   source: LayerWeights,
   file: string | null,
 ): AsyncGenerator<JobEvent, Decomposition> {
@@ -228,6 +230,7 @@ async function* computeDecomposition(
     return yield* reporting<JobEvent, Decomposition>(signal, (report) => {
       const options = {
         energy: method.energy,
+        keepsLayers: layersStay(source, deviceMemoryBytes),
         createStore: (layerCount: number, rank: number, width: number) =>
           file === null
             ? CoordinateStore.inMemory(layerCount, rank, width)
@@ -245,17 +248,19 @@ async function* computeDecomposition(
 }
 
 async function* trainStage(
-  { runtime, method, seed, signal }: LearnedContext,
+  { runtime, method, seed, signal, deviceMemoryBytes }: LearnedContext,
   type: WeightType,
   decomposition: Decomposition,
 ): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
   const { coordinates } = decomposition
   const { holdout } = method
   const samples = new Samples(coordinates, holdout === undefined ? {} : { without: holdout })
-  const training = trainPredictor(runtime, samples, method.predictor, {
+  const random = {
     initial: new Random(seed, type, 'initial'),
     shuffle: new Random(seed, type, 'shuffle'),
-  })
+  }
+  const resident = residentBytes(samples.width, deviceMemoryBytes)
+  const training = trainPredictor(runtime, samples, method.predictor, random, resident)
   const id = `${type}/train`
   let next = await training.next()
   while (!next.done) {

@@ -8,6 +8,14 @@ export interface SamplePlaces {
   readonly target: Int32Array
 }
 
+function emptyPlaces(count: number): SamplePlaces {
+  return {
+    left: new Int32Array(count),
+    right: new Int32Array(count),
+    target: new Int32Array(count),
+  }
+}
+
 /**
  * A predictor's samples: for each layer with two neighbours and each row k, both neighbours' rows as input and the
  * layer's own row as target (ACL 2025, section 3.2).
@@ -39,34 +47,72 @@ export class Samples {
     return this.store.width
   }
 
-  /** All rows of the store `[n, width]`, where it has them as one array. */
+  /** All rows of the store, `[layers · storedRank, width]`, where it has them as one array. */
   get all(): Float32Array | null {
     return this.store.whole
+  }
+
+  /** Rows of a layer in {@link all}. */
+  get storedRank(): number {
+    return this.store.storedRank
+  }
+
+  /** Rows of a layer. */
+  get rank(): number {
+    return this.store.rank
+  }
+
+  /** Rows of all layers. */
+  get rowCount(): number {
+    return this.store.layerCount * this.store.rank
+  }
+
+  /** Columns `start … end − 1` of the rows of all layers, `[rowCount, end − start]`. */
+  columns(start: number, end: number): Float32Array {
+    const { store, width, rank } = this
+    const columns = end - start
+    const values = new Float32Array(this.rowCount * columns)
+    for (let layer = 0; layer < store.layerCount; layer += 1) {
+      const rows = store.layer(layer)
+      for (let row = 0; row < rank; row += 1) {
+        const from = row * width
+        values.set(rows.subarray(from + start, from + end), (layer * rank + row) * columns)
+      }
+    }
+    return values
   }
 
   /**
    * Where the samples at `indices` have their rows.
    *
-   * @param copied Receives copies of just these rows, `[3·n, width]`, and the places are among them; without it they are
-   *   among {@link all}.
+   * @param layerRows Rows of a layer among those that are numbered.
    */
-  locate(indices: Uint32Array, copied?: Float32Array): SamplePlaces {
-    const { store, width } = this
-    const places = {
-      left: new Int32Array(indices.length),
-      right: new Int32Array(indices.length),
-      target: new Int32Array(indices.length),
-    }
-    const names = ['left', 'target', 'right'] as const
+  locate(indices: Uint32Array, layerRows: number): SamplePlaces {
+    const places = emptyPlaces(indices.length)
     indices.forEach((sample, at) => {
       const { layer, row } = this.place(sample)
-      names.forEach((name, k) => {
-        const source = layer - 1 + k
-        if (copied) store.copyRows(source, row, 1, copied, (3 * at + k) * width)
-        places[name][at] = copied ? 3 * at + k : source * store.storedRank + row
-      })
+      const own = layer * layerRows + row
+      places.left[at] = own - layerRows
+      places.right[at] = own + layerRows
+      places.target[at] = own
     })
     return places
+  }
+
+  /** Copies just these samples' rows, `[3·n, width]`, and says where they are in the copy. */
+  copy(indices: Uint32Array): { values: Float32Array; places: SamplePlaces } {
+    const { store, width } = this
+    const values = new Float32Array(3 * indices.length * width)
+    const places = emptyPlaces(indices.length)
+    indices.forEach((sample, at) => {
+      const { layer, row } = this.place(sample)
+      const names = ['left', 'target', 'right'] as const
+      names.forEach((name, k) => {
+        places[name][at] = 3 * at + k
+        store.copyRows(layer - 1 + k, row, 1, values, (3 * at + k) * width)
+      })
+    })
+    return { values, places }
   }
 
   private place(sample: number): { layer: number; row: number } {

@@ -5,7 +5,7 @@ import { adamwSchedule } from '../onnx/adamw'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import type { Random } from '../random'
 import { initialWeights, type PredictorShape, type PredictorWeights } from './predictor'
-import type { Samples } from './Samples'
+import type { SamplePlaces, Samples } from './Samples'
 import {
   copyGroup,
   parameterGroups,
@@ -16,7 +16,7 @@ import {
 } from './trainingGraph'
 
 /** A run of the training graph should last about this long: a run copies its state, and cannot be stopped. */
-const RUN_MS = 500
+const RUN_MS = 1000
 const MAX_STEPS_A_RUN = 1024
 
 /** The first run finds the pace. */
@@ -28,8 +28,8 @@ const MAX_BYTES_A_RUN = 64e6
 /** Elements of a weight that the optimiser treats at once on a processor with caches. */
 const PIECE_SIZE = 131_072
 
-/** Rows stay on a device while it trains where they take up to this much of its memory. */
-const MAX_RESIDENT_BYTES = 2 ** 30
+/** Bytes of one tensor on a device; several take the rows' columns when they are more. Every GPU in use takes this. */
+const MAX_SLAB_BYTES = 2 ** 30
 
 const PLANNED_BATCH = 64
 
@@ -59,6 +59,8 @@ export interface TrainedPredictor {
  * Trains a predictor from PyTorch's default initialisation, samples shuffled each epoch, the last mini-batch of an epoch
  * as small as it comes (PyTorch's DataLoader default).
  *
+ * @param residentBytes Memory of a device that all samples' rows may take, so that each goes there once; where they do not
+ *   fit, every run brings its own. On the CPU rows are used where they lie.
  * @throws AppError `numeric_failure` when the loss stops being finite.
  */
 export async function* trainPredictor(
@@ -66,10 +68,11 @@ export async function* trainPredictor(
   samples: Samples,
   settings: PredictorSettings,
   random: { readonly initial: Random; readonly shuffle: Random },
+  residentBytes = 0,
 ): AsyncGenerator<TrainingProgress, TrainedPredictor> {
   const shape: PredictorShape = { width: samples.width, hidden: settings.hiddenSize }
   const steps = countSteps(settings.length, samples.count, settings.batchSize)
-  const run = await TrainingRun.start(runtime, samples, settings, random.initial)
+  const run = await TrainingRun.start(runtime, samples, settings, random.initial, residentBytes)
   const order = Uint32Array.from({ length: samples.count }, (_, index) => index)
   const lossPerEpoch: number[] = []
   let step = 0
@@ -114,7 +117,7 @@ class TrainingRun {
     private readonly state: Map<string, Tensor>,
     private readonly samples: Samples,
     /** All rows, where the device can use them from run to run; `null` where each run brings its own. */
-    private readonly all: Tensor | null,
+    private readonly resident: ResidentRows | null,
     private readonly weights: PredictorWeights,
     private readonly settings: PredictorSettings,
   ) {}
@@ -124,13 +127,15 @@ class TrainingRun {
     samples: Samples,
     settings: PredictorSettings,
     random: Random,
+    residentBytes: number,
   ): Promise<TrainingRun> {
     const shape = { width: samples.width, hidden: settings.hiddenSize }
     const groups = parameterGroups(shape, runtime.device === 'cpu' ? PIECE_SIZE : Infinity)
     const resident = stateNames(groups).map((name) => `${name}.next`)
-    const kernel = await runtime.compile(trainingGraph(shape, groups, settings.lambda, settings), {
-      resident,
-    })
+    const rows = await residentRows(runtime, samples, residentBytes)
+    const slabs = rows?.slabs.map(({ dims }) => dims[1] ?? 0) ?? [samples.width]
+    const graph = trainingGraph(shape, groups, slabs, settings.lambda, settings)
+    const kernel = await runtime.compile(graph, { resident })
     const weights = initialWeights(shape, random)
     const state = new Map<string, Tensor>()
     for (const group of groups) {
@@ -142,26 +147,23 @@ class TrainingRun {
         state.set(`${group.name}.${moment}`, runtime.float32(new Float32Array(size), group.dims))
       }
     }
-    const all = await allRows(runtime, samples)
-    return new TrainingRun(runtime, kernel, groups, state, samples, all, weights, settings)
+    return new TrainingRun(runtime, kernel, groups, state, samples, rows, weights, settings)
   }
 
   /** How many mini-batches the next run should take, from the time the last ones took. */
   stepsAtOnce(batch: number): number {
     const bytes = batch * 3 * this.samples.width * Float32Array.BYTES_PER_ELEMENT
     const byTime = this.msPerStep === null ? FIRST_STEPS : Math.round(RUN_MS / this.msPerStep)
-    const bySize = this.all ? Infinity : Math.floor(MAX_BYTES_A_RUN / bytes)
+    const bySize = this.resident ? Infinity : Math.floor(MAX_BYTES_A_RUN / bytes)
     return Math.max(1, Math.min(byTime, MAX_STEPS_A_RUN, bySize))
   }
 
   /** Takes `count` steps on the samples at `indices`, the same number for each; returns each step's loss. */
   async advance(indices: Uint32Array, count: number): Promise<Float32Array> {
-    const { runtime, samples } = this
-    const { width } = samples
+    const { runtime } = this
     const batch = indices.length / count
     const started = performance.now()
-    const copied = this.all ? undefined : new Float32Array(3 * indices.length * width)
-    const { left, right, target } = samples.locate(indices, copied)
+    const { slabs, places } = this.#rows(indices)
     const schedule = Float32Array.from(
       Array.from({ length: count }, (_, i) =>
         adamwSchedule(this.step + i + 1, this.settings),
@@ -169,10 +171,10 @@ class TrainingRun {
     )
     const results = await this.kernel.run({
       steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
-      rows: this.all ?? runtime.float32(copied!, [3 * indices.length, width]),
-      left: runtime.int32(left, [count, batch]),
-      right: runtime.int32(right, [count, batch]),
-      target: runtime.int32(target, [count, batch]),
+      ...Object.fromEntries(slabs.map((slab, index) => [`rows.${index}`, slab])),
+      left: runtime.int32(places.left, [count, batch]),
+      right: runtime.int32(places.right, [count, batch]),
+      target: runtime.int32(places.target, [count, batch]),
       schedule: runtime.float32(schedule, [count, 2]),
       ...Object.fromEntries(this.state),
     })
@@ -185,6 +187,15 @@ class TrainingRun {
     return results.floats('loss')
   }
 
+  #rows(indices: Uint32Array): { slabs: readonly Tensor[]; places: SamplePlaces } {
+    const { resident, samples, runtime } = this
+    if (resident) {
+      return { slabs: resident.slabs, places: samples.locate(indices, resident.layerRows) }
+    }
+    const { values, places } = samples.copy(indices)
+    return { slabs: [runtime.float32(values, [3 * indices.length, samples.width])], places }
+  }
+
   /** The trained parameters. Ends the run. */
   async finish(): Promise<PredictorWeights> {
     const { runtime, weights, samples, settings } = this
@@ -195,19 +206,42 @@ class TrainingRun {
       copyGroup(group, shape, weights, await runtime.read(tensor), 'to weights')
     }
     for (const tensor of this.state.values()) runtime.release(tensor)
-    if (this.all && runtime.keepsTensors) runtime.release(this.all)
+    if (runtime.keepsTensors) for (const slab of this.resident?.slabs ?? []) runtime.release(slab)
     await this.kernel.dispose()
     return weights
   }
 }
 
-/** All rows in the device's memory; on the CPU that is where they are. `null` where they are not one array, or too long. */
-async function allRows(runtime: Runtime, samples: Samples): Promise<Tensor | null> {
-  const { all, width } = samples
-  const canHold =
-    runtime.device === 'cpu' ||
-    (runtime.keepsTensors && (all?.byteLength ?? 0) <= MAX_RESIDENT_BYTES)
-  return all && canHold ? runtime.upload(all, [all.length / width, width]) : null
+/** All samples' rows, columns split where one tensor would be too large. */
+interface ResidentRows {
+  /** `[rows, columns]` each. */
+  readonly slabs: readonly Tensor[]
+  /** Rows of a layer among them. */
+  readonly layerRows: number
+}
+
+/** Brings all rows to the device, or `null`: they would not fit there, or it keeps no tensors. */
+async function residentRows(
+  runtime: Runtime,
+  samples: Samples,
+  residentBytes: number,
+): Promise<ResidentRows | null> {
+  const { all, width, rowCount, rank, storedRank } = samples
+  if (runtime.device === 'cpu') {
+    // They are there already.
+    return (
+      all && { slabs: [runtime.float32(all, [all.length / width, width])], layerRows: storedRank }
+    )
+  }
+  const columnBytes = rowCount * Float32Array.BYTES_PER_ELEMENT
+  if (!runtime.keepsTensors || columnBytes * width > residentBytes) return null
+  const step = Math.max(1, Math.floor(MAX_SLAB_BYTES / columnBytes))
+  const slabs: Tensor[] = []
+  for (let start = 0; start < width; start += step) {
+    const end = Math.min(width, start + step)
+    slabs.push(await runtime.upload(samples.columns(start, end), [rowCount, end - start]))
+  }
+  return { slabs, layerRows: rank }
 }
 
 function diverged(step: number): AppError {

@@ -120,20 +120,23 @@ export function copyGroup(
  * Many training steps in one run: forward pass, loss, gradients and AdamW inside a `Loop`, so that parameters and
  * moments stay on the device.
  *
- * Inputs: `steps` (int64); `rows` `[rows, width]`, from which each step picks its samples by the int32 tables `left`,
- * `right` (both neighbours) and `target`, `[steps, batch]`; `schedule` `[steps, 2]`; and for every group G its
- * `G.value`, `G.first` and `G.second`. Outputs: the same three of every group, named `G.value.next` and so on, and
+ * Inputs: `steps` (int64); `rows.0`, `rows.1`, … `[rows, slab]`, from which each step picks its samples by the int32
+ * tables `left`, `right` (both neighbours) and `target`, `[steps, batch]`; `schedule` `[steps, 2]`; and for every group G
+ * its `G.value`, `G.first` and `G.second`. Outputs: the same three of every group, named `G.value.next` and so on, and
  * `loss` `[steps]`.
+ *
+ * @param slabs Columns of each tensor of rows; together the width.
  */
 export function trainingGraph(
   shape: PredictorShape,
   groups: readonly ParameterGroup[],
+  slabs: readonly number[],
   lambda: number,
   settings: AdamWSettings,
 ): Graph {
   const g = new Graph()
   const steps = g.input('steps', [], 'int64')
-  const rows = g.input('rows', ['rows', shape.width])
+  const rows = slabs.map((columns, index) => g.input(`rows.${index}`, ['rows', columns]))
   const [left, right, target] = (['left', 'right', 'target'] as const).map((name) =>
     g.input(name, ['steps', 'batch'], 'int32'),
   ) as [Value, Value, Value]
@@ -151,7 +154,13 @@ export function trainingGraph(
         return { value: value!, first: first!, second: second! }
       })
       const values = groups.map((group, index) => views(b, group, optimiser[index]!.value, shape))
-      const pick = (table: Value): Value => b.gather(rows, b.gather(table, step))
+      const pick = (table: Value): Value => {
+        const places = b.gather(table, step)
+        return b.concat(
+          rows.map((slab) => b.gather(slab, places)),
+          1,
+        )
+      }
       const columns = inputColumns(b, shape.width, pick(left), pick(right))
       const predicted = blockedForward(b, blockedValues(groups, values), columns)
       const loss = predictorLoss(b, predicted, pick(target), lambda)

@@ -107,6 +107,7 @@ export async function stageContext(
     signal,
     stages,
     memoryBytes: spec.memoryBytes,
+    deviceMemoryBytes: spec.deviceMemoryBytes,
   }
 }
 

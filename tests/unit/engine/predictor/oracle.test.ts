@@ -138,19 +138,30 @@ describe('the training loop', () => {
   }
 
   test.each([
-    ['whole', Infinity, ['fc1.weight.0.0', 'fc1.weight.0.300', 'small']],
+    ['whole', Infinity, [300], ['fc1.weight.0.0', 'fc1.weight.0.300', 'small']],
     [
-      'in pieces',
+      'in pieces, rows in slabs',
       120 * 150,
+      [100, 180, 20],
       ['fc1.weight.0.0', 'fc1.weight.0.192', 'fc1.weight.0.300', 'fc1.weight.0.492', 'small'],
     ],
-  ])('takes the same steps in one run as one by one: %s', async (_, pieceSize, names) => {
+  ])('takes the same steps in one run as one by one: %s', async (_, pieceSize, slabs, names) => {
     const shape = { width: 300, hidden: 120 }
     const groups = parameterGroups(shape, pieceSize)
     expect(groups.map(({ name }) => name)).toEqual(names)
-    const kernel = await runtime.compile(trainingGraph(shape, groups, 1e-3, SETTINGS))
+    const kernel = await runtime.compile(trainingGraph(shape, groups, slabs, 1e-3, SETTINGS))
     const [steps, batch] = [3, 4]
     const rows = noise(50 * 300, 1)
+    let column = 0
+    const slabTensors = slabs.map((columns, index) => {
+      const from = column
+      column += columns
+      const values = Float32Array.from(
+        { length: 50 * columns },
+        (_, at) => rows[Math.floor(at / columns) * 300 + from + (at % columns)] ?? NaN,
+      )
+      return [`rows.${index}`, runtime.float32(values, [50, columns])] as const
+    })
     // Rows of their own for each sample of every step.
     const table = (seed: number): Int32Array =>
       Int32Array.from({ length: steps * batch }, (_, at) => (at * 7 + seed) % 50)
@@ -172,7 +183,7 @@ describe('the training loop', () => {
         runtime.int32(all.slice(first * batch, (first + count) * batch), [count, batch])
       const results = await kernel.run({
         steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
-        rows: runtime.float32(rows, [50, 300]),
+        ...Object.fromEntries(slabTensors),
         left: part(left),
         right: part(right),
         target: part(target),

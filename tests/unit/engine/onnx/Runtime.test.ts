@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Graph } from '../../../../src/main/engine/onnx/graph'
+import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
+
+let runtime: Runtime
+beforeAll(async () => {
+  runtime = await Runtime.open('cpu')
+})
+afterAll(() => runtime.dispose())
+
+describe('results in arrays of the caller', () => {
+  /** sum + a·aᵀ, and the sum of a. */
+  const graph = (): Graph => {
+    const g = new Graph()
+    const a = g.input('a', [2, 2])
+    g.output('next', g.gemm(a, a, { transB: true, c: g.input('sum', [2, 2]) }))
+    g.output('total', g.sum(a))
+    return g
+  }
+  const a = Float32Array.of(1, 2, 3, 4)
+
+  test('are written there, beside other results', async () => {
+    const kernel = await runtime.compile(graph())
+    const target = new Float32Array(4)
+    const sum = runtime.float32(new Float32Array(4), [2, 2])
+    const results = await kernel.run(
+      { a: runtime.float32(a, [2, 2]), sum },
+      { next: runtime.float32(target, [2, 2]) },
+    )
+    expect([...target]).toEqual([5, 11, 11, 25])
+    expect([...results.floats('total')]).toEqual([10])
+    await kernel.dispose()
+  })
+
+  test('may be what the product is added to, and a part of a longer array', async () => {
+    const kernel = await runtime.compile(graph())
+    const all = new Float32Array(6)
+    const sum = runtime.float32(all.subarray(1, 5), [2, 2])
+    for (let run = 0; run < 3; run += 1) {
+      await kernel.run({ a: runtime.float32(a, [2, 2]), sum }, { next: sum })
+    }
+    expect([...all]).toEqual([0, 15, 33, 33, 75, 0])
+    await kernel.dispose()
+  })
+})
