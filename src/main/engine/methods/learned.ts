@@ -318,7 +318,7 @@ async function* predictStage(
     for (const [done, { index, left, right }] of layers.entries()) {
       signal.throwIfAborted()
       const coordinates = await kernel.predict(coordinatesOf(left), coordinatesOf(right))
-      if (neighbours.has(index)) predicted.set(index, coordinates)
+      if (neighbours.has(index)) predicted.set(index, coordinates.slice())
       const weights = await reconstructor.weights(coordinates)
       const kept =
         method.name === 'noise'
@@ -326,7 +326,7 @@ async function* predictStage(
           : weights
       await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
       directions.set(index, topDirection(decomposition, kept))
-      noteGarbage(weights.byteLength + (neighbours.has(index) ? 0 : coordinates.byteLength))
+      noteGarbage(weights.byteLength)
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
     await saveDirections(folder, decomposition, plan, directions)

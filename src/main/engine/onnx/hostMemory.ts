@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Released arrays may add up to this much before they are collected. */
-export const GARBAGE_LIMIT = 96e6
+export const GARBAGE_LIMIT = 48e6
 
 let collect: (() => void) | null = null
 let garbage = 0

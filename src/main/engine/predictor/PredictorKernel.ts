@@ -9,8 +9,8 @@ import {
   type PredictorWeights,
 } from './predictor'
 
-/** Rows predicted in one run; bounds the size of the hidden layers' results. */
-const ROWS_A_RUN = 4096
+/** Rows predicted in one run: enough for fast products, and its results are copied. */
+const ROWS_A_RUN = 1024
 
 /** A trained predictor ready to predict rows from their two neighbours. */
 export class PredictorKernel {

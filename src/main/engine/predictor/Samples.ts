@@ -120,14 +120,17 @@ export class Samples {
     return { layer: this.targets[Math.floor(sample / rank)]!, row: sample % rank }
   }
 
-  /** Writes inputs `[n, 2·width]` and targets `[n, width]` of the samples at `indices`. */
-  fill(indices: Uint32Array, x: Float32Array, y: Float32Array): void {
+  /** Writes both neighbours' rows and the targets of the samples at `indices`, `[n, width]` each. */
+  fill(
+    indices: Uint32Array,
+    { left, right, target }: Readonly<Record<keyof SamplePlaces, Float32Array>>,
+  ): void {
     const { store, width } = this
-    for (let at = 0; at < indices.length; at += 1) {
-      const { layer, row } = this.place(indices[at]!)
-      store.copyRows(layer - 1, row, 1, x, at * 2 * width)
-      store.copyRows(layer + 1, row, 1, x, (at * 2 + 1) * width)
-      store.copyRows(layer, row, 1, y, at * width)
-    }
+    indices.forEach((sample, at) => {
+      const { layer, row } = this.place(sample)
+      store.copyRows(layer - 1, row, 1, left, at * width)
+      store.copyRows(layer + 1, row, 1, right, at * width)
+      store.copyRows(layer, row, 1, target, at * width)
+    })
   }
 }

@@ -1,3 +1,4 @@
+import { noteGarbage } from '../onnx/hostMemory'
 import type { PredictorKernel } from './PredictorKernel'
 import type { Samples } from './Samples'
 
@@ -17,7 +18,7 @@ export interface PredictionQuality {
 
 /** More samples than this do not change the figures; they are then taken at even distances. */
 const MAX_SAMPLES = 8192
-const CHUNK = 1024
+const CHUNK = 256
 
 /** Measures a predictor on (up to 8192 of) the given samples. Sums are float64. */
 export async function measurePredictor(
@@ -31,21 +32,20 @@ export async function measurePredictor(
   let target = 0
   let output = 0
   let product = 0
+  const [lefts, rights, targets] = [0, 1, 2].map(
+    () => new Float32Array(Math.min(CHUNK, count) * width),
+  ) as [Float32Array, Float32Array, Float32Array]
   for (let start = 0; start < count; start += CHUNK) {
     const size = Math.min(CHUNK, count - start)
     const indices = Uint32Array.from({ length: size }, (_, i) =>
       Math.floor(((start + i) * samples.count) / count),
     )
-    const x = new Float32Array(size * 2 * width)
-    const y = new Float32Array(size * width)
-    samples.fill(indices, x, y)
-    const left = new Float32Array(y.length)
-    const right = new Float32Array(y.length)
-    for (let row = 0; row < size; row += 1) {
-      left.set(x.subarray(row * 2 * width, (row * 2 + 1) * width), row * width)
-      right.set(x.subarray((row * 2 + 1) * width, (row * 2 + 2) * width), row * width)
-    }
+    const left = lefts.subarray(0, size * width)
+    const right = rights.subarray(0, size * width)
+    const y = targets.subarray(0, size * width)
+    samples.fill(indices, { left, right, target: y })
     const predicted = await kernel.predict(left, right)
+    noteGarbage(predicted.byteLength)
     for (let i = 0; i < y.length; i += 1) {
       const truth = y[i]!
       const guess = predicted[i]!

@@ -33,17 +33,20 @@ export class Reconstructor {
     return new Reconstructor(runtime, decomposition, { kernel, tiles })
   }
 
-  /** Weights `[rows, width]` from coordinates `[rank, width]`. */
+  /**
+   * Weights `[rows, width]` from coordinates `[rank, width]`.
+   *
+   * @param coordinates Overwritten: their rows are scaled in place. Without a basis they are the weights themselves.
+   */
   async weights(coordinates: Float32Array): Promise<Float32Array> {
     const { runtime, compiled } = this
     const { rows, rank, singularValues } = this.decomposition
     if (!compiled || !singularValues) return coordinates
     const width = coordinates.length / rank
-    const scaled = new Float32Array(coordinates.length)
     singularValues.forEach((sigma, k) => {
-      for (let at = k * width; at < (k + 1) * width; at += 1) scaled[at] = sigma * coordinates[at]!
+      for (let at = k * width; at < (k + 1) * width; at += 1) coordinates[at]! *= sigma
     })
-    const v = await runtime.upload(scaled, [rank, width])
+    const v = await runtime.upload(coordinates, [rank, width])
     const weights = new Float32Array(rows * width)
     for (const { first, u } of compiled.tiles) {
       const count = u.dims[0] ?? 0
