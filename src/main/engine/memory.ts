@@ -58,11 +58,15 @@ function storeBytes({ rows, width, layerCount }: WeightShape): number {
   return rows * width * layerCount * FLOAT
 }
 
+/** Samples' rows, which are copied from the file for each run of the training. */
+function copiedBytes(shape: WeightShape): number {
+  return maxRunBytes(shape.width, storeBytes(shape))
+}
+
 /** The least memory that the weight type can be computed in, its coordinates in a file. */
 export function leastBytes(shape: WeightShape): number {
   const { before, beside } = peaks(shape)
-  // Samples' rows are copied from the file for each run of the training.
-  return BASELINE_BYTES + Math.max(before, beside + maxRunBytes(shape.width))
+  return BASELINE_BYTES + Math.max(before, beside + copiedBytes(shape))
 }
 
 /** The peak with the coordinates in memory. */
@@ -77,7 +81,7 @@ export function memoryParts(
   coordinates: MemoryPlan['coordinates'],
 ): { label: string; value: number }[] {
   const { before, beside } = peaks(shape)
-  const store = coordinates === 'memory' ? storeBytes(shape) : maxRunBytes(shape.width)
+  const store = coordinates === 'memory' ? storeBytes(shape) : copiedBytes(shape)
   const program = { label: 'program and runtime', value: BASELINE_BYTES }
   return before >= beside + store
     ? [program, { label: 'eigenvectors of the Gram matrix', value: before }]
@@ -109,7 +113,7 @@ export function deviceBytes(shape: WeightShape, bound: number | undefined): numb
   const { rows, width } = shape
   const [layer, square, store] = [rows * width * FLOAT, rows * rows * FLOAT, storeBytes(shape)]
   const layers = layersStay(shape, bound) ? store : layer
-  const samples = store <= residentBytes(width, bound) ? store : maxRunBytes(width)
+  const samples = store <= residentBytes(width, bound) ? store : copiedBytes(shape)
   return Math.max(
     layers + DEVICE_SQUARES * square,
     trainingBytes(width) + samples,

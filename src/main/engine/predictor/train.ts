@@ -33,10 +33,13 @@ const MAX_SLAB_BYTES = 2 ** 30
 
 const PLANNED_BATCH = 64
 
-/** The most bytes of copied rows in one run of the training graph, at the usual batch size. */
-export function maxRunBytes(width: number): number {
+/**
+ * The most bytes of copied rows in one run of the training graph, at the usual batch size: a small share of all rows, or
+ * copying some of them would take more memory than having them all.
+ */
+export function maxRunBytes(width: number, allBytes: number): number {
   const step = PLANNED_BATCH * 3 * width * Float32Array.BYTES_PER_ELEMENT
-  return Math.min(MAX_BYTES_A_RUN, MAX_STEPS_A_RUN * step)
+  return Math.max(step, Math.min(MAX_BYTES_A_RUN, MAX_STEPS_A_RUN * step, allBytes / 4))
 }
 
 export interface TrainingProgress {
@@ -152,9 +155,11 @@ class TrainingRun {
 
   /** How many mini-batches the next run should take, from the time the last ones took. */
   stepsAtOnce(batch: number): number {
-    const bytes = batch * 3 * this.samples.width * Float32Array.BYTES_PER_ELEMENT
+    const { width, rowCount } = this.samples
+    const rowBytes = width * Float32Array.BYTES_PER_ELEMENT
+    const copied = maxRunBytes(width, rowCount * rowBytes)
     const byTime = this.msPerStep === null ? FIRST_STEPS : Math.round(RUN_MS / this.msPerStep)
-    const bySize = this.resident ? Infinity : Math.floor(MAX_BYTES_A_RUN / bytes)
+    const bySize = this.resident ? Infinity : Math.floor(copied / (3 * batch * rowBytes))
     return Math.max(1, Math.min(byTime, MAX_STEPS_A_RUN, bySize))
   }
 
