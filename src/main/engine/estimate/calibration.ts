@@ -30,7 +30,7 @@ const TRIAL_STEPS = 80
 
 /** Bytes read and written to time a disk. */
 const READ_TRIAL_BYTES = 192e6
-const WRITE_TRIAL_BYTES = 48e6
+const WRITE_TRIAL_BYTES = 256e6
 
 /** Bytes a second of a solid-state disk of no great age. */
 const ORDINARY_DISK = { read: 800e6, write: 400e6 } as const
@@ -209,7 +209,7 @@ async function timeReading(checkpoint: Checkpoint): Promise<number> {
 
 async function timeWriting(folder: string): Promise<number> {
   const file = join(folder, `.lesa-speed-${process.pid}.tmp`)
-  const block = new Uint8Array(WRITE_TRIAL_BYTES / 6)
+  const block = new Uint8Array(WRITE_TRIAL_BYTES / 32)
   try {
     await writeFile(file, '', { flag: 'wx' })
     const start = performance.now()

@@ -72,11 +72,9 @@ function availableMemory(limit: number | undefined): number {
 
 /** Puts figures together and says in words whether they fit. */
 export function judge(cost: Cost, freeMemory: number, freeDisk: number | null): Estimate {
-  const sum = (items: readonly EstimateItem[]): number =>
-    items.reduce((total, { value }) => total + value, 0)
-  const seconds = START_SECONDS + sum(cost.seconds)
-  const hostBytesPeak = sum(cost.hostBytes)
-  const diskBytes = sum(cost.diskBytes)
+  const seconds = START_SECONDS + totalOf(cost.seconds)
+  const hostBytesPeak = totalOf(cost.hostBytes)
+  const diskBytes = totalOf(cost.diskBytes)
   const memory = compare('memory', hostBytesPeak, freeMemory)
   const disk =
     freeDisk === null || diskBytes === 0
@@ -269,6 +267,14 @@ function stagesOnDisk(
   ]
 }
 
+const ON_DEVICE = { layers: 'two layers', results: "a layer's results", logits: 'logits' } as const
+
+const isOnDevice = ({ label }: EstimateItem): boolean =>
+  (Object.values(ON_DEVICE) as string[]).includes(label)
+
+const totalOf = (items: readonly EstimateItem[]): number =>
+  items.reduce((total, { value }) => total + value, 0)
+
 async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promise<Cost> {
   const { device } = await chooseDevice(spec.device)
   const runtime = await Runtime.open(device)
@@ -296,16 +302,19 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
         const items = [
           { label: 'program and runtime', value: BASELINE_BYTES },
           { label: 'hidden states', value: Math.min(hidden, limits.hiddenBytes) },
-          { label: 'two layers', value: 2 * perLayer * FLOAT },
+          { label: ON_DEVICE.layers, value: 2 * perLayer * FLOAT },
+          {
+            // The gate, the product with it and a copy, for the tokens that run through a layer at once.
+            label: ON_DEVICE.results,
+            value: 3 * Math.min(tokens, limits.batchPositions) * config.intermediateSize * FLOAT,
+          },
           {
             label: 'part of the embeddings',
             value: FLOAT * Math.min(limits.matrixElements, config.hiddenSize * config.vocabSize),
           },
-          { label: 'logits', value: 3 * limits.logits * FLOAT },
+          { label: ON_DEVICE.logits, value: 3 * limits.logits * FLOAT },
         ]
-        const total = (list: readonly EstimateItem[]): number =>
-          list.reduce((sum, { value }) => sum + value, 0)
-        if (total(items) > total(highest)) highest = items
+        if (totalOf(items) > totalOf(highest)) highest = items
       } finally {
         await checkpoint.close()
       }
@@ -313,7 +322,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
     return {
       seconds,
       hostBytes: highest,
-      deviceBytes: device === 'cpu' ? null : (highest[2]?.value ?? 0) + (highest[4]?.value ?? 0),
+      deviceBytes: device === 'cpu' ? null : totalOf(highest.filter(isOnDevice)),
       diskBytes: [],
       device,
       out: null,
