@@ -25,34 +25,30 @@ export function transposed(matrix: Float32Array, rows: number, columns: number):
 }
 
 function transposeSquare(matrix: Float32Array, n: number): void {
-  for (let top = 0; top < n; top += TILE) {
-    const bottom = Math.min(top + TILE, n)
-    for (let left = 0; left <= top; left += TILE) {
-      for (let row = top; row < bottom; row += 1) {
-        const right = Math.min(left + TILE, row)
-        for (let column = left; column < right; column += 1) {
-          const below = row * n + column
-          const above = column * n + row
-          const value = matrix[below]!
-          matrix[below] = matrix[above]!
-          matrix[above] = value
-        }
-      }
+  belowDiagonal(n, (row, left, right) => {
+    for (let column = left; column < right; column += 1) {
+      const value = matrix[row * n + column]!
+      matrix[row * n + column] = matrix[column * n + row]!
+      matrix[column * n + row] = value
     }
-  }
+  })
 }
 
 /** Copies the lower triangle of a square matrix to the upper one. */
 export function mirrorLower(matrix: Float32Array, n: number): void {
+  belowDiagonal(n, (row, left, right) => {
+    for (let column = left; column < right; column += 1) {
+      matrix[column * n + row] = matrix[row * n + column]!
+    }
+  })
+}
+
+/** Visits what lies below the diagonal of an `[n, n]` matrix, tile by tile: columns `left … right − 1` of a row. */
+function belowDiagonal(n: number, visit: (row: number, left: number, right: number) => void): void {
   for (let top = 0; top < n; top += TILE) {
     const bottom = Math.min(top + TILE, n)
     for (let left = 0; left <= top; left += TILE) {
-      for (let row = top; row < bottom; row += 1) {
-        const right = Math.min(left + TILE, row)
-        for (let column = left; column < right; column += 1) {
-          matrix[column * n + row] = matrix[row * n + column]!
-        }
-      }
+      for (let row = top; row < bottom; row += 1) visit(row, left, Math.min(left + TILE, row))
     }
   }
 }
@@ -66,4 +62,16 @@ export function keepTrailing(matrix: Float32Array, n: number, kept: number): Flo
     matrix.copyWithin(row * kept, from, from + kept)
   }
   return matrix.subarray(0, kept * kept)
+}
+
+/** The bytes of an array, not a copy. */
+export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
+}
+
+/** Float32 values of bytes as {@link bytesOf} gives them, copied, since the bytes may lie anywhere. */
+export function floatsOf(bytes: Uint8Array): Float32Array {
+  const floats = new Float32Array(bytes.byteLength / Float32Array.BYTES_PER_ELEMENT)
+  bytesOf(floats).set(bytes)
+  return floats
 }

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExpansionPlan } from '@shared/plan'
 import type { Decomposition } from '../decomposition/decompose'
+import { bytesOf, floatsOf } from '../matrix'
 
 /** Every layer of the grown model, `[layers, width]`, float32, little-endian. */
 const DIRECTIONS_FILE = 'directions.f32'
@@ -64,14 +65,12 @@ export async function loadDirections(folder: string): Promise<Directions | null>
 }
 
 export async function writeFloats(file: string, values: Float32Array): Promise<void> {
-  await writeFile(file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+  await writeFile(file, bytesOf(values))
 }
 
 /** `null` when there is no such file. */
 export async function readFloats(file: string): Promise<Float32Array | null> {
   const bytes = await readFile(file).catch(() => null)
   if (!bytes || bytes.byteLength % Float32Array.BYTES_PER_ELEMENT !== 0) return null
-  const floats = new Float32Array(bytes.byteLength / Float32Array.BYTES_PER_ELEMENT)
-  new Uint8Array(floats.buffer).set(bytes)
-  return floats
+  return floatsOf(bytes)
 }

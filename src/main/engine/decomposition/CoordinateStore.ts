@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
+import { bytesOf } from '../matrix'
 
 /** Every platform takes arrays of less than 2 GiB. */
 const MAX_ARRAY_LENGTH = (2 ** 31 - 2 ** 20) / Float32Array.BYTES_PER_ELEMENT
@@ -84,8 +85,7 @@ export class CoordinateStore {
   intoMemory(): CoordinateStore {
     const copy = CoordinateStore.inMemory(this.layerCount, this.rank, this.width)
     for (let layer = 0; layer < this.layerCount; layer += 1) {
-      const rows = copy.place(layer, 0, this.rank)
-      if (rows) this.copyRows(layer, 0, this.rank, rows, 0)
+      this.copyRows(layer, 0, this.rank, copy.layer(layer), 0)
     }
     this.close()
     return copy
@@ -153,7 +153,7 @@ export class CoordinateStore {
       return
     }
     const part = target.subarray(offset, offset + count * width)
-    const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength)
+    const bytes = bytesOf(part)
     const position = (layer * this.storedRank + first) * width * Float32Array.BYTES_PER_ELEMENT
     let read = 0
     while (read < bytes.length) {
@@ -192,10 +192,6 @@ export class CoordinateStore {
     if (this.backing.kind === 'file') closeSync(this.backing.descriptor)
     else this.backing = { kind: 'memory', layers: [], whole: null }
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 function scaleRows(rows: Float32Array, scale: Float32Array, first: number, width: number): void {

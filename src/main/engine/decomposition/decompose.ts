@@ -8,6 +8,7 @@ import { transposed } from '../matrix'
 import { Graph } from '../onnx/graph'
 import { collectGarbage } from '../onnx/hostMemory'
 import type { Runtime, Tensor } from '../onnx/Runtime'
+import { uploadTiles } from '../onnx/tiles'
 import type { CoordinateStore } from './CoordinateStore'
 import { createGramAccumulator } from './gram'
 import { symmetricEigen } from './symmetricEigen'
@@ -49,9 +50,6 @@ export interface DecomposeOptions {
  * matrix of lower rank has fewer directions, and their coordinates would be noise scaled up to unit length.
  */
 const rankTolerance = (rows: number): number => 8 * Math.sqrt(rows) * 2 ** -24
-
-/** Rows of coordinates computed at once on the CPU: what a product works on then stays in a core's cache. */
-const PROJECTED_ROWS = 1024
 
 /** Share of the work in each part, for progress: Gram accumulation, eigenvectors, coordinates. */
 const GRAM_SHARE = 0.3
@@ -116,19 +114,11 @@ async function project(
   const rank = store.storedRank
   const squares = new Float64Array(rank)
   const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
-  const step = runtime.keepsTensors ? rank : PROJECTED_ROWS
-  const tiles = await Promise.all(
-    Array.from({ length: Math.ceil(rank / step) }, async (_, tile) => {
-      const first = tile * step
-      const count = Math.min(step, rank - first)
-      const part = directions.subarray(first * rows, (first + count) * rows)
-      return { first, count, u: await runtime.upload(part, [count, rows]) }
-    }),
-  )
-  const scratch = new Float32Array(store.path === null ? 0 : Math.min(step, rank) * width)
+  const tiles = await uploadTiles(runtime, directions, rows)
+  const scratch = new Float32Array(store.path === null ? 0 : (tiles[0]?.count ?? 0) * width)
   for (let layer = 0; layer < layerCount; layer += 1) {
     await layers.use(layer, async (w) => {
-      for (const { first, count, u } of tiles) {
+      for (const { first, count, rows: u } of tiles) {
         const place = store.place(layer, first, count) ?? scratch.subarray(0, count * width)
         const c = runtime.float32(place, [count, width])
         const results = await kernel.run({ u, w }, { c })
@@ -140,7 +130,7 @@ async function project(
     })
     await report((layer + 1) / layerCount)
   }
-  for (const { u } of tiles) runtime.release(u)
+  for (const tile of tiles) runtime.release(tile.rows)
   await kernel.dispose()
   return squares
 }

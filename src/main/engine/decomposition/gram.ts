@@ -74,14 +74,11 @@ class HostGram implements GramAccumulator {
   async add(w: Tensor): Promise<void> {
     const { width } = this
     const values = await this.runtime.read(w)
-    const rowsOf = (start: number, end: number): Tensor =>
-      this.runtime.float32(values.subarray(start * width, end * width), [end - start, width])
-    for (const { start, end, values } of this.sums) {
-      const sum = this.runtime.float32(values, [end - start, end])
-      await this.kernel.run(
-        { rows: rowsOf(start, end), columns: rowsOf(0, end), sum },
-        { out: sum },
-      )
+    for (const { start, end, values: sums } of this.sums) {
+      const rows = this.runtime.rows(values, width, start, end - start)
+      const columns = this.runtime.rows(values, width, 0, end)
+      const sum = this.runtime.float32(sums, [end - start, end])
+      await this.kernel.run({ rows, columns, sum }, { out: sum })
     }
   }
 

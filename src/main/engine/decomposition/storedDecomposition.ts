@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { bytesOf, floatsOf } from '../matrix'
 import { CoordinateStore } from './CoordinateStore'
 import type { Decomposition } from './decompose'
 
@@ -41,7 +42,7 @@ export async function loadDecomposition(folder: string, inMemory: boolean): Prom
   const text = await readFile(join(folder, 'decomposition.json'), 'utf8')
   const meta = metaSchema.parse(JSON.parse(text))
   const singularValues = meta.hasBasis
-    ? await readFloats(join(folder, 'singular_values.f32'))
+    ? floatsOf(await readFile(join(folder, 'singular_values.f32')))
     : null
   const coordinates = CoordinateStore.openFile(
     coordinateFile(folder),
@@ -54,21 +55,10 @@ export async function loadDecomposition(folder: string, inMemory: boolean): Prom
     coordinates.setRowScale(singularValues.map((sigma) => (sigma > 0 ? 1 / sigma : 0)))
   }
   return {
-    basis: meta.hasBasis ? await readFloats(join(folder, 'basis.f32')) : null,
+    basis: meta.hasBasis ? floatsOf(await readFile(join(folder, 'basis.f32'))) : null,
     singularValues,
     rows: meta.rows,
     rank: meta.rank,
     coordinates: inMemory ? coordinates.intoMemory() : coordinates,
   }
-}
-
-async function readFloats(file: string): Promise<Float32Array> {
-  const bytes = await readFile(file)
-  const floats = new Float32Array(bytes.byteLength / Float32Array.BYTES_PER_ELEMENT)
-  new Uint8Array(floats.buffer).set(bytes)
-  return floats
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength)
 }

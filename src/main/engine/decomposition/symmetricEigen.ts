@@ -8,6 +8,7 @@
 import { keepTrailing } from '../matrix'
 import { Graph, type Value } from '../onnx/graph'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
+import { TILE_ROWS } from '../onnx/tiles'
 import { tridiagonalEigenvalues, tridiagonalEigenvectors } from './tridiagonalEigen'
 
 /** Columns reduced between two updates of the trailing matrix. */
@@ -18,9 +19,6 @@ const PANELS_A_RUN = 8
 
 /** Reflectors applied at once on the way back; wider than a panel, because there only matrix products are left. */
 const BACK_BLOCK = 256
-
-/** Rows that one product updates on the CPU: what it works on then stays in a core's cache. */
-const TILE_ROWS = 1024
 
 /** Stops a division by zero where a column is already reduced; far below anything that float32 scaled to 1 holds. */
 const TINY = 1e-30
@@ -285,14 +283,12 @@ async function transformBack(
       runtime.release(product)
       resident = out
     } else {
-      const rowsOf = (from: Float32Array, width: number, start: number, end: number): Tensor =>
-        runtime.float32(from.subarray(start * width, end * width), [end - start, width])
-      const product = rowsOf(inner, rank, 0, columns)
-      await innerKernel.run({ y, t, z: rowsOf(z, rank, top, n) }, { inner: product })
-      for (let start = top; start < n; start += TILE_ROWS) {
-        const end = Math.min(n, start + TILE_ROWS)
-        const part = rowsOf(z, rank, start, end)
-        const own = rowsOf(reflectors, columns, start - top, end - top)
+      const product = runtime.rows(inner, rank, 0, columns)
+      await innerKernel.run({ y, t, z: runtime.rows(z, rank, top, n - top) }, { inner: product })
+      for (let first = top; first < n; first += TILE_ROWS) {
+        const count = Math.min(TILE_ROWS, n - first)
+        const part = runtime.rows(z, rank, first, count)
+        const own = runtime.rows(reflectors, columns, first - top, count)
         await applyKernel.run({ y: own, inner: product, z: part }, { out: part })
       }
     }

@@ -87,6 +87,11 @@ export class Runtime {
     return new this.ort.Tensor('float32', values, dims)
   }
 
+  /** Rows `first … first + count − 1` of a row-major float32 matrix; a view, not a copy. */
+  rows(matrix: Float32Array, width: number, first: number, count: number): Tensor {
+    return this.float32(matrix.subarray(first * width, (first + count) * width), [count, width])
+  }
+
   int32(values: Int32Array, dims: readonly number[]): Tensor {
     return new this.ort.Tensor('int32', values, dims)
   }

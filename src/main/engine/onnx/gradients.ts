@@ -7,8 +7,7 @@ import type { Graph, Node, OperatorName, Value } from './graph'
 import { reachable } from './lowering'
 
 /** Operators through which no gradient flows: piecewise constant, integer-valued, or control. */
-type NotDifferentiable =
-  'Sign' | 'Greater' | 'GreaterOrEqual' | 'Equal' | 'Cast' | 'ScatterAdd' | 'Loop'
+type NotDifferentiable = 'Greater' | 'GreaterOrEqual' | 'Equal' | 'Cast' | 'ScatterAdd' | 'Loop'
 export type DifferentiableOperator = Exclude<OperatorName, NotDifferentiable>
 
 interface RuleContext<K extends OperatorName> {

@@ -25,7 +25,6 @@ export interface Operators {
   Cos: None
   Relu: None
   Sigmoid: None
-  Sign: None
   MatMul: None
   /** `alpha · op(A) · op(B) + beta · C`, matrices only. Inputs: A, B and, when `beta` is not 0, C. */
   Gemm: { transA: boolean; transB: boolean; alpha: number; beta: number }
@@ -224,11 +223,6 @@ export class Graph {
 
   sigmoid(x: Value): Value {
     return this.unary('Sigmoid', x)
-  }
-
-  /** −1, 0 or 1. */
-  sign(x: Value): Value {
-    return this.unary('Sign', x)
   }
 
   square(x: Value): Value {
@@ -504,7 +498,7 @@ export class Graph {
   }
 
   private unary(
-    op: 'Neg' | 'Sqrt' | 'Exp' | 'Log' | 'Sin' | 'Cos' | 'Relu' | 'Sigmoid' | 'Sign' | 'Identity',
+    op: 'Neg' | 'Sqrt' | 'Exp' | 'Log' | 'Sin' | 'Cos' | 'Relu' | 'Sigmoid' | 'Identity',
     x: Value,
   ): Value {
     return this.emit(op, [x], {}, x.shape, x.dtype)

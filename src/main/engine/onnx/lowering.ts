@@ -44,7 +44,6 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
   Cos: asIs,
   Relu: asIs,
   Sigmoid: asIs,
-  Sign: asIs,
   MatMul: asIs,
   Where: asIs,
   Greater: asIs,

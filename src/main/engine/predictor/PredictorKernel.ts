@@ -49,8 +49,7 @@ export class PredictorKernel {
     const predicted = new Float32Array(left.length)
     for (let start = 0; start < rows; start += ROWS_A_RUN) {
       const count = Math.min(ROWS_A_RUN, rows - start)
-      const part = (all: Float32Array): Tensor =>
-        runtime.float32(all.subarray(start * width, (start + count) * width), [count, width])
+      const part = (all: Float32Array): Tensor => runtime.rows(all, width, start, count)
       await this.kernel.run(
         { ...this.parameters, left: part(left), right: part(right) },
         { predicted: part(predicted) },

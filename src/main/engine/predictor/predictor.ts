@@ -57,45 +57,11 @@ export function initialWeights(shape: PredictorShape, random: Random): Predictor
   }
 }
 
-/** A part of a weight: columns `start … end − 1` of the first layer's, rows of the last one's. */
-export interface WeightBlock {
-  readonly start: number
-  readonly end: number
-  readonly value: Value
-}
-
-/** Values of a graph for every parameter, the two weights that grow with the width in one block or several. */
-export interface BlockedValues {
-  readonly first: readonly WeightBlock[]
-  readonly last: readonly WeightBlock[]
-  readonly others: Readonly<Record<Exclude<ParameterName, 'fc1.weight' | 'fc3.weight'>, Value>>
-}
-
 /** Predicted rows `[n, width]` from both neighbours' rows side by side, `[n, 2·width]`. */
 export function predictorForward(g: Graph, p: PredictorValues, x: Value): Value {
-  const whole = (value: Value, axis: number): WeightBlock[] => [
-    { start: 0, end: Number(value.shape[axis]), value },
-  ]
-  const { 'fc1.weight': first, 'fc3.weight': last, ...others } = p
-  return blockedForward(g, { first: whole(first, 1), last: whole(last, 0), others }, () => x)
-}
-
-/** @param columns Columns `start … end − 1` of the input `[n, 2·width]`. */
-export function blockedForward(
-  g: Graph,
-  { first, last, others }: BlockedValues,
-  columns: (start: number, end: number) => Value,
-): Value {
-  const sum = first.reduce(
-    (before, { start, end, value }) =>
-      g.gemm(columns(start, end), value, { transB: true, c: before }),
-    others['fc1.bias'],
-  )
-  const second = g.relu(g.linear(g.relu(sum), others['fc2.weight'], others['fc2.bias']))
-  const [only] = last
-  if (only && last.length === 1) return g.linear(second, only.value, others['fc3.bias'])
-  const parts = last.map(({ value }) => g.linear(second, value))
-  return g.add(g.concat(parts, 1), others['fc3.bias'])
+  const first = g.relu(g.linear(x, p['fc1.weight'], p['fc1.bias']))
+  const second = g.relu(g.linear(first, p['fc2.weight'], p['fc2.bias']))
+  return g.linear(second, p['fc3.weight'], p['fc3.bias'])
 }
 
 /**

@@ -4,16 +4,14 @@ import { AppError } from '@shared/errors'
 import { adamwSchedule } from '../onnx/adamw'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import type { Random } from '../random'
-import { initialWeights, type PredictorShape, type PredictorWeights } from './predictor'
-import type { SamplePlaces, Samples } from './Samples'
 import {
-  copyGroup,
-  parameterGroups,
-  sizeOf,
-  stateNames,
-  trainingGraph,
-  type ParameterGroup,
-} from './trainingGraph'
+  initialWeights,
+  type ParameterName,
+  type PredictorShape,
+  type PredictorWeights,
+} from './predictor'
+import type { SamplePlaces, Samples } from './Samples'
+import { parameterGroups, stateNames, trainingGraph, type ParameterGroup } from './trainingGraph'
 
 /** A run of the training graph should last about this long: a run copies its state, and cannot be stopped. */
 const RUN_MS = 1000
@@ -24,9 +22,6 @@ const FIRST_STEPS = 8
 
 /** Bytes of samples' rows in one run, where they are copied for it. */
 const MAX_BYTES_A_RUN = 64e6
-
-/** Elements of a weight that the optimiser treats at once on a processor with caches. */
-const PIECE_SIZE = 131_072
 
 /** Bytes of one tensor on a device; several take the rows' columns when they are more. Every GPU in use takes this. */
 const MAX_SLAB_BYTES = 2 ** 30
@@ -121,7 +116,6 @@ class TrainingRun {
     private readonly samples: Samples,
     /** All rows, where the device can use them from run to run; `null` where each run brings its own. */
     private readonly resident: ResidentRows | null,
-    private readonly weights: PredictorWeights,
     private readonly settings: PredictorSettings,
   ) {}
 
@@ -133,24 +127,28 @@ class TrainingRun {
     residentBytes: number,
   ): Promise<TrainingRun> {
     const shape = { width: samples.width, hidden: settings.hiddenSize }
-    const groups = parameterGroups(shape, runtime.device === 'cpu' ? PIECE_SIZE : Infinity)
+    const groups = parameterGroups(shape)
     const resident = stateNames(groups).map((name) => `${name}.next`)
     const rows = await residentRows(runtime, samples, residentBytes)
     const slabs = rows?.slabs.map(({ dims }) => dims[1] ?? 0) ?? [samples.width]
-    const graph = trainingGraph(shape, groups, slabs, settings.lambda, settings)
+    const graph = trainingGraph(shape, slabs, settings.lambda, settings)
     const kernel = await runtime.compile(graph, { resident })
     const weights = initialWeights(shape, random)
     const state = new Map<string, Tensor>()
     for (const group of groups) {
-      const size = sizeOf(group.pieces)
-      const value = new Float32Array(size)
-      copyGroup(group, shape, weights, value, 'from weights')
-      state.set(`${group.name}.value`, runtime.float32(value, group.dims))
+      const value = new Float32Array(group.size)
+      let start = 0
+      for (const { name, size } of group.members) {
+        value.set(weights[name], start)
+        start += size
+      }
+      state.set(`${group.name}.value`, runtime.float32(value, [group.size]))
       for (const moment of ['first', 'second']) {
-        state.set(`${group.name}.${moment}`, runtime.float32(new Float32Array(size), group.dims))
+        const zeros = new Float32Array(group.size)
+        state.set(`${group.name}.${moment}`, runtime.float32(zeros, [group.size]))
       }
     }
-    return new TrainingRun(runtime, kernel, groups, state, samples, rows, weights, settings)
+    return new TrainingRun(runtime, kernel, groups, state, samples, rows, settings)
   }
 
   /** How many mini-batches the next run should take, from the time the last ones took. */
@@ -203,17 +201,22 @@ class TrainingRun {
 
   /** The trained parameters. Ends the run. */
   async finish(): Promise<PredictorWeights> {
-    const { runtime, weights, samples, settings } = this
-    const shape = { width: samples.width, hidden: settings.hiddenSize }
+    const { runtime } = this
+    const weights: Partial<Record<ParameterName, Float32Array>> = {}
     for (const group of this.groups) {
       const tensor = this.state.get(`${group.name}.value`)
       if (!tensor) throw new AppError('bug', `No state for ${group.name}.`)
-      copyGroup(group, shape, weights, await runtime.read(tensor), 'to weights')
+      const flat = await runtime.read(tensor)
+      let start = 0
+      for (const { name, size } of group.members) {
+        weights[name] = flat.slice(start, start + size)
+        start += size
+      }
     }
     for (const tensor of this.state.values()) runtime.release(tensor)
     if (runtime.keepsTensors) for (const slab of this.resident?.slabs ?? []) runtime.release(slab)
     await this.kernel.dispose()
-    return weights
+    return weights as PredictorWeights
   }
 }
 

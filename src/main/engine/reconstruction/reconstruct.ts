@@ -1,9 +1,7 @@
 import type { Decomposition } from '../decomposition/decompose'
 import { Graph } from '../onnx/graph'
-import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
-
-/** Rows of weights computed at once on the CPU: what a product works on then stays in a core's cache. */
-const TILE_ROWS = 1024
+import type { Kernel, Runtime } from '../onnx/Runtime'
+import { uploadTiles, type Tile } from '../onnx/tiles'
 
 /** Turns coordinates back into weights: `Ŵ = U Σ V̂` (ACL 2025, section 3.3). */
 export class Reconstructor {
@@ -12,24 +10,18 @@ export class Reconstructor {
     private readonly decomposition: Decomposition,
     private readonly compiled: {
       readonly kernel: Kernel
-      /** U, some rows at a time. */
-      readonly tiles: readonly { readonly first: number; readonly u: Tensor }[]
+      /** U. */
+      readonly tiles: readonly Tile[]
     } | null,
   ) {}
 
   static async create(runtime: Runtime, decomposition: Decomposition): Promise<Reconstructor> {
-    const { basis, singularValues, rows, rank } = decomposition
+    const { basis, singularValues, rank } = decomposition
     if (!basis || !singularValues) return new Reconstructor(runtime, decomposition, null)
     const g = new Graph()
     g.output('w', g.matmul(g.input('u', ['n', 'r']), g.input('v', ['r', 'width'])))
     const kernel = await runtime.compile(g, { keepsMemory: false })
-    const step = runtime.keepsTensors ? rows : TILE_ROWS
-    const tiles: { first: number; u: Tensor }[] = []
-    for (let first = 0; first < rows; first += step) {
-      const last = Math.min(rows, first + step)
-      const part = basis.subarray(first * rank, last * rank)
-      tiles.push({ first, u: await runtime.upload(part, [last - first, rank]) })
-    }
+    const tiles = await uploadTiles(runtime, basis, rank)
     return new Reconstructor(runtime, decomposition, { kernel, tiles })
   }
 
@@ -48,10 +40,8 @@ export class Reconstructor {
     })
     const v = await runtime.upload(coordinates, [rank, width])
     const weights = new Float32Array(rows * width)
-    for (const { first, u } of compiled.tiles) {
-      const count = u.dims[0] ?? 0
-      const part = weights.subarray(first * width, (first + count) * width)
-      await compiled.kernel.run({ u, v }, { w: runtime.float32(part, [count, width]) })
+    for (const { first, count, rows: u } of compiled.tiles) {
+      await compiled.kernel.run({ u, v }, { w: runtime.rows(weights, width, first, count) })
     }
     runtime.release(v)
     return weights
@@ -59,7 +49,7 @@ export class Reconstructor {
 
   async dispose(): Promise<void> {
     if (!this.compiled) return
-    for (const { u } of this.compiled.tiles) this.runtime.release(u)
+    for (const tile of this.compiled.tiles) this.runtime.release(tile.rows)
     await this.compiled.kernel.dispose()
   }
 }

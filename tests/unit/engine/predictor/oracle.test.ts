@@ -4,22 +4,14 @@ import { gradients } from '../../../../src/main/engine/onnx/gradients'
 import { Graph, type Value } from '../../../../src/main/engine/onnx/graph'
 import { Runtime, type Tensor } from '../../../../src/main/engine/onnx/Runtime'
 import {
-  blockedForward,
   PARAMETER_NAMES,
   parameterDims,
   predictorForward,
   predictorLoss,
   type ParameterName,
-  type PredictorShape,
   type PredictorValues,
-  type PredictorWeights,
 } from '../../../../src/main/engine/predictor/predictor'
-import {
-  copyGroup,
-  parameterGroups,
-  sizeOf,
-  trainingGraph,
-} from '../../../../src/main/engine/predictor/trainingGraph'
+import { parameterGroups, trainingGraph } from '../../../../src/main/engine/predictor/trainingGraph'
 import { predictorSteps } from '../../../support/oracle'
 
 const SHAPE = { width: 5, hidden: 8 }
@@ -31,8 +23,6 @@ const flat = (value: unknown): Float32Array =>
   Float32Array.from((value as (number | number[])[]).flat())
 const record = (value: unknown): Record<ParameterName, unknown> =>
   value as Record<ParameterName, unknown>
-
-const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer)
 
 let runtime: Runtime
 beforeAll(async () => {
@@ -122,160 +112,71 @@ describe('one training step equals PyTorch', () => {
 })
 
 describe('the training loop', () => {
-  const noise = (size: number, seed: number): Float32Array =>
-    Float32Array.from({ length: size }, (_, i) => Math.sin(i * 12.9898 + seed) * 0.05)
-  const weightsOf = (shape: PredictorShape): PredictorWeights => {
-    const dims = parameterDims(shape)
-    return Object.fromEntries(
-      PARAMETER_NAMES.map((name, seed) => [
-        name,
-        noise(
-          dims[name].reduce((product, dim) => product * dim, 1),
-          seed,
-        ),
-      ]),
-    ) as PredictorWeights
-  }
-
   test.each([
-    ['whole', Infinity, [300], ['fc1.weight.0.0', 'fc1.weight.0.300', 'small']],
-    [
-      'in pieces, rows in slabs',
-      120 * 150,
-      [100, 180, 20],
-      ['fc1.weight.0.0', 'fc1.weight.0.192', 'fc1.weight.0.300', 'fc1.weight.0.492', 'small'],
-    ],
-  ])('takes the same steps in one run as one by one: %s', async (_, pieceSize, slabs, names) => {
-    const shape = { width: 300, hidden: 120 }
-    const groups = parameterGroups(shape, pieceSize)
-    expect(groups.map(({ name }) => name)).toEqual(names)
-    const kernel = await runtime.compile(trainingGraph(shape, groups, slabs, 1e-3, SETTINGS))
-    const [steps, batch] = [3, 4]
-    const rows = noise(50 * 300, 1)
-    let column = 0
-    const slabTensors = slabs.map((columns, index) => {
-      const from = column
-      column += columns
-      const values = Float32Array.from(
-        { length: 50 * columns },
-        (_, at) => rows[Math.floor(at / columns) * 300 + from + (at % columns)] ?? NaN,
-      )
-      return [`rows.${index}`, runtime.float32(values, [50, columns])] as const
-    })
-    // Rows of their own for each sample of every step.
-    const table = (seed: number): Int32Array =>
-      Int32Array.from({ length: steps * batch }, (_, at) => (at * 7 + seed) % 50)
-    const [left, right, target] = [table(0), table(11), table(23)]
-    const schedule = Float32Array.from([1, 2, 3].flatMap((step) => adamwSchedule(step, SETTINGS)))
-    const weights = weightsOf(shape)
-    const start = new Map<string, Float32Array>()
-    for (const group of groups) {
-      const size = sizeOf(group.pieces)
-      const value = new Float32Array(size)
-      copyGroup(group, shape, weights, value, 'from weights')
-      start.set(`${group.name}.value`, value)
-      start.set(`${group.name}.first`, new Float32Array(size))
-      start.set(`${group.name}.second`, new Float32Array(size))
-    }
-    const dims = new Map(groups.map((group) => [group.name, group.dims]))
-    const run = async (state: Map<string, Float32Array>, first: number, count: number) => {
-      const part = (all: Int32Array): Tensor =>
-        runtime.int32(all.slice(first * batch, (first + count) * batch), [count, batch])
-      const results = await kernel.run({
-        steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
-        ...Object.fromEntries(slabTensors),
-        left: part(left),
-        right: part(right),
-        target: part(target),
-        schedule: runtime.float32(schedule.slice(2 * first, 2 * (first + count)), [count, 2]),
-        ...Object.fromEntries(
-          [...state].map(([name, values]) => [
-            name,
-            runtime.float32(values, dims.get(name.replace(/\.\w+$/, '')) ?? []),
-          ]),
-        ),
+    ['rows in one tensor', [300]],
+    ['rows in slabs', [100, 180, 20]],
+  ])(
+    'takes the same steps in one run as one by one, packed and unpacked parameters alike, %s',
+    async (_, slabs) => {
+      const shape = { width: 300, hidden: 120 }
+      const groups = parameterGroups(shape)
+      expect(groups.map(({ name }) => name)).toEqual(['fc1.weight', 'small'])
+      const kernel = await runtime.compile(trainingGraph(shape, slabs, 1e-3, SETTINGS))
+      const noise = (size: number, seed: number): Float32Array =>
+        Float32Array.from({ length: size }, (_, i) => Math.sin(i * 12.9898 + seed) * 0.05)
+      const [steps, batch] = [3, 4]
+      const rows = noise(50 * 300, 1)
+      let column = 0
+      const slabTensors = slabs.map((columns, index) => {
+        const from = column
+        column += columns
+        const values = Float32Array.from(
+          { length: 50 * columns },
+          (_, at) => rows[Math.floor(at / columns) * 300 + from + (at % columns)] ?? NaN,
+        )
+        return [`rows.${index}`, runtime.float32(values, [50, columns])] as const
       })
-      const next = new Map(
-        [...state.keys()].map((name) => [name, results.floats(`${name}.next`).slice()]),
-      )
-      return { next, losses: [...results.floats('loss')] }
-    }
-    const together = await run(start, 0, 3)
-    let state = start
-    const losses: number[] = []
-    for (const step of [0, 1, 2]) {
-      const one = await run(state, step, 1)
-      state = one.next
-      losses.push(...one.losses)
-    }
-    expect(together.losses).toEqual(losses)
-    for (const [name, values] of together.next) expect(values).toEqual(state.get(name))
-    expect(together.losses[2]).toBeLessThan(together.losses[0] ?? 0)
-  })
-
-  test.each([
-    { width: 300, hidden: 120, pieceSize: 120 * 150 },
-    { width: 300, hidden: 300, pieceSize: 300 * 100 },
-    { width: 7, hidden: 5, pieceSize: 10 },
-    { width: 1000, hidden: 256, pieceSize: Infinity },
-  ])('groups hold every parameter once: %j', ({ width, hidden, pieceSize }) => {
-    const shape = { width, hidden }
-    const weights = weightsOf(shape)
-    const copy = Object.fromEntries(
-      PARAMETER_NAMES.map((name) => [name, new Float32Array(weights[name].length).fill(NaN)]),
-    ) as PredictorWeights
-    for (const group of parameterGroups(shape, pieceSize)) {
-      const tensor = new Float32Array(sizeOf(group.pieces))
-      copyGroup(group, shape, weights, tensor, 'from weights')
-      copyGroup(group, shape, copy, tensor, 'to weights')
-    }
-    // Buffers, because a difference between two long arrays takes minutes to print.
-    for (const name of PARAMETER_NAMES) {
-      expect(Buffer.compare(bytes(copy[name]), bytes(weights[name]))).toBe(0)
-    }
-  })
-
-  test('pieces of the weights compute what the whole weights do', async () => {
-    const shape = { width: 300, hidden: 120 }
-    const weights = weightsOf(shape)
-    const x = noise(4 * 600, 99)
-    const predict = async (inPieces: boolean): Promise<Float32Array> => {
-      const g = new Graph()
-      const input = g.input('x', [4, 600])
-      const whole = parameterDims(shape)
-      const value = (name: ParameterName): Value => g.constant(weights[name], whole[name])
-      const {
-        'fc1.weight': first,
-        'fc3.weight': last,
-        ...others
-      } = Object.fromEntries(PARAMETER_NAMES.map((name) => [name, value(name)])) as PredictorValues
-      const cut = (size: number): [number, number][] =>
-        Array.from({ length: 3 }, (_, k) => [(k * size) / 3, ((k + 1) * size) / 3])
-      g.output(
-        'y',
-        !inPieces
-          ? predictorForward(g, { 'fc1.weight': first, 'fc3.weight': last, ...others }, input)
-          : blockedForward(
-              g,
-              {
-                first: cut(600).map(([start, end]) => ({
-                  start,
-                  end,
-                  value: g.slice(first, 1, start, end),
-                })),
-                last: cut(300).map(([start, end]) => ({
-                  start,
-                  end,
-                  value: g.slice(last, 0, start, end),
-                })),
-                others,
-              },
-              (start, end) => g.slice(input, 1, start, end),
-            ),
-      )
-      const kernel = await runtime.compile(g)
-      return (await kernel.run({ x: runtime.float32(x, [4, 600]) })).floats('y')
-    }
-    closeTo(await predict(true), await predict(false), 1e-6)
-  })
+      // Rows of their own for each sample of every step.
+      const table = (seed: number): Int32Array =>
+        Int32Array.from({ length: steps * batch }, (_, at) => (at * 7 + seed) % 50)
+      const [left, right, target] = [table(0), table(11), table(23)]
+      const schedule = Float32Array.from([1, 2, 3].flatMap((step) => adamwSchedule(step, SETTINGS)))
+      const start = new Map<string, Float32Array>()
+      for (const { name, size } of groups) {
+        start.set(`${name}.value`, noise(size, 3))
+        start.set(`${name}.first`, new Float32Array(size))
+        start.set(`${name}.second`, new Float32Array(size))
+      }
+      const run = async (state: Map<string, Float32Array>, first: number, count: number) => {
+        const places = (all: Int32Array): Tensor =>
+          runtime.int32(all.slice(first * batch, (first + count) * batch), [count, batch])
+        const results = await kernel.run({
+          steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
+          ...Object.fromEntries(slabTensors),
+          left: places(left),
+          right: places(right),
+          target: places(target),
+          schedule: runtime.float32(schedule.slice(2 * first, 2 * (first + count)), [count, 2]),
+          ...Object.fromEntries(
+            [...state].map(([name, values]) => [name, runtime.float32(values, [values.length])]),
+          ),
+        })
+        const next = new Map(
+          [...state.keys()].map((name) => [name, results.floats(`${name}.next`).slice()]),
+        )
+        return { next, losses: [...results.floats('loss')] }
+      }
+      const together = await run(start, 0, 3)
+      let state = start
+      const losses: number[] = []
+      for (const step of [0, 1, 2]) {
+        const one = await run(state, step, 1)
+        state = one.next
+        losses.push(...one.losses)
+      }
+      expect(together.losses).toEqual(losses)
+      for (const [name, values] of together.next) expect(values).toEqual(state.get(name))
+      expect(together.losses[2]).toBeLessThan(together.losses[0] ?? 0)
+    },
+  )
 })
