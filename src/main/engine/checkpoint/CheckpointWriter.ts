@@ -1,14 +1,14 @@
-import { createReadStream, writeSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { AppError } from '@shared/errors'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement } from './dtypes'
-import { FilePool, readFullySync, writeError } from './files'
+import { FilePool, writeError } from './files'
 import { stringifyLike } from './json'
 import { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
 import { encodeSafetensorsHeader } from './safetensors'
+import { SequentialFile, WriteBlocks } from './SequentialFile'
 import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sharding'
 
 export { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
@@ -53,17 +53,8 @@ export interface WrittenCheckpoint {
   readonly files: readonly string[]
 }
 
-/**
- * Bytes per read and write, in this thread: what the kernel's own copying uses. With larger writes Linux takes its page
- * cache from large blocks, which cost several times as much on a virtual machine that has to fetch them from its host.
- */
-const BUFFER_BYTES = 2 ** 16
-
 /** Progress is told in steps of this size, not for each buffer. */
 const PROGRESS_BYTES = 2 ** 22
-
-/** How long this thread may copy before it lets messages in: an abort among them. */
-const TURN_MS = 20
 
 /** Files that do not depend on depth and that loaders look for, copied as they are. */
 const SIDECARS: readonly (string | RegExp)[] = [
@@ -159,7 +150,7 @@ async function writeShards(
 ): Promise<string[]> {
   const names = shards.map((_, index) => shardName(index, shards.length))
   const sources = new FilePool()
-  const buffer = new Uint8Array(BUFFER_BYTES)
+  const blocks = new WriteBlocks()
   let done = 0
   let told = 0
   const onBytes = (bytes: number) => {
@@ -171,14 +162,14 @@ async function writeShards(
   const syncs: Promise<void>[] = []
   try {
     for (const [index, shard] of shards.entries()) {
-      const handle = await open(join(folder, names[index] ?? ''), 'wx')
-      // A finished shard goes to the disk while the next one is written; the handle is closed either way.
+      const file = await SequentialFile.create(join(folder, names[index] ?? ''), blocks)
+      // A finished shard goes to the disk while the next one is written; the file is closed either way.
       let finished = false
       try {
-        await writeShard(handle, shard, { sources, buffer, signal, onBytes })
+        await writeShard(file, shard, { sources, signal, onBytes })
         finished = true
       } finally {
-        const sync = (finished ? handle.sync() : Promise.resolve()).finally(() => handle.close())
+        const sync = (finished ? file.sync() : Promise.resolve()).finally(() => file.close())
         sync.catch(() => undefined)
         syncs.push(sync)
       }
@@ -192,60 +183,50 @@ async function writeShards(
 
 interface ShardContext {
   readonly sources: FilePool
-  readonly buffer: Uint8Array
   readonly signal: AbortSignal | undefined
   readonly onBytes: (bytes: number) => void
 }
 
 async function writeShard(
-  handle: FileHandle,
+  file: SequentialFile,
   shard: readonly OutputTensor[],
-  { sources, buffer, signal, onBytes }: ShardContext,
+  context: ShardContext,
 ): Promise<void> {
   const tensors = inFileOrder(shard, (dtype) => bitsPerElement(dtype) ?? 0)
-  const writer = new BufferedWriter(handle, buffer)
-  const turn = new Turn(signal)
-  writer.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
+  await file.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
   for (const run of inRuns(tensors)) {
-    if ('file' in run) {
-      await sources.use(run.file, (source) => addCopied(writer, run, source, turn, onBytes))
-    } else {
-      await addProduced(writer, run.tensor, run.content, turn, onBytes)
-    }
+    if ('file' in run) await addCopied(file, run, context)
+    else await addProduced(file, run.tensor, run.content, context)
   }
-  writer.flush()
+  await file.finish()
 }
 
 async function addCopied(
-  writer: BufferedWriter,
+  target: SequentialFile,
   { file, offset, byteLength }: CopiedRun,
-  source: FileHandle,
-  turn: Turn,
-  onBytes: ShardContext['onBytes'],
+  { sources, signal, onBytes }: ShardContext,
 ): Promise<void> {
   for (let done = 0; done < byteLength;) {
-    await turn.next()
-    const space = writer.space(byteLength - done)
-    readFullySync(source, file, offset + done, space)
-    writer.filled(space.byteLength)
-    done += space.byteLength
-    onBytes(space.byteLength)
+    signal?.throwIfAborted()
+    const start = offset + done
+    const added = await target.addRead(byteLength - done, (part) => sources.read(file, start, part))
+    done += added
+    onBytes(added)
   }
 }
 
 async function addProduced(
-  writer: BufferedWriter,
+  file: SequentialFile,
   tensor: OutputTensor,
   content: () => AsyncIterable<Uint8Array>,
-  turn: Turn,
-  onBytes: ShardContext['onBytes'],
+  { signal, onBytes }: ShardContext,
 ): Promise<void> {
   let bytes = 0
   for await (const chunk of content()) {
-    await turn.next()
+    signal?.throwIfAborted()
     bytes += chunk.byteLength
     if (bytes > tensor.byteLength) break
-    writer.add(chunk)
+    await file.add(chunk)
     onBytes(chunk.byteLength)
   }
   if (bytes !== tensor.byteLength) {
@@ -256,28 +237,6 @@ async function addProduced(
         actual: bytes > tensor.byteLength ? 'more' : `${bytes} bytes`,
       },
     })
-  }
-}
-
-/** Keeps a loop that works in this thread open to messages and to an abort. */
-class Turn {
-  readonly #signal: AbortSignal | undefined
-  #started = performance.now()
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal
-  }
-
-  /** Returns at once while the turn lasts. @throws the signal's reason when aborted. */
-  next(): Promise<void> | undefined {
-    this.#signal?.throwIfAborted()
-    return performance.now() - this.#started < TURN_MS ? undefined : this.#pause()
-  }
-
-  async #pause(): Promise<void> {
-    await setImmediate()
-    this.#started = performance.now()
-    this.#signal?.throwIfAborted()
   }
 }
 
@@ -313,48 +272,6 @@ function inRuns(tensors: readonly OutputTensor[]): Run[] {
     }
   }
   return runs
-}
-
-/** Gathers bytes into writes of one size. */
-class BufferedWriter {
-  readonly #handle: FileHandle
-  readonly #buffer: Uint8Array
-  #used = 0
-  #position = 0
-
-  constructor(handle: FileHandle, buffer: Uint8Array) {
-    this.#handle = handle
-    this.#buffer = buffer
-  }
-
-  /** Room for 1 … `wanted` bytes; what is put there counts once {@link filled} says so. */
-  space(wanted: number): Uint8Array {
-    if (this.#used === this.#buffer.byteLength) this.flush()
-    return this.#buffer.subarray(this.#used, Math.min(this.#buffer.byteLength, this.#used + wanted))
-  }
-
-  filled(bytes: number): void {
-    this.#used += bytes
-  }
-
-  add(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.byteLength;) {
-      const space = this.space(bytes.byteLength - done)
-      space.set(bytes.subarray(done, done + space.byteLength))
-      this.filled(space.byteLength)
-      done += space.byteLength
-    }
-  }
-
-  /** Writes what has been gathered. */
-  flush(): void {
-    for (let done = 0; done < this.#used;) {
-      const position = this.#position + done
-      done += writeSync(this.#handle.fd, this.#buffer, done, this.#used - done, position)
-    }
-    this.#position += this.#used
-    this.#used = 0
-  }
 }
 
 /** The index as transformers writes it: sizes are of tensors, not of files; keys sorted. */

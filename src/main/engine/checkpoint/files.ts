@@ -1,4 +1,3 @@
-import { readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 
@@ -20,17 +19,12 @@ export class FilePool {
 
   /** Fills `target` from `offset`. @throws AppError `bad_checkpoint` when the file ends before. */
   async read(file: string, offset: number, target: Uint8Array): Promise<void> {
-    await this.use(file, (handle) => readFully(handle, file, offset, target))
-  }
-
-  /** Runs `work` with the open file, which stays open meanwhile. */
-  async use(file: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
     const pooled = this.#take(file)
     try {
       const handle = await pooled.handle.catch((error: unknown) => {
         throw readError(error, file)
       })
-      await work(handle)
+      await readFully(handle, file, offset, target)
     } finally {
       pooled.users -= 1
       await this.#trim()
@@ -89,25 +83,6 @@ export async function readFully(
       .catch((error: unknown) => {
         throw readError(error, file)
       })
-    if (bytesRead === 0) throw endsEarly(file, offset + done, offset + target.byteLength)
-    done += bytesRead
-  }
-}
-
-/** {@link readFully} in this thread: for many small reads, each of which costs less than waiting for another thread. */
-export function readFullySync(
-  handle: FileHandle,
-  file: string,
-  offset: number,
-  target: Uint8Array,
-): void {
-  for (let done = 0; done < target.byteLength;) {
-    let bytesRead
-    try {
-      bytesRead = readSync(handle.fd, target, done, target.byteLength - done, offset + done)
-    } catch (error) {
-      throw readError(error, file)
-    }
     if (bytesRead === 0) throw endsEarly(file, offset + done, offset + target.byteLength)
     done += bytesRead
   }

@@ -1,12 +1,13 @@
 /**
  * @file How fast this machine is at what the jobs do, measured once by the jobs' own kernels at small sizes and kept.
  */
-import { readFile, rm, stat, writeFile, open } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { PredictorSettings } from '@shared/predictorSettings'
 import { z } from 'zod'
-import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
+import { SequentialFile, WriteBlocks } from '../checkpoint/SequentialFile'
 import { CoordinateStore } from '../decomposition/CoordinateStore'
 import { symmetricEigen } from '../decomposition/symmetricEigen'
 import { writeRecord } from '../export/writeRecord'
@@ -29,12 +30,12 @@ const GEMM_SIZE = 1536
 const TRIAL_STEPS = 80
 const TRIAL_LAYERS = 22
 
-/** Bytes read and written to time a disk. */
+/** Bytes read, and copied, to time a disk. */
 const READ_TRIAL_BYTES = 192e6
-const WRITE_TRIAL_BYTES = 256e6
+const COPY_TRIAL_BYTES = 384e6
 
 /** Bytes a second of a solid-state disk of no great age. */
-const ORDINARY_DISK = { read: 800e6, write: 400e6 } as const
+const ORDINARY_DISK = { read: 800e6, copy: 400e6 } as const
 
 const fileSchema = z.object({
   schema_version: z.literal(1),
@@ -98,12 +99,12 @@ export class Calibration {
     return this.#figure(name, () => timeReading(checkpoint))
   }
 
-  /** Bytes a second written to where `path` will be; nothing is left behind. */
-  async writeRate(path: string, isQuick = false): Promise<number> {
+  /** Bytes a second copied from a checkpoint to where `path` will be; nothing is left behind. */
+  async copyRate(checkpoint: Checkpoint, path: string, isQuick = false): Promise<number> {
     const folder = await existingFolder(path)
-    const name = `write/${await diskOf(folder)}`
-    if (isQuick && !this.figures[name]) return ORDINARY_DISK.write
-    return this.#figure(name, () => timeWriting(folder))
+    const name = `copy/${await diskOf(checkpoint.path)}/${await diskOf(folder)}`
+    if (isQuick && !this.figures[name]) return ORDINARY_DISK.copy
+    return this.#figure(name, () => timeCopying(checkpoint, folder))
   }
 
   /** Keeps what was measured; an estimate that cannot be kept is made again. */
@@ -199,35 +200,52 @@ async function timeSteps(
 async function timeReading(checkpoint: Checkpoint): Promise<number> {
   let bytes = 0
   const start = performance.now()
-  for (const { name, byteLength } of checkpoint.tensors.values()) {
+  for (const { name, byteLength } of spread(checkpoint, READ_TRIAL_BYTES)) {
     await checkpoint.readFloat32(name)
     bytes += byteLength
-    if (bytes >= READ_TRIAL_BYTES) break
   }
   return bytes / ((performance.now() - start) / 1000)
 }
 
-async function timeWriting(folder: string): Promise<number> {
-  const file = join(folder, `.lesa-speed-${process.pid}.tmp`)
-  const block = new Uint8Array(WRITE_TRIAL_BYTES / 32)
+async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<number> {
+  const path = join(folder, `.lesa-speed-${process.pid}.tmp`)
+  let bytes = 0
+  const start = performance.now()
   try {
-    await writeFile(file, '', { flag: 'wx' })
-    const start = performance.now()
-    const handle = await open(file, 'r+')
+    const file = await SequentialFile.create(path, new WriteBlocks())
     try {
-      for (let done = 0; done < WRITE_TRIAL_BYTES; done += block.byteLength) {
-        await handle.write(block, 0, block.byteLength, done)
+      for (const { name, byteLength } of spread(checkpoint, COPY_TRIAL_BYTES)) {
+        for (let done = 0; done < byteLength;) {
+          const from = done
+          done += await file.addRead(byteLength - done, async (part) => {
+            await checkpoint.readBytes(name, { start: from, end: from + part.byteLength }, part)
+          })
+        }
+        bytes += byteLength
       }
-      await handle.sync()
+      await file.finish()
+      await file.sync()
     } finally {
-      await handle.close()
+      await file.close()
     }
-    return WRITE_TRIAL_BYTES / ((performance.now() - start) / 1000)
+    return bytes / ((performance.now() - start) / 1000)
   } catch {
     // A folder that cannot be written: the job will say so. An ordinary disk for now.
-    return ORDINARY_DISK.write
+    return ORDINARY_DISK.copy
   } finally {
-    await rm(file, { force: true }).catch(() => undefined)
+    await rm(path, { force: true }).catch(() => undefined)
+  }
+}
+
+/** Tensors from all over a model, those of a small one again and again, until there are so many bytes. */
+function* spread(checkpoint: Checkpoint, bytes: number): Generator<TensorInfo> {
+  const tensors = [...checkpoint.tensors.values()]
+  const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  const step = Math.max(1, Math.floor(total / bytes))
+  for (let [given, at] = [0, 0]; given < bytes && total > 0; at += step) {
+    const tensor = tensors[at % tensors.length]!
+    given += tensor.byteLength
+    yield tensor
   }
 }
 

@@ -135,9 +135,11 @@ async function expandCost(
     const isLearned = spec.method.name === 'lesa' || spec.method.name === 'noise'
     const outputBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     const readRate = await calibration.readRate(checkpoint, request.isQuick === true && !isLearned)
-    const writeSeconds =
-      outputBytes / (await calibration.writeRate(spec.out, request.isQuick)) +
-      outputBytes / (4 * readRate)
+    const copyRate = await calibration.copyRate(checkpoint, spec.out, request.isQuick)
+    // Read and made, where the others are only copied.
+    const made = tensors.filter(({ content }) => typeof content === 'function')
+    const madeBytes = made.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const writeSeconds = outputBytes / copyRate + madeBytes / readRate
     const layerBytes = outputBytes * (request.isRecorded === true ? 1 : 0)
     const last = [
       { label: 'write checkpoint', value: writeSeconds },
