@@ -13,7 +13,7 @@ import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sha
 
 export { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
 
-/** One tensor to be written: copied byte for byte from a checkpoint, or produced when its turn comes. */
+/** One tensor to be written: copied byte for byte from a checkpoint, zero, or produced when its turn comes. */
 export interface OutputTensor {
   readonly name: string
   /** Of the safetensors format: `BF16`, `F32`, … */
@@ -21,7 +21,7 @@ export interface OutputTensor {
   readonly shape: readonly number[]
   readonly byteLength: number
   /** Chunks of any size; a chunk may be reused by its producer once the next one is asked for. */
-  readonly content: (() => AsyncIterable<Uint8Array>) | { readonly copy: TensorInfo }
+  readonly content: (() => AsyncIterable<Uint8Array>) | { readonly copy: TensorInfo } | 'zeros'
 }
 
 export interface WriteCheckpointOptions {
@@ -196,6 +196,7 @@ async function writeShard(
   await file.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
   for (const run of inRuns(tensors)) {
     if ('file' in run) await addCopied(file, run, context)
+    else if ('zeros' in run) await addZeros(file, run.zeros, context)
     else await addProduced(file, run.tensor, run.content, context)
   }
   await file.finish()
@@ -210,6 +211,21 @@ async function addCopied(
     signal?.throwIfAborted()
     const start = offset + done
     const added = await target.addRead(byteLength - done, (part) => sources.read(file, start, part))
+    done += added
+    onBytes(added)
+  }
+}
+
+async function addZeros(
+  file: SequentialFile,
+  byteLength: number,
+  { signal, onBytes }: ShardContext,
+): Promise<void> {
+  for (let done = 0; done < byteLength;) {
+    signal?.throwIfAborted()
+    const added = await file.addRead(byteLength - done, (part) =>
+      Promise.resolve(void part.fill(0)),
+    )
     done += added
     onBytes(added)
   }
@@ -248,12 +264,18 @@ interface CopiedRun {
 }
 
 type Run =
-  CopiedRun | { readonly tensor: OutputTensor; readonly content: () => AsyncIterable<Uint8Array> }
+  | CopiedRun
+  | { readonly zeros: number }
+  | { readonly tensor: OutputTensor; readonly content: () => AsyncIterable<Uint8Array> }
 
 function inRuns(tensors: readonly OutputTensor[]): Run[] {
   const runs: Run[] = []
   for (const tensor of tensors) {
     const { content } = tensor
+    if (content === 'zeros') {
+      runs.push({ zeros: tensor.byteLength })
+      continue
+    }
     if (typeof content === 'function') {
       runs.push({ tensor, content })
       continue

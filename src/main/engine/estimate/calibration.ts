@@ -7,6 +7,7 @@ import { AppError } from '@shared/errors'
 import type { PredictorSettings } from '@shared/predictorSettings'
 import { z } from 'zod'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
+import { isTensorDtype } from '../checkpoint/dtypes'
 import { SequentialFile, WriteBlocks } from '../checkpoint/SequentialFile'
 import { CoordinateStore } from '../decomposition/CoordinateStore'
 import { symmetricEigen } from '../decomposition/symmetricEigen'
@@ -33,6 +34,7 @@ const TRIAL_LAYERS = 22
 /** Bytes read, and copied, to time a disk. */
 const READ_TRIAL_BYTES = 192e6
 const COPY_TRIAL_BYTES = 384e6
+const PIECE_BYTES = 2 ** 24
 
 /** Bytes a second of a solid-state disk of no great age. */
 const ORDINARY_DISK = { read: 800e6, copy: 400e6 } as const
@@ -199,12 +201,13 @@ async function timeSteps(
 
 async function timeReading(checkpoint: Checkpoint): Promise<number> {
   let bytes = 0
+  const into = new Float32Array((2 * PIECE_BYTES) / Float32Array.BYTES_PER_ELEMENT)
   const start = performance.now()
-  for (const { name, byteLength } of spread(checkpoint, READ_TRIAL_BYTES)) {
-    await checkpoint.readFloat32(name)
+  for (const { tensor, rows, byteLength } of pieces(checkpoint, READ_TRIAL_BYTES)) {
+    await checkpoint.readFloat32(tensor.name, { rows: [0, rows], into })
     bytes += byteLength
   }
-  return bytes / ((performance.now() - start) / 1000)
+  return bytes === 0 ? ORDINARY_DISK.read : bytes / ((performance.now() - start) / 1000)
 }
 
 async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<number> {
@@ -214,11 +217,12 @@ async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<numb
   try {
     const file = await SequentialFile.create(path, new WriteBlocks())
     try {
-      for (const { name, byteLength } of spread(checkpoint, COPY_TRIAL_BYTES)) {
+      for (const { tensor, byteLength } of pieces(checkpoint, COPY_TRIAL_BYTES)) {
         for (let done = 0; done < byteLength;) {
           const from = done
           done += await file.addRead(byteLength - done, async (part) => {
-            await checkpoint.readBytes(name, { start: from, end: from + part.byteLength }, part)
+            const range = { start: from, end: from + part.byteLength }
+            await checkpoint.readBytes(tensor.name, range, part)
           })
         }
         bytes += byteLength
@@ -228,7 +232,7 @@ async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<numb
     } finally {
       await file.close()
     }
-    return bytes / ((performance.now() - start) / 1000)
+    return bytes === 0 ? ORDINARY_DISK.copy : bytes / ((performance.now() - start) / 1000)
   } catch {
     // A folder that cannot be written: the job will say so. An ordinary disk for now.
     return ORDINARY_DISK.copy
@@ -237,15 +241,31 @@ async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<numb
   }
 }
 
-/** Tensors from all over a model, those of a small one again and again, until there are so many bytes. */
-function* spread(checkpoint: Checkpoint, bytes: number): Generator<TensorInfo> {
-  const tensors = [...checkpoint.tensors.values()]
-  const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
+interface Piece {
+  readonly tensor: TensorInfo
+  /** The first ones. */
+  readonly rows: number
+  readonly byteLength: number
+}
+
+/** Parts of matrices from all over a model, those of a small one again and again, until there are so many bytes. */
+function* pieces(checkpoint: Checkpoint, bytes: number): Generator<Piece> {
+  const matrices = [...checkpoint.tensors.values()].filter(
+    ({ dtype, shape }) => shape.length === 2 && isTensorDtype(dtype),
+  )
+  const all = matrices.map((tensor): Piece => {
+    const height = tensor.shape[0]!
+    const rowBytes = tensor.byteLength / height
+    const rows = Math.min(height, Math.max(1, Math.floor(PIECE_BYTES / rowBytes)))
+    return { tensor, rows, byteLength: rows * rowBytes }
+  })
+  const total = all.reduce((sum, { byteLength }) => sum + byteLength, 0)
   const step = Math.max(1, Math.floor(total / bytes))
-  for (let [given, at] = [0, 0]; given < bytes && total > 0; at += step) {
-    const tensor = tensors[at % tensors.length]!
-    given += tensor.byteLength
-    yield tensor
+  let at = 0
+  for (let given = 0; given < bytes && total > 0; at += step) {
+    const piece = all[at % all.length]!
+    given += piece.byteLength
+    yield piece
   }
 }
 

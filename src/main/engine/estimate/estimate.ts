@@ -25,8 +25,8 @@ const FLOAT = Float32Array.BYTES_PER_ELEMENT
 /** Most runs end between these shares of the estimate: other programs, the disk's cache, a clock that slows down. */
 const RANGE = { low: 0.8, high: 1.3 } as const
 
-/** A job that copies only: Node, the buffers of the writer and of the conversions. */
-const COPY_BYTES = 75e6
+/** A job that copies only: Node, the buffers of the writer. */
+const COPY_BYTES = 92e6
 
 /** Above this share of what is free it is tight. */
 const TIGHT_SHARE = 0.8

@@ -177,35 +177,28 @@ function copied(options: AssembleOptions, name: string, tensor: TensorInfo): Out
 }
 
 function zeros(options: AssembleOptions, name: string, tensor: TensorInfo): OutputTensor {
-  return produced(options, name, tensor, function* (_dtype, byteLength) {
-    const block = new Uint8Array(Math.min(byteLength, CHUNK_BYTES))
-    for (let left = byteLength; left > 0; left -= block.length) {
-      yield block.subarray(0, Math.min(block.length, left))
-    }
-  })
+  return { ...announced(options, name, tensor), content: 'zeros' }
 }
-
-type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /** A tensor of `like`'s shape in the output's element type. */
 function produced(
   options: AssembleOptions,
   name: string,
   like: TensorInfo,
-  content: (dtype: TensorDtype, byteLength: number) => Chunks,
+  content: (dtype: TensorDtype) => AsyncIterable<Uint8Array>,
 ): OutputTensor {
+  const tensor = announced(options, name, like)
+  return { ...tensor, content: () => content(tensor.dtype) }
+}
+
+function announced(
+  options: AssembleOptions,
+  name: string,
+  like: TensorInfo,
+): Omit<OutputTensor, 'content'> & { readonly dtype: TensorDtype } {
   const dtype = outputDtype(like.dtype, options.dtype) as TensorDtype
   const elements = like.shape.reduce((product, dim) => product * dim, 1)
-  const byteLength = elements * bytesPerElement(dtype)
-  return {
-    name,
-    dtype,
-    shape: like.shape,
-    byteLength,
-    content: async function* () {
-      yield* content(dtype, byteLength)
-    },
-  }
+  return { name, dtype, shape: like.shape, byteLength: elements * bytesPerElement(dtype) }
 }
 
 /**
