@@ -9,6 +9,8 @@ export default defineConfig({
     resolve: { alias },
     build: {
       outDir: 'out/main',
+      // Loading its several files takes longer than all else that `lesa --help` does.
+      externalizeDeps: { exclude: ['commander'] },
       // One bundle per process: the Electron shell, the command line, the engine child, the worker-free host.
       rollupOptions: {
         input: {

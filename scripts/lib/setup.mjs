@@ -18,7 +18,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -26,6 +26,10 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 
 const OLDEST_NODE = [20, 19]
 const STAMP = join(root, 'out', '.stamp')
+/** What the files looked like when they were last compared by content. */
+const LOOKS = join(root, 'out', '.looks')
+/** npm's record of what it installed. */
+const INSTALLED = join(root, 'node_modules', '.package-lock.json')
 const LOCK = join(root, '.cache', 'setup.lock')
 /** What the program is built from. */
 const BUILD_INPUTS = [
@@ -55,11 +59,43 @@ export function fail(message, code = 1) {
 /** Installs and builds what is missing or out of date; returns at once when nothing is. */
 export async function ensureReady() {
   checkNode()
-  if (isInstalled() && isBuilt()) return
-  await withLock(async () => {
-    await ensureInstalled()
-    await ensureBuilt()
-  })
+  if (looksUnchanged()) return
+  if (!isInstalled() || !isBuilt()) {
+    await withLock(async () => {
+      await ensureInstalled()
+      await ensureBuilt()
+    })
+  }
+  keepLooks()
+}
+
+/** True when no file has changed its size or time since the last full comparison, which takes several times as long. */
+function looksUnchanged() {
+  try {
+    return readFileSync(LOOKS, 'utf8') === looks()
+  } catch {
+    return false
+  }
+}
+
+function keepLooks() {
+  try {
+    writeFileSync(LOOKS, looks())
+  } catch {
+    // A folder that cannot be written is compared in full each time.
+  }
+}
+
+/** A digest of the size and time of every file that the full comparison reads. */
+function looks() {
+  const hash = createHash('sha256').update(process.versions.node)
+  const outputs = BUILD_OUTPUTS.map((path) => join('out', path))
+  const files = BUILD_INPUTS.flatMap((input) => listFiles(input))
+  for (const path of [...files, ...outputs, relative(root, INSTALLED)]) {
+    const { size, mtimeMs } = statSync(join(root, path))
+    hash.update(`\0${path}\0${size}\0${mtimeMs}`)
+  }
+  return hash.digest('hex')
 }
 
 function checkNode() {
@@ -72,7 +108,7 @@ function checkNode() {
 /** True when node_modules holds exactly what package-lock.json asks for, by npm's own record of what it installed. */
 export function isInstalled() {
   const wanted = readJson(join(root, 'package-lock.json'))?.packages
-  const present = readJson(join(root, 'node_modules', '.package-lock.json'))?.packages
+  const present = readJson(INSTALLED)?.packages
   if (!wanted) fail('package-lock.json is missing or not JSON; the checkout is not complete.')
   if (!present) return false
   return Object.entries(wanted).every(([path, entry]) => {
@@ -114,6 +150,7 @@ async function ensureBuilt() {
   if (isBuiltFrom(wanted)) return
   process.stderr.write('Building the program …\n')
   rmSync(STAMP, { force: true })
+  rmSync(LOOKS, { force: true })
   const { code, output } = await capture(process.execPath, [
     join(root, 'node_modules', 'electron-vite', 'bin', 'electron-vite.js'),
     'build',
@@ -134,11 +171,15 @@ function fingerprint() {
 
 function listFiles(path) {
   const full = join(root, path)
-  if (!existsSync(full)) return []
-  if (!statSync(full).isDirectory()) return [path]
-  return readdirSync(full)
-    .sort()
-    .flatMap((name) => listFiles(`${path}/${name}`))
+  const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory()
+  if (isFolder === undefined) return []
+  if (!isFolder) return [path]
+  return readdirSync(full, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const name = `${path}/${entry.name}`
+      return entry.isDirectory() ? listFiles(name) : [name]
+    })
 }
 
 /** Runs npm whatever started us; on Windows `npm` is a script that only a shell can start. */

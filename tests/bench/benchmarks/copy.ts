@@ -51,6 +51,7 @@ async function measureMethod(
   const { work, withReference } = context
   const out = join(work, 'grown')
   const { method } = options
+  await readOnce(model)
   const estimate = await estimateExpand(context, model, { ...options, out })
   let bytes = 0
   const sides = await takeTurns(
