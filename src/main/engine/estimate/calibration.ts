@@ -188,6 +188,8 @@ async function timeSteps(
     new Samples(store),
     { ...settings, learningRate: 1e-5, length: { unit: 'steps', value: TRIAL_STEPS } },
     { initial: new Random(0, 'calibration'), shuffle: new Random(1, 'calibration') },
+    // On a GPU the samples stay there, as those of a job do where they fit.
+    Infinity,
   )
   let first: { readonly step: number; readonly at: number } | null = null
   let last = { step: 0, at: 0 }
