@@ -121,11 +121,9 @@ async function project(
       for (const { first, count, rows: u } of tiles) {
         const place = store.place(layer, first, count) ?? scratch.subarray(0, count * width)
         const c = runtime.float32(place, [count, width])
-        const results = await kernel.run({ u, w }, { c })
+        await kernel.run({ u, w }, { c })
         if (store.path !== null) store.write(layer, first, place)
-        results.floats('squares').forEach((value, k) => {
-          squares[first + k]! += value
-        })
+        addSquares(squares, first, place, width)
       }
     })
     await report((layer + 1) / layerCount)
@@ -183,13 +181,18 @@ export function leadingDirections(squares: Float64Array, energy: number): number
   return enough === -1 ? squares.length : enough + 1
 }
 
-/** C = Uᵀ W for some rows of Uᵀ, and the squared norm of each row. */
+/** C = Uᵀ W for some rows of Uᵀ. */
 function coordinatesGraph(): Graph {
   const g = new Graph()
-  const u = g.input('u', ['r', 'n'])
-  const w = g.input('w', ['n', 'width'])
-  const c = g.matmul(u, w)
-  g.output('c', c)
-  g.output('squares', g.sum(g.square(c), [1]))
+  g.output('c', g.matmul(g.input('u', ['r', 'n']), g.input('w', ['n', 'width'])))
   return g
+}
+
+/** Adds the squared norms of rows to those from `first` on. In the graph it would take a second array of their size. */
+function addSquares(squares: Float64Array, first: number, rows: Float32Array, width: number): void {
+  for (let start = 0; start < rows.length; start += width) {
+    let sum = 0
+    for (let at = start; at < start + width; at += 1) sum += rows[at]! * rows[at]!
+    squares[first + start / width]! += sum
+  }
 }
