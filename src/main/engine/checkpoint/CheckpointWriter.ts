@@ -153,7 +153,8 @@ async function writeShards(
   const blocks = new WriteBlocks()
   let done = 0
   let told = 0
-  const onBytes = (bytes: number) => {
+  const onBytes: OnBytes = (bytes) => {
+    signal?.throwIfAborted()
     done += bytes
     if (done - told < PROGRESS_BYTES && done < totalBytes) return
     told = done
@@ -166,7 +167,7 @@ async function writeShards(
       // A finished shard goes to the disk while the next one is written; the file is closed either way.
       let finished = false
       try {
-        await writeShard(file, shard, { sources, signal, onBytes })
+        await writeShard(file, shard, sources, onBytes)
         finished = true
       } finally {
         const sync = (finished ? file.sync() : Promise.resolve()).finally(() => file.close())
@@ -181,65 +182,39 @@ async function writeShards(
   return names
 }
 
-interface ShardContext {
-  readonly sources: FilePool
-  readonly signal: AbortSignal | undefined
-  readonly onBytes: (bytes: number) => void
-}
+/** Counts bytes of tensors; throws the signal's reason when the writing is aborted. */
+type OnBytes = (bytes: number) => void
 
 async function writeShard(
   file: SequentialFile,
   shard: readonly OutputTensor[],
-  context: ShardContext,
+  sources: FilePool,
+  onBytes: OnBytes,
 ): Promise<void> {
   const tensors = inFileOrder(shard, (dtype) => bitsPerElement(dtype) ?? 0)
   await file.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
   for (const run of inRuns(tensors)) {
-    if ('file' in run) await addCopied(file, run, context)
-    else if ('zeros' in run) await addZeros(file, run.zeros, context)
-    else await addProduced(file, run.tensor, run.content, context)
+    if ('file' in run) {
+      const { file: source, offset, byteLength } = run
+      const read = (part: Uint8Array, at: number) => sources.read(source, offset + at, part)
+      await file.addRead(byteLength, read, onBytes)
+    } else if ('zeros' in run) {
+      await file.addRead(run.zeros, (part) => Promise.resolve(void part.fill(0)), onBytes)
+    } else {
+      await addProduced(file, run.tensor, run.content, onBytes)
+    }
   }
   await file.finish()
-}
-
-async function addCopied(
-  target: SequentialFile,
-  { file, offset, byteLength }: CopiedRun,
-  { sources, signal, onBytes }: ShardContext,
-): Promise<void> {
-  for (let done = 0; done < byteLength;) {
-    signal?.throwIfAborted()
-    const start = offset + done
-    const added = await target.addRead(byteLength - done, (part) => sources.read(file, start, part))
-    done += added
-    onBytes(added)
-  }
-}
-
-async function addZeros(
-  file: SequentialFile,
-  byteLength: number,
-  { signal, onBytes }: ShardContext,
-): Promise<void> {
-  for (let done = 0; done < byteLength;) {
-    signal?.throwIfAborted()
-    const added = await file.addRead(byteLength - done, (part) =>
-      Promise.resolve(void part.fill(0)),
-    )
-    done += added
-    onBytes(added)
-  }
 }
 
 async function addProduced(
   file: SequentialFile,
   tensor: OutputTensor,
   content: () => AsyncIterable<Uint8Array>,
-  { signal, onBytes }: ShardContext,
+  onBytes: OnBytes,
 ): Promise<void> {
   let bytes = 0
   for await (const chunk of content()) {
-    signal?.throwIfAborted()
     bytes += chunk.byteLength
     if (bytes > tensor.byteLength) break
     await file.add(chunk)

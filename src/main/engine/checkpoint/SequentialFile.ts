@@ -107,17 +107,25 @@ export class SequentialFile {
   }
 
   /**
-   * Appends 1 … `wanted` bytes that `read` puts in place while the caller goes on; a failure shows at a later call.
+   * Appends `byteLength` bytes part by part; `read` puts those from `offset` on in place while others are written, and
+   * its failure shows at a later call.
    *
-   * @returns how many.
+   * @param onAdded Told the size of each part; may throw to stop.
    */
-  async addRead(wanted: number, read: (target: Uint8Array) => Promise<void>): Promise<number> {
-    const space = await this.space(wanted)
-    const reading = read(space)
-    // Whoever writes the block awaits it too.
-    reading.catch(() => undefined)
-    this.reads.push(reading)
-    return space.byteLength
+  async addRead(
+    byteLength: number,
+    read: (target: Uint8Array, offset: number) => Promise<void>,
+    onAdded?: (bytes: number) => void,
+  ): Promise<void> {
+    for (let done = 0; done < byteLength;) {
+      const space = await this.space(byteLength - done)
+      const reading = read(space, done)
+      // Whoever writes the block awaits it too.
+      reading.catch(() => undefined)
+      this.reads.push(reading)
+      done += space.byteLength
+      onAdded?.(space.byteLength)
+    }
   }
 
   /** Writes the rest. The file is complete then, though not yet {@link sync}ed. */

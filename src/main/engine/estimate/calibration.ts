@@ -220,13 +220,10 @@ async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<numb
     const file = await SequentialFile.create(path, new WriteBlocks())
     try {
       for (const { tensor, byteLength } of pieces(checkpoint, COPY_TRIAL_BYTES)) {
-        for (let done = 0; done < byteLength;) {
-          const from = done
-          done += await file.addRead(byteLength - done, async (part) => {
-            const range = { start: from, end: from + part.byteLength }
-            await checkpoint.readBytes(tensor.name, range, part)
-          })
-        }
+        await file.addRead(byteLength, async (part, start) => {
+          const range = { start, end: start + part.byteLength }
+          await checkpoint.readBytes(tensor.name, range, part)
+        })
         bytes += byteLength
       }
       await file.finish()

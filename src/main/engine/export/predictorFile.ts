@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors'
+import { bytesOf } from '../matrix'
 import { PARAMETER_NAMES, parameterDims } from '../predictor/predictor'
 import type { TrainedPredictor } from '../predictor/train'
 
@@ -13,9 +14,6 @@ export async function writePredictor(file: string, predictor: TrainedPredictor):
     byteLength: predictor.weights[name].byteLength,
   }))
   const header = encodeSafetensorsHeader(tensors, { format: 'pt' })
-  const parts = PARAMETER_NAMES.map((name) => {
-    const { buffer, byteOffset, byteLength } = predictor.weights[name]
-    return new Uint8Array(buffer, byteOffset, byteLength)
-  })
+  const parts = PARAMETER_NAMES.map((name) => bytesOf(predictor.weights[name]))
   await writeFile(file, Buffer.concat([header, ...parts]))
 }

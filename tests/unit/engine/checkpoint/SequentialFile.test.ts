@@ -66,7 +66,9 @@ async function write(file: SequentialFile, length: number, piece: number): Promi
       bytes.fill(0)
       done += wanted
     } else {
-      done += await file.addRead(wanted, fillLater(done))
+      const from = done
+      await file.addRead(wanted, (target, offset) => fillLater(from + offset)(target))
+      done += wanted
     }
   }
 }
