@@ -4,7 +4,10 @@
 import { open, writeFile } from 'node:fs/promises'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/main/engine/checkpoint/dtypes'
-import { CoordinateStore } from '../../src/main/engine/decomposition/CoordinateStore'
+import {
+  CoordinateStore,
+  type StoreShape,
+} from '../../src/main/engine/decomposition/CoordinateStore'
 import { decompose, type WeightSource } from '../../src/main/engine/decomposition/decompose'
 import { estimate } from '../../src/main/engine/estimate/estimate'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
@@ -57,6 +60,7 @@ async function timeDecompose({ file, layers, rows, columns }: MatricesTask): Pro
     layerCount: layers,
     rows,
     width: columns,
+    precision: 'int16',
     async read(layer) {
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, layer * bytes.length)
       if (bytesRead !== bytes.length) throw new Error(`${file} ends before layer ${layer}.`)
@@ -74,8 +78,7 @@ async function timeDecompose({ file, layers, rows, columns }: MatricesTask): Pro
 
 const decomposeOptions = {
   energy: 1,
-  createStore: (layers: number, rank: number, width: number) =>
-    CoordinateStore.inMemory(layers, rank, width),
+  createStore: (shape: StoreShape) => CoordinateStore.inMemory(shape),
   onProgress: () => undefined,
 }
 
@@ -86,6 +89,7 @@ function warmUpSource(): WeightSource {
     layerCount: 3,
     rows: size,
     width: size,
+    precision: 'int16',
     read: (layer) => {
       const random = new Random(layer, 'warm-up')
       return Promise.resolve(Float32Array.from({ length: size * size }, () => random.normal()))
@@ -97,7 +101,8 @@ function warmUpSource(): WeightSource {
 async function timeTraining(task: TrainTask): Promise<Report> {
   const { width, rank, layers, warmup, steps } = task
   const runtime = await Runtime.open('cpu')
-  const store = CoordinateStore.inMemory(layers, rank, width)
+  const shape = { layerCount: layers, rank, width, precision: 'int16' } as const
+  const store = CoordinateStore.inMemory(shape)
   // Rows of unit length over all layers, as singular coordinates have.
   const deviation = 1 / Math.sqrt(layers * width)
   for (let layer = 0; layer < layers; layer += 1) {

@@ -1,9 +1,18 @@
+import type {
+  CoordinateStore,
+  Precision,
+} from '../../src/main/engine/decomposition/CoordinateStore'
 import type { Decomposition, WeightSource } from '../../src/main/engine/decomposition/decompose'
 import { seededFloats } from './random'
 
 /** Matrices in memory as a source. */
-export function sourceOf(layers: readonly Float32Array[], rows: number): WeightSource {
+export function sourceOf(
+  layers: readonly Float32Array[],
+  rows: number,
+  precision: Precision = 'float32',
+): WeightSource {
   return {
+    precision,
     layerCount: layers.length,
     rows,
     width: (layers[0]?.length ?? 0) / rows,
@@ -13,6 +22,13 @@ export function sourceOf(layers: readonly Float32Array[], rows: number): WeightS
 
 export function randomLayers(count: number, rows: number, width: number, seed = 1): Float32Array[] {
   return Array.from({ length: count }, (_, layer) => seededFloats(rows * width, seed + layer))
+}
+
+/** A layer's coordinates `[rank, width]`. */
+export function layerRows(store: CoordinateStore, layer: number): Float32Array {
+  const rows = new Float32Array(store.rank * store.width)
+  store.copyRows(layer, 0, store.rank, rows, 0)
+  return rows
 }
 
 /** max|UᵀU − I| in float64. */
@@ -36,7 +52,7 @@ export function reconstructionError(
   layer: number,
   weights: Float32Array,
 ): number {
-  const v = coordinates.layer(layer)
+  const v = layerRows(coordinates, layer)
   const width = coordinates.width
   let error = 0
   let norm = 0

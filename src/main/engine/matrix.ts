@@ -65,7 +65,7 @@ export function keepTrailing(matrix: Float32Array, n: number, kept: number): Flo
 }
 
 /** The bytes of an array, not a copy. */
-export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
 

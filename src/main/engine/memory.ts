@@ -5,6 +5,7 @@
 import { freemem } from 'node:os'
 import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
+import { bytesOfPrecision, type Precision } from './decomposition/CoordinateStore'
 import { GARBAGE_LIMIT } from './onnx/hostMemory'
 import { maxRunBytes } from './predictor/train'
 
@@ -27,6 +28,7 @@ export interface WeightShape {
   readonly rows: number
   readonly width: number
   readonly layerCount: number
+  readonly precision: Precision
 }
 
 export interface MemoryPlan {
@@ -54,7 +56,13 @@ function peaks({ rows, width }: WeightShape): { before: number; beside: number }
   }
 }
 
-function storeBytes({ rows, width, layerCount }: WeightShape): number {
+/** All layers' coordinates, wherever they are kept. */
+export function storeBytes({ rows, width, layerCount, precision }: WeightShape): number {
+  return rows * width * layerCount * bytesOfPrecision(precision)
+}
+
+/** All layers' weights or coordinates on a device, which has them as float32. */
+function deviceStoreBytes({ rows, width, layerCount }: WeightShape): number {
   return rows * width * layerCount * FLOAT
 }
 
@@ -105,13 +113,14 @@ const DEVICE_SQUARES = 5
 
 /** Whether all layers can stay on a GPU while they are decomposed, so that each goes there once. */
 export function layersStay(shape: WeightShape, bound: number = DEFAULT_DEVICE_BYTES): boolean {
-  return storeBytes(shape) + DEVICE_SQUARES * shape.rows ** 2 * FLOAT <= bound
+  return deviceStoreBytes(shape) + DEVICE_SQUARES * shape.rows ** 2 * FLOAT <= bound
 }
 
 /** The most that a weight type takes of a GPU's memory, for the decomposition, the training and the new layers. */
 export function deviceBytes(shape: WeightShape, bound: number | undefined): number {
   const { rows, width } = shape
-  const [layer, square, store] = [rows * width * FLOAT, rows * rows * FLOAT, storeBytes(shape)]
+  const [layer, square] = [rows * width * FLOAT, rows * rows * FLOAT]
+  const store = deviceStoreBytes(shape)
   const layers = layersStay(shape, bound) ? store : layer
   const samples = store <= residentBytes(width, bound) ? store : copiedBytes(shape)
   return Math.max(

@@ -2,59 +2,112 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 import { bytesOf } from '../matrix'
+import { noteGarbage } from '../onnx/hostMemory'
+
+/**
+ * How a store keeps its numbers. `float32`: as they are. `int16`: as integers times a step of each row, its largest
+ * magnitude over 32,767, in half the memory. An element is then off by half a step at most, about 4e-5 of a row's root
+ * mean square where its elements are normally distributed: less than the rounding of the weights themselves, where
+ * these are BF16 or F16.
+ */
+export const PRECISIONS = ['float32', 'int16'] as const
+export type Precision = (typeof PRECISIONS)[number]
+
+/** Numbers as a store keeps them. */
+export type StoredRows = Float32Array | Int16Array
+
+const ARRAYS = { float32: Float32Array, int16: Int16Array } as const
+
+/** Bytes of one number. */
+export const bytesOfPrecision = (precision: Precision): number =>
+  ARRAYS[precision].BYTES_PER_ELEMENT
+
+/** Zeros. */
+export const rowsOf = (precision: Precision, length: number): StoredRows =>
+  new ARRAYS[precision](length)
+
+const INT16_MAX = 32_767
 
 /** Every platform takes arrays of less than 2 GiB. */
-const MAX_ARRAY_LENGTH = (2 ** 31 - 2 ** 20) / Float32Array.BYTES_PER_ELEMENT
+const MAX_ARRAY_BYTES = 2 ** 31 - 2 ** 20
+
+export interface StoreShape {
+  readonly layerCount: number
+  /** Rows of a layer. */
+  readonly rank: number
+  readonly width: number
+  readonly precision: Precision
+}
 
 /** Where a store keeps its rows: as one array for each layer, or in a file when they would not fit in memory. */
 type Backing =
   | {
       readonly kind: 'memory'
       /** `[storedRank, width]` each. */
-      readonly layers: Float32Array[]
+      readonly layers: StoredRows[]
       /** All of them, one after the other. */
-      readonly whole: Float32Array | null
+      readonly whole: StoredRows | null
     }
   | { readonly kind: 'file'; readonly descriptor: number; readonly path: string }
 
 /**
- * Every layer's coordinates `V_i`, float32 `[rank, width]`, row-major: in memory or in a file. Rows written are divided
- * by their singular values when {@link setRowScale} says so.
+ * Every layer's coordinates `V_i`, `[rank, width]`, row-major, in memory or in a file. A row is what is stored times the
+ * row's scale; scales are always in memory.
  */
 export class CoordinateStore {
-  private rowScale: Float32Array | null = null
+  readonly layerCount: number
+  readonly width: number
+  readonly precision: Precision
+  /** Rows of a layer as they lie in the backing. */
+  readonly storedRank: number
+  /** `[layerCount · storedRank]`: what each stored row is multiplied by. */
+  readonly scales: Float32Array
   private visibleRank: number
 
   private constructor(
     private backing: Backing,
-    readonly layerCount: number,
-    /** Rows of a layer as they lie in the backing. */
-    readonly storedRank: number,
-    readonly width: number,
+    shape: StoreShape,
+    scales: Float32Array = new Float32Array(shape.layerCount * shape.rank).fill(1),
   ) {
-    this.visibleRank = storedRank
+    this.layerCount = shape.layerCount
+    this.width = shape.width
+    this.precision = shape.precision
+    this.storedRank = shape.rank
+    this.visibleRank = shape.rank
+    this.scales = scales
   }
 
-  static inMemory(layerCount: number, rank: number, width: number): CoordinateStore {
+  static inMemory(shape: StoreShape): CoordinateStore {
+    const { layerCount, rank, width, precision } = shape
+    const Rows = ARRAYS[precision]
     const size = rank * width
     // One array for all, where it does not become too long: then a graph can pick rows of any layer from it.
-    const whole = layerCount * size <= MAX_ARRAY_LENGTH ? new Float32Array(layerCount * size) : null
+    const whole =
+      layerCount * size * Rows.BYTES_PER_ELEMENT <= MAX_ARRAY_BYTES
+        ? new Rows(layerCount * size)
+        : null
     const layers = Array.from({ length: layerCount }, (_, layer) =>
-      whole ? whole.subarray(layer * size, (layer + 1) * size) : new Float32Array(size),
+      whole ? whole.subarray(layer * size, (layer + 1) * size) : new Rows(size),
     )
-    return new CoordinateStore({ kind: 'memory', layers, whole }, layerCount, rank, width)
+    return new CoordinateStore({ kind: 'memory', layers, whole }, shape)
   }
 
   /** Keeps the rows in `path`, which is created. Whoever owns the folder removes the file. */
-  static inFile(path: string, layerCount: number, rank: number, width: number): CoordinateStore {
-    const descriptor = openSync(path, 'w+')
-    return new CoordinateStore({ kind: 'file', descriptor, path }, layerCount, rank, width)
+  static inFile(path: string, shape: StoreShape): CoordinateStore {
+    return new CoordinateStore({ kind: 'file', descriptor: openSync(path, 'w+'), path }, shape)
   }
 
-  /** Opens what {@link inFile} or {@link save} wrote, for reading. */
-  static openFile(path: string, layerCount: number, rank: number, width: number): CoordinateStore {
-    const descriptor = openSync(path, 'r')
-    return new CoordinateStore({ kind: 'file', descriptor, path }, layerCount, rank, width)
+  /**
+   * Opens what {@link inFile} or {@link save} wrote, for reading.
+   *
+   * @param scales Those of the store that wrote it, `[layerCount · rank]`.
+   */
+  static openFile(path: string, shape: StoreShape, scales: Float32Array): CoordinateStore {
+    if (scales.length !== shape.layerCount * shape.rank) {
+      throw new AppError('bug', `${scales.length} scales do not belong to ${path}.`)
+    }
+    const backing = { kind: 'file', descriptor: openSync(path, 'r'), path } as const
+    return new CoordinateStore(backing, shape, scales)
   }
 
   /** The file that holds the rows, or `null`. */
@@ -63,18 +116,26 @@ export class CoordinateStore {
   }
 
   /**
-   * All rows as one array `[layers · storedRank, width]`; `null` where they are in a file, or too many for an array.
+   * All stored rows as one array `[layers · storedRank, width]`, row k of it to be multiplied by `scales[k]`; `null` where
+   * they are in a file, or too many for an array.
    */
-  get whole(): Float32Array | null {
+  get whole(): StoredRows | null {
     return this.backing.kind === 'memory' ? this.backing.whole : null
   }
 
-  /** Writes all rows to a file, layer by layer. */
+  /** Rows of a layer. */
+  get rank(): number {
+    return this.visibleRank
+  }
+
+  /** Writes all stored rows to a file, layer by layer. */
   async save(path: string): Promise<void> {
+    const part = new ARRAYS[this.precision](this.storedRank * this.width)
     const handle = await open(path, 'w')
     try {
       for (let layer = 0; layer < this.layerCount; layer += 1) {
-        await handle.writeFile(bytesOf(this.layer(layer)))
+        this.copyStored(layer, 0, this.storedRank, part, 0)
+        await handle.writeFile(bytesOf(part))
       }
     } finally {
       await handle.close()
@@ -83,43 +144,38 @@ export class CoordinateStore {
 
   /** The same rows in memory; closes this store. */
   intoMemory(): CoordinateStore {
-    const copy = CoordinateStore.inMemory(this.layerCount, this.rank, this.width)
-    for (let layer = 0; layer < this.layerCount; layer += 1) {
-      this.copyRows(layer, 0, this.rank, copy.layer(layer), 0)
+    const { layerCount, storedRank: rank, width, precision } = this
+    const copy = CoordinateStore.inMemory({ layerCount, rank, width, precision })
+    for (let layer = 0; layer < layerCount; layer += 1) {
+      this.copyStored(layer, 0, rank, copy.#layer(layer), 0)
     }
+    copy.scales.set(this.scales)
+    copy.truncate(this.rank)
     this.close()
     return copy
   }
 
-  /** Rows of a layer. */
-  get rank(): number {
-    return this.visibleRank
-  }
-
-  get byteLength(): number {
-    return this.layerCount * this.storedRank * this.width * Float32Array.BYTES_PER_ELEMENT
-  }
-
-  /** Where rows `first … first + count − 1` of a layer lie, to be written there; `null` when that is in a file. */
-  place(layer: number, first: number, count: number): Float32Array | null {
-    if (this.backing.kind === 'file') return null
-    return this.layer(layer).subarray(first * this.width, (first + count) * this.width)
-  }
-
-  /** Copies rows into the store, from row `first` of a layer on. */
+  /** Takes rows into the store, from row `first` of a layer on. */
   write(layer: number, first: number, rows: Float32Array): void {
     const { width, backing, storedRank } = this
     if (first * width + rows.length > storedRank * width) {
       throw new AppError('bug', `Layer ${layer} has no room for ${rows.length} coordinates.`)
     }
+    const count = rows.length / width
+    const start = layer * storedRank + first
+    const scales = this.scales.subarray(start, start + count)
     if (backing.kind === 'memory') {
-      this.layer(layer).set(rows, first * width)
+      const place = this.#layer(layer).subarray(first * width, (first + count) * width)
+      if (place instanceof Int16Array) quantize(rows, place, scales)
+      else place.set(rows)
       return
     }
-    const bytes = bytesOf(rows)
-    const start = (layer * storedRank + first) * width * Float32Array.BYTES_PER_ELEMENT
+    const stored = this.precision === 'int16' ? new Int16Array(rows.length) : rows
+    if (stored instanceof Int16Array) quantize(rows, stored, scales)
+    const bytes = bytesOf(stored)
+    const position = start * width * stored.BYTES_PER_ELEMENT
     for (let done = 0; done < bytes.length;) {
-      done += writeSync(backing.descriptor, bytes, done, bytes.length - done, start + done)
+      done += writeSync(backing.descriptor, bytes, done, bytes.length - done, position + done)
     }
   }
 
@@ -128,15 +184,12 @@ export class CoordinateStore {
     this.visibleRank = rank
   }
 
-  /** Multiplies row k of every layer by `scale[k]`, now for rows in memory and on reading for rows in a file. */
-  setRowScale(scale: Float32Array): void {
-    if (this.backing.kind === 'file') {
-      this.rowScale = scale
-      return
-    }
-    for (const rows of this.backing.layers) {
-      scaleRows(rows.subarray(0, this.rank * this.width), scale, 0, this.width)
-    }
+  /** Multiplies row k of every layer by `factors[k]`. */
+  scaleRows(factors: Float32Array): void {
+    const { scales, storedRank } = this
+    factors.forEach((factor, row) => {
+      for (let at = row; at < scales.length; at += storedRank) scales[at]! *= factor
+    })
   }
 
   /** Rows `first … first + count − 1` of a layer, into `target` at `offset`. */
@@ -147,44 +200,27 @@ export class CoordinateStore {
     target: Float32Array,
     offset: number,
   ): void {
-    const { width } = this
-    if (this.backing.kind === 'memory') {
-      target.set(this.layer(layer).subarray(first * width, (first + count) * width), offset)
-      return
+    const { width, scales, storedRank } = this
+    const rows = this.#stored(layer, first, count)
+    for (let row = 0; row < count; row += 1) {
+      const scale = scales[layer * storedRank + first + row]!
+      const to = offset + row * width
+      for (let at = 0; at < width; at += 1) target[to + at] = rows[row * width + at]! * scale
     }
-    const part = target.subarray(offset, offset + count * width)
-    const bytes = bytesOf(part)
-    const position = (layer * this.storedRank + first) * width * Float32Array.BYTES_PER_ELEMENT
-    let read = 0
-    while (read < bytes.length) {
-      const got = readSync(
-        this.backing.descriptor,
-        bytes,
-        read,
-        bytes.length - read,
-        position + read,
-      )
-      if (got === 0) {
-        throw new AppError('write_failed', 'The coordinate file is shorter than it should be.', {
-          context: { file: this.backing.path },
-        })
-      }
-      read += got
-    }
-    if (this.rowScale) scaleRows(part, this.rowScale, first, width)
   }
 
-  /** A layer's rows `[rank, width]`; of a store in memory they are its own, not a copy. */
-  layer(layer: number): Float32Array {
-    const { backing, width } = this
-    if (backing.kind === 'memory') {
-      const rows = backing.layers[layer]
-      if (!rows) throw new AppError('bug', `There is no layer ${layer}, or the store is closed.`)
-      return rows.subarray(0, this.rank * width)
-    }
-    const rows = new Float32Array(this.rank * width)
-    this.copyRows(layer, 0, this.rank, rows, 0)
-    return rows
+  /** The same rows as they are stored, without their scales; as float32 where `target` is. */
+  copyStored(
+    layer: number,
+    first: number,
+    count: number,
+    target: StoredRows,
+    offset: number,
+  ): void {
+    const part = target.subarray(offset, offset + count * this.width)
+    const isFileForm = part instanceof ARRAYS[this.precision]
+    if (this.backing.kind === 'file' && isFileForm) this.#readFile(layer, first, part)
+    else part.set(this.#stored(layer, first, count))
   }
 
   /** Lets go of the rows. */
@@ -192,12 +228,62 @@ export class CoordinateStore {
     if (this.backing.kind === 'file') closeSync(this.backing.descriptor)
     else this.backing = { kind: 'memory', layers: [], whole: null }
   }
+
+  /** Stored rows of a layer; those of a store in memory are its own, not a copy. */
+  #stored(layer: number, first: number, count: number): StoredRows {
+    const { width } = this
+    if (this.backing.kind === 'memory') {
+      return this.#layer(layer).subarray(first * width, (first + count) * width)
+    }
+    const rows = new ARRAYS[this.precision](count * width)
+    this.#readFile(layer, first, rows)
+    noteGarbage(rows.byteLength)
+    return rows
+  }
+
+  #layer(layer: number): StoredRows {
+    const rows = this.backing.kind === 'memory' ? this.backing.layers[layer] : undefined
+    if (rows) return rows
+    throw new AppError('bug', `There is no layer ${layer}, or the store is closed.`)
+  }
+
+  #readFile(layer: number, first: number, rows: StoredRows): void {
+    if (this.backing.kind !== 'file') return
+    const { descriptor, path } = this.backing
+    const bytes = bytesOf(rows)
+    const position = (layer * this.storedRank + first) * this.width * rows.BYTES_PER_ELEMENT
+    for (let read = 0; read < bytes.length;) {
+      const got = readSync(descriptor, bytes, read, bytes.length - read, position + read)
+      if (got === 0) {
+        throw new AppError('write_failed', 'The coordinate file is shorter than it should be.', {
+          context: { file: path },
+        })
+      }
+      read += got
+    }
+  }
 }
 
-function scaleRows(rows: Float32Array, scale: Float32Array, first: number, width: number): void {
-  for (let row = 0; row * width < rows.length; row += 1) {
-    const factor = scale[first + row]!
-    const end = (row + 1) * width
-    for (let at = row * width; at < end; at += 1) rows[at]! *= factor
+/**
+ * Rounds rows to 16-bit integers.
+ *
+ * @param scales Takes the step of every row, one for each; 0 where a row is zero.
+ * @throws AppError `numeric_failure` for values that are not finite.
+ */
+function quantize(rows: Float32Array, stored: Int16Array, scales: Float32Array): void {
+  const width = rows.length / scales.length
+  for (let row = 0; row < scales.length; row += 1) {
+    const [start, end] = [row * width, (row + 1) * width]
+    let most = 0
+    for (let at = start; at < end; at += 1) most = Math.max(most, Math.abs(rows[at]!))
+    if (!Number.isFinite(most)) {
+      throw new AppError('numeric_failure', 'A coordinate is not finite.')
+    }
+    scales[row] = most / INT16_MAX
+    const factor = scales[row]! > 0 ? 1 / scales[row]! : 0
+    for (let at = start; at < end; at += 1) {
+      // Rounded half up: what is truncated is positive. Much faster than Math.round.
+      stored[at] = Math.trunc(rows[at]! * factor + (INT16_MAX + 1.5)) - (INT16_MAX + 1)
+    }
   }
 }

@@ -9,7 +9,7 @@ import { Graph } from '../onnx/graph'
 import { collectGarbage } from '../onnx/hostMemory'
 import type { Runtime, Tensor } from '../onnx/Runtime'
 import { uploadTiles } from '../onnx/tiles'
-import type { CoordinateStore } from './CoordinateStore'
+import type { CoordinateStore, Precision, StoreShape } from './CoordinateStore'
 import { createGramAccumulator } from './gram'
 import { symmetricEigen } from './symmetricEigen'
 
@@ -19,6 +19,8 @@ export interface WeightSource {
   /** Shape of every `W_i`: `[rows, width]` = `[d_out, d_in]`. */
   readonly rows: number
   readonly width: number
+  /** How precisely its coordinates have to be kept: no worse than the weights themselves are. */
+  readonly precision: Precision
   /** Float32, row-major; the array may be reused by the next call. */
   read(layer: number): Promise<Float32Array>
 }
@@ -38,7 +40,7 @@ export interface DecomposeOptions {
   /** Share of Σσ² that the kept directions must hold, at most 1. */
   readonly energy: number
   /** Makes the store for the coordinates once the rank is known. */
-  readonly createStore: (layerCount: number, rank: number, width: number) => CoordinateStore
+  readonly createStore: (shape: StoreShape) => CoordinateStore
   /** Whether a device that keeps tensors has room for all layers: they stay there from the first pass to the second. */
   readonly keepsLayers?: boolean
   /** Called between units of work with the done share, 0 … 1; may throw to stop. */
@@ -73,7 +75,8 @@ export async function decompose(
     onProgress: (done) => options.onProgress(GRAM_SHARE + EIGEN_SHARE * done),
   })
   collectGarbage()
-  const coordinates = options.createStore(layerCount, eigen.rank, width)
+  const { precision } = source
+  const coordinates = options.createStore({ layerCount, rank: eigen.rank, width, precision })
   // As rows, directions can be taken some at a time without copying.
   const directions = transposed(eigen.vectors, rows, eigen.rank)
   const squares = await project(runtime, layers, directions, coordinates, async (done) => {
@@ -87,7 +90,7 @@ export async function decompose(
   const rank = Math.max(1, last + 1)
   coordinates.truncate(rank)
   // A model of zeros has one direction, of no weight.
-  coordinates.setRowScale(singularValues.map((sigma) => (sigma > 0 ? 1 / sigma : 0)))
+  coordinates.scaleRows(singularValues.map((sigma) => (sigma > 0 ? 1 / sigma : 0)))
   return {
     basis: transposed(directions.subarray(0, rank * rows), rank, rows),
     singularValues: singularValues.subarray(0, rank),
@@ -115,15 +118,14 @@ async function project(
   const squares = new Float64Array(rank)
   const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
   const tiles = await uploadTiles(runtime, directions, rows)
-  const scratch = new Float32Array(store.path === null ? 0 : (tiles[0]?.count ?? 0) * width)
+  const results = new Float32Array((tiles[0]?.count ?? 0) * width)
   for (let layer = 0; layer < layerCount; layer += 1) {
     await layers.use(layer, async (w) => {
       for (const { first, count, rows: u } of tiles) {
-        const place = store.place(layer, first, count) ?? scratch.subarray(0, count * width)
-        const c = runtime.float32(place, [count, width])
-        await kernel.run({ u, w }, { c })
-        if (store.path !== null) store.write(layer, first, place)
-        addSquares(squares, first, place, width)
+        const rows = results.subarray(0, count * width)
+        await kernel.run({ u, w }, { c: runtime.float32(rows, [count, width]) })
+        store.write(layer, first, rows)
+        addSquares(squares, first, rows, width)
       }
     })
     await report((layer + 1) / layerCount)
@@ -160,8 +162,8 @@ export async function withoutDecomposition(
   source: WeightSource,
   options: Pick<DecomposeOptions, 'createStore' | 'onProgress'>,
 ): Promise<Decomposition> {
-  const { layerCount, rows, width } = source
-  const coordinates = options.createStore(layerCount, rows, width)
+  const { layerCount, rows, width, precision } = source
+  const coordinates = options.createStore({ layerCount, rank: rows, width, precision })
   for (let layer = 0; layer < layerCount; layer += 1) {
     coordinates.write(layer, 0, await source.read(layer))
     await options.onProgress((layer + 1) / layerCount)

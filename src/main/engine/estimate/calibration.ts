@@ -180,7 +180,8 @@ async function timeSteps(
   const rank = Math.ceil((settings.batchSize * TRIAL_STEPS) / (TRIAL_LAYERS - 2))
   const random = new Random(width, 'calibration')
   const rows = Float32Array.from({ length: rank * width }, () => random.normal())
-  const store = CoordinateStore.inMemory(TRIAL_LAYERS, rank, width)
+  const shape = { layerCount: TRIAL_LAYERS, rank, width, precision: 'int16' } as const
+  const store = CoordinateStore.inMemory(shape)
   // The same rows for every layer: what the numbers are does not matter here.
   for (let layer = 0; layer < TRIAL_LAYERS; layer += 1) store.write(layer, 0, rows)
   const training = trainPredictor(

@@ -13,7 +13,7 @@ import { bytesPerElement, isTensorDtype } from '../checkpoint/dtypes'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { defaultLimits } from '../evaluation/ForwardPass'
 import { assemble, outputDtype } from '../export/assemble'
-import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory } from '../memory'
+import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../memory'
 import { LayerWeights } from '../methods/LayerWeights'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
@@ -255,10 +255,10 @@ function stagesOnDisk(
   let [matrices, coordinates] = [0, 0]
   for (const type of WEIGHT_TYPES) {
     const source = new LayerWeights(checkpoint, type)
-    const { rows, width, layerCount } = source
+    const { rows, width } = source
     const dtype = outputDtype(checkpoint.tensors.get(source.nameOf(0))?.dtype ?? 'F32', spec.dtype)
     matrices += newLayers * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
-    const own = (rows * width * layerCount + rows * rows) * FLOAT
+    const own = storeBytes(source) + rows * rows * FLOAT
     if (keeps) coordinates += own
     else if (planMemory(source, bound).coordinates === 'file')
       coordinates = Math.max(coordinates, own)

@@ -1,13 +1,18 @@
 import { AppError } from '@shared/errors'
 import type { WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { Precision } from '../decomposition/CoordinateStore'
 import type { WeightSource } from '../decomposition/decompose'
+
+/** Element types of 16 bits. */
+const HALF: ReadonlySet<string> = new Set(['BF16', 'F16'])
 
 /** One weight type of a checkpoint, layer by layer; every read goes into the same buffer. */
 export class LayerWeights implements WeightSource {
   readonly layerCount: number
   readonly rows: number
   readonly width: number
+  readonly precision: Precision
   private buffer: Float32Array | null = null
 
   constructor(
@@ -18,6 +23,9 @@ export class LayerWeights implements WeightSource {
     const [rows = 0, width = 0] = checkpoint.tensors.get(this.nameOf(0))?.shape ?? []
     this.rows = rows
     this.width = width
+    const names = Array.from({ length: this.layerCount }, (_, layer) => this.nameOf(layer))
+    const isHalf = names.every((name) => HALF.has(checkpoint.tensors.get(name)?.dtype ?? ''))
+    this.precision = isHalf ? 'int16' : 'float32'
   }
 
   nameOf(layer: number): string {

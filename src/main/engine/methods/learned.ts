@@ -16,7 +16,7 @@ import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { saveDirections, topDirection } from '../analysis/directions'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { encodeFromFloat32, isTensorDtype } from '../checkpoint/dtypes'
-import { CoordinateStore } from '../decomposition/CoordinateStore'
+import { CoordinateStore, type StoreShape } from '../decomposition/CoordinateStore'
 import { decompose, withoutDecomposition, type Decomposition } from '../decomposition/decompose'
 import {
   coordinateFile,
@@ -28,7 +28,7 @@ import { writePredictor } from '../export/predictorFile'
 import { layersStay, planMemory, residentBytes } from '../memory'
 import { collectGarbage, noteGarbage } from '../onnx/hostMemory'
 import type { Runtime } from '../onnx/Runtime'
-import { PredictorKernel } from '../predictor/PredictorKernel'
+import { PredictorKernel, type RowReader } from '../predictor/PredictorKernel'
 import { measurePredictor } from '../predictor/quality'
 import { Samples } from '../predictor/Samples'
 import { trainPredictor, type TrainedPredictor } from '../predictor/train'
@@ -231,10 +231,8 @@ async function* computeDecomposition(
       const options = {
         energy: method.energy,
         keepsLayers: layersStay(source, deviceMemoryBytes),
-        createStore: (layerCount: number, rank: number, width: number) =>
-          file === null
-            ? CoordinateStore.inMemory(layerCount, rank, width)
-            : CoordinateStore.inFile(file, layerCount, rank, width),
+        createStore: (shape: StoreShape) =>
+          file === null ? CoordinateStore.inMemory(shape) : CoordinateStore.inFile(file, shape),
         onProgress: (done: number) => report({ type: 'step', id, done, total: 1 }),
       }
       return method.useSvd
@@ -308,16 +306,24 @@ async function* predictStage(
   const neighbours = new Set(layers.flatMap(({ left, right }) => [left, right]))
   const predicted = new Map<number, Float32Array>()
   const directions = new Map<number, Float32Array>()
-  const coordinatesOf = (index: number): Float32Array => {
-    const layer = plan.layers[index]
-    return predicted.get(index) ?? decomposition.coordinates.layer(layer?.source ?? 0)
+  const { coordinates: store, rank } = decomposition
+  const readerOf = (index: number): RowReader => {
+    const own = predicted.get(index)
+    const source = plan.layers[index]?.source ?? 0
+    return (first, count) => {
+      if (own) return own.subarray(first * store.width, (first + count) * store.width)
+      const rows = new Float32Array(count * store.width)
+      store.copyRows(source, first, count, rows, 0)
+      noteGarbage(rows.byteLength)
+      return rows
+    }
   }
   const dtype = predictedDtype(context, type)
   const id = `${type}/predict`
   try {
     for (const [done, { index, left, right }] of layers.entries()) {
       signal.throwIfAborted()
-      const coordinates = await kernel.predict(coordinatesOf(left), coordinatesOf(right))
+      const coordinates = await kernel.predict(rank, readerOf(left), readerOf(right))
       if (neighbours.has(index)) predicted.set(index, coordinates.slice())
       const weights = await reconstructor.weights(coordinates)
       const kept =

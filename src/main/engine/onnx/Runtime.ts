@@ -92,6 +92,13 @@ export class Runtime {
     return this.float32(matrix.subarray(first * width, (first + count) * width), [count, width])
   }
 
+  /** A tensor of the element type that the array has. */
+  stored(values: Float32Array | Int16Array, dims: readonly number[]): Tensor {
+    return values instanceof Float32Array
+      ? this.float32(values, dims)
+      : new this.ort.Tensor('int16', values, dims)
+  }
+
   int32(values: Int32Array, dims: readonly number[]): Tensor {
     return new this.ort.Tensor('int32', values, dims)
   }

@@ -12,6 +12,7 @@ const IR_VERSION = 8
 export const DATA_TYPES = {
   float32: 1,
   uint16: 4,
+  int16: 5,
   int32: 6,
   int64: 7,
   bool: 9,

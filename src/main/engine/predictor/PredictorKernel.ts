@@ -12,6 +12,9 @@ import {
 /** Rows predicted in one run: enough for fast products, and its results are copied. */
 const ROWS_A_RUN = 1024
 
+/** Gives rows `first … first + count − 1` of a layer, `[count, width]`. */
+export type RowReader = (first: number, count: number) => Float32Array
+
 /** A trained predictor ready to predict rows from their two neighbours. */
 export class PredictorKernel {
   private constructor(
@@ -42,17 +45,16 @@ export class PredictorKernel {
     return new PredictorKernel(runtime, kernel, parameters, shape.width)
   }
 
-  /** Predicts rows `[n, width]` from the left and right neighbours' rows. */
-  async predict(left: Float32Array, right: Float32Array): Promise<Float32Array> {
+  /** Predicts `count` rows, `[count, width]`, from the left and right neighbours' rows. */
+  async predict(count: number, left: RowReader, right: RowReader): Promise<Float32Array> {
     const { runtime, width } = this
-    const rows = left.length / width
-    const predicted = new Float32Array(left.length)
-    for (let start = 0; start < rows; start += ROWS_A_RUN) {
-      const count = Math.min(ROWS_A_RUN, rows - start)
-      const part = (all: Float32Array): Tensor => runtime.rows(all, width, start, count)
+    const predicted = new Float32Array(count * width)
+    for (let first = 0; first < count; first += ROWS_A_RUN) {
+      const rows = Math.min(ROWS_A_RUN, count - first)
+      const tensor = (values: Float32Array): Tensor => runtime.float32(values, [rows, width])
       await this.kernel.run(
-        { ...this.parameters, left: part(left), right: part(right) },
-        { predicted: part(predicted) },
+        { ...this.parameters, left: tensor(left(first, rows)), right: tensor(right(first, rows)) },
+        { predicted: runtime.rows(predicted, width, first, rows) },
       )
     }
     return predicted

@@ -1,4 +1,9 @@
-import type { CoordinateStore } from '../decomposition/CoordinateStore'
+import {
+  rowsOf,
+  type CoordinateStore,
+  type Precision,
+  type StoredRows,
+} from '../decomposition/CoordinateStore'
 import { AppError } from '@shared/errors'
 
 /** Rows by number: each sample's neighbours and its target. */
@@ -6,6 +11,12 @@ export interface SamplePlaces {
   readonly left: Int32Array
   readonly right: Int32Array
   readonly target: Int32Array
+}
+
+/** Rows as they are stored, `[n, width]`, and what each of them is to be multiplied by, `[n]`. */
+export interface ScaledRows {
+  readonly rows: StoredRows
+  readonly scales: Float32Array
 }
 
 function emptyPlaces(count: number): SamplePlaces {
@@ -47,9 +58,14 @@ export class Samples {
     return this.store.width
   }
 
+  get precision(): Precision {
+    return this.store.precision
+  }
+
   /** All rows of the store, `[layers · storedRank, width]`, where it has them as one array. */
-  get all(): Float32Array | null {
-    return this.store.whole
+  get all(): ScaledRows | null {
+    const { whole, scales } = this.store
+    return whole && { rows: whole, scales }
   }
 
   /** Rows of a layer in {@link all}. */
@@ -67,17 +83,30 @@ export class Samples {
     return this.store.layerCount * this.store.rank
   }
 
-  /** Columns `start … end − 1` of the rows of all layers, `[rowCount, end − start]`. */
+  /** Columns `start … end − 1` of the stored rows of all layers, `[rowCount, end − start]`, as float32. */
   columns(start: number, end: number): Float32Array {
     const { store, width, rank } = this
     const columns = end - start
     const values = new Float32Array(this.rowCount * columns)
+    const rows = new Float32Array(rank * width)
     for (let layer = 0; layer < store.layerCount; layer += 1) {
-      const rows = store.layer(layer)
+      store.copyStored(layer, 0, rank, rows, 0)
       for (let row = 0; row < rank; row += 1) {
         const from = row * width
         values.set(rows.subarray(from + start, from + end), (layer * rank + row) * columns)
       }
+    }
+    return values
+  }
+
+  /** What the rows of {@link columns} are to be multiplied by, `[rowCount]`. */
+  columnScales(): Float32Array {
+    const { scales, layerCount, storedRank } = this.store
+    const { rank } = this
+    const values = new Float32Array(this.rowCount)
+    for (let layer = 0; layer < layerCount; layer += 1) {
+      const start = layer * storedRank
+      values.set(scales.subarray(start, start + rank), layer * rank)
     }
     return values
   }
@@ -100,19 +129,23 @@ export class Samples {
   }
 
   /** Copies just these samples' rows, `[3·n, width]`, and says where they are in the copy. */
-  copy(indices: Uint32Array): { values: Float32Array; places: SamplePlaces } {
+  copy(indices: Uint32Array, precision: Precision): ScaledRows & { places: SamplePlaces } {
     const { store, width } = this
-    const values = new Float32Array(3 * indices.length * width)
+    const count = 3 * indices.length
+    const rows = rowsOf(precision, count * width)
+    const scales = new Float32Array(count)
     const places = emptyPlaces(indices.length)
     indices.forEach((sample, at) => {
       const { layer, row } = this.place(sample)
       const names = ['left', 'target', 'right'] as const
       names.forEach((name, k) => {
-        places[name][at] = 3 * at + k
-        store.copyRows(layer - 1 + k, row, 1, values, (3 * at + k) * width)
+        const [from, to] = [layer - 1 + k, 3 * at + k]
+        places[name][at] = to
+        scales[to] = store.scales[from * store.storedRank + row]!
+        store.copyStored(from, row, 1, rows, to * width)
       })
     })
-    return { values, places }
+    return { rows, scales, places }
   }
 
   private place(sample: number): { layer: number; row: number } {

@@ -1,6 +1,7 @@
 import type { PredictorSettings } from '@shared/predictorSettings'
 import { countSteps } from '@shared/predictorSettings'
 import { AppError } from '@shared/errors'
+import { bytesOfPrecision, type Precision } from '../decomposition/CoordinateStore'
 import { adamwSchedule } from '../onnx/adamw'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import type { Random } from '../random'
@@ -131,7 +132,8 @@ class TrainingRun {
     const resident = stateNames(groups).map((name) => `${name}.next`)
     const rows = await residentRows(runtime, samples, residentBytes)
     const slabs = rows?.slabs.map(({ dims }) => dims[1] ?? 0) ?? [samples.width]
-    const graph = trainingGraph(shape, slabs, settings.lambda, settings)
+    const tensors = { precision: precisionOn(runtime, samples), slabs }
+    const graph = trainingGraph(shape, tensors, settings.lambda, settings)
     const kernel = await runtime.compile(graph, { resident })
     const weights = initialWeights(shape, random)
     const state = new Map<string, Tensor>()
@@ -154,7 +156,7 @@ class TrainingRun {
   /** How many mini-batches the next run should take, from the time the last ones took. */
   stepsAtOnce(batch: number): number {
     const { width, rowCount } = this.samples
-    const rowBytes = width * Float32Array.BYTES_PER_ELEMENT
+    const rowBytes = width * bytesOfPrecision(precisionOn(this.runtime, this.samples))
     const copied = maxRunBytes(width, rowCount * rowBytes)
     const byTime = this.msPerStep === null ? FIRST_STEPS : Math.round(RUN_MS / this.msPerStep)
     const bySize = this.resident ? Infinity : Math.floor(copied / (3 * batch * rowBytes))
@@ -166,7 +168,7 @@ class TrainingRun {
     const { runtime } = this
     const batch = indices.length / count
     const started = performance.now()
-    const { slabs, places } = this.#rows(indices)
+    const { slabs, scales, places } = this.#rows(indices)
     const schedule = Float32Array.from(
       Array.from({ length: count }, (_, i) =>
         adamwSchedule(this.step + i + 1, this.settings),
@@ -175,6 +177,7 @@ class TrainingRun {
     const results = await this.kernel.run({
       steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
       ...Object.fromEntries(slabs.map((slab, index) => [`rows.${index}`, slab])),
+      scales,
       left: runtime.int32(places.left, [count, batch]),
       right: runtime.int32(places.right, [count, batch]),
       target: runtime.int32(places.target, [count, batch]),
@@ -190,13 +193,16 @@ class TrainingRun {
     return results.floats('loss')
   }
 
-  #rows(indices: Uint32Array): { slabs: readonly Tensor[]; places: SamplePlaces } {
+  #rows(indices: Uint32Array): Omit<ResidentRows, 'layerRows'> & { places: SamplePlaces } {
     const { resident, samples, runtime } = this
-    if (resident) {
-      return { slabs: resident.slabs, places: samples.locate(indices, resident.layerRows) }
+    if (resident) return { ...resident, places: samples.locate(indices, resident.layerRows) }
+    const { rows, scales, places } = samples.copy(indices, precisionOn(runtime, samples))
+    const count = scales.length
+    return {
+      slabs: [runtime.stored(rows, [count, samples.width])],
+      scales: runtime.float32(scales, [count]),
+      places,
     }
-    const { values, places } = samples.copy(indices)
-    return { slabs: [runtime.float32(values, [3 * indices.length, samples.width])], places }
   }
 
   /** The trained parameters. Ends the run. */
@@ -214,7 +220,9 @@ class TrainingRun {
       }
     }
     for (const tensor of this.state.values()) runtime.release(tensor)
-    if (runtime.keepsTensors) for (const slab of this.resident?.slabs ?? []) runtime.release(slab)
+    if (runtime.keepsTensors && this.resident) {
+      for (const tensor of [...this.resident.slabs, this.resident.scales]) runtime.release(tensor)
+    }
     await this.kernel.dispose()
     return weights as PredictorWeights
   }
@@ -224,6 +232,8 @@ class TrainingRun {
 interface ResidentRows {
   /** `[rows, columns]` each. */
   readonly slabs: readonly Tensor[]
+  /** What each row is to be multiplied by, `[rows]`. */
+  readonly scales: Tensor
   /** Rows of a layer among them. */
   readonly layerRows: number
 }
@@ -236,10 +246,14 @@ async function residentRows(
 ): Promise<ResidentRows | null> {
   const { all, width, rowCount, rank, storedRank } = samples
   if (runtime.device === 'cpu') {
+    if (!all) return null
     // They are there already.
-    return (
-      all && { slabs: [runtime.float32(all, [all.length / width, width])], layerRows: storedRank }
-    )
+    const count = all.scales.length
+    return {
+      slabs: [runtime.stored(all.rows, [count, width])],
+      scales: runtime.float32(all.scales, [count]),
+      layerRows: storedRank,
+    }
   }
   const columnBytes = rowCount * Float32Array.BYTES_PER_ELEMENT
   if (!runtime.keepsTensors || columnBytes * width > residentBytes) return null
@@ -249,7 +263,13 @@ async function residentRows(
     const end = Math.min(width, start + step)
     slabs.push(await runtime.upload(samples.columns(start, end), [rowCount, end - start]))
   }
-  return { slabs, layerRows: rank }
+  const scales = await runtime.upload(samples.columnScales(), [rowCount])
+  return { slabs, scales, layerRows: rank }
+}
+
+/** How a device takes the samples' rows: 16-bit integers are for the CPU only, others have no operators for them. */
+function precisionOn(runtime: Runtime, samples: Samples): Precision {
+  return runtime.device === 'cpu' ? samples.precision : 'float32'
 }
 
 function diverged(step: number): AppError {

@@ -1,4 +1,5 @@
 import { adamw, type AdamWSettings, type AdamWState } from '../onnx/adamw'
+import type { Precision } from '../decomposition/CoordinateStore'
 import { gradients } from '../onnx/gradients'
 import { Graph, type Value } from '../onnx/graph'
 import {
@@ -43,27 +44,35 @@ export function parameterGroups(shape: PredictorShape): ParameterGroup[] {
   ]
 }
 
+/** The tensors that hold the samples' rows. */
+export interface SampleTensors {
+  readonly precision: Precision
+  /** Columns of each of them; together the width. */
+  readonly slabs: readonly number[]
+}
+
 /**
  * Many training steps in one run: forward pass, loss, gradients and AdamW inside a `Loop`, so that parameters and
  * moments stay on the device.
  *
- * Inputs: `steps` (int64); `rows.0`, `rows.1`, … `[rows, slab]`, from which each step picks its samples by the int32
- * tables `left`, `right` (both neighbours) and `target`, `[steps, batch]`; `schedule` `[steps, 2]`; and for every group G
- * the flat `G.value`, `G.first` and `G.second`. Outputs: the same three of every group, named `G.value.next` and so on,
- * and `loss` `[steps]`.
- *
- * @param slabs Columns of each tensor of rows; together the width.
+ * Inputs: `steps` (int64); `rows.0`, `rows.1`, … `[rows, slab]`, row k of them to be multiplied by `scales[k]`, from which
+ * each step picks its samples by the int32 tables `left`, `right` (both neighbours) and `target`, `[steps, batch]`;
+ * `schedule` `[steps, 2]`; and for every group G the flat `G.value`, `G.first` and `G.second`. Outputs: the same three of
+ * every group, named `G.value.next` and so on, and `loss` `[steps]`.
  */
 export function trainingGraph(
   shape: PredictorShape,
-  slabs: readonly number[],
+  samples: SampleTensors,
   lambda: number,
   settings: AdamWSettings,
 ): Graph {
   const g = new Graph()
   const groups = parameterGroups(shape)
   const steps = g.input('steps', [], 'int64')
-  const rows = slabs.map((columns, index) => g.input(`rows.${index}`, ['rows', columns]))
+  const rows = samples.slabs.map((columns, index) =>
+    g.input(`rows.${index}`, ['rows', columns], samples.precision),
+  )
+  const scales = g.input('scales', ['rows'])
   const [left, right, target] = (['left', 'right', 'target'] as const).map((name) =>
     g.input(name, ['steps', 'batch'], 'int32'),
   ) as [Value, Value, Value]
@@ -85,7 +94,8 @@ export function trainingGraph(
       const pick = (...tables: Value[]): Value => {
         const parts = tables.flatMap((table) => {
           const places = b.gather(table, step)
-          return rows.map((slab) => b.gather(slab, places))
+          const scale = b.unsqueeze(b.gather(scales, places), [1])
+          return rows.map((slab) => b.mul(b.cast(b.gather(slab, places), 'float32'), scale))
         })
         return b.concat(parts, 1)
       }

@@ -112,20 +112,26 @@ describe('one training step equals PyTorch', () => {
 })
 
 describe('the training loop', () => {
+  let firstLosses: number[] | null = null
   test.each([
-    ['rows in one tensor', [300]],
-    ['rows in slabs', [100, 180, 20]],
-  ])(
+    ['rows in one tensor', 'float32', [300]],
+    ['rows in slabs', 'float32', [100, 180, 20]],
+    ['rows of integers', 'int16', [300]],
+  ] as const)(
     'takes the same steps in one run as one by one, packed and unpacked parameters alike, %s',
-    async (_, slabs) => {
+    async (_, precision, slabs) => {
       const shape = { width: 300, hidden: 120 }
       const groups = parameterGroups(shape)
       expect(groups.map(({ name }) => name)).toEqual(['fc1.weight', 'small'])
-      const kernel = await runtime.compile(trainingGraph(shape, slabs, 1e-3, SETTINGS))
+      const kernel = await runtime.compile(
+        trainingGraph(shape, { precision, slabs }, 1e-3, SETTINGS),
+      )
       const noise = (size: number, seed: number): Float32Array =>
         Float32Array.from({ length: size }, (_, i) => Math.sin(i * 12.9898 + seed) * 0.05)
       const [steps, batch] = [3, 4]
-      const rows = noise(50 * 300, 1)
+      // Whole numbers, which both kinds of rows hold exactly.
+      const rows = noise(50 * 300, 1).map((value) => Math.round(value * 1000))
+      const scales = Float32Array.from({ length: 50 }, (_, row) => 1e-3 * (1 + row / 100))
       let column = 0
       const slabTensors = slabs.map((columns, index) => {
         const from = column
@@ -134,7 +140,8 @@ describe('the training loop', () => {
           { length: 50 * columns },
           (_, at) => rows[Math.floor(at / columns) * 300 + from + (at % columns)] ?? NaN,
         )
-        return [`rows.${index}`, runtime.float32(values, [50, columns])] as const
+        const stored = precision === 'int16' ? Int16Array.from(values) : values
+        return [`rows.${index}`, runtime.stored(stored, [50, columns])] as const
       })
       // Rows of their own for each sample of every step.
       const table = (seed: number): Int32Array =>
@@ -153,6 +160,7 @@ describe('the training loop', () => {
         const results = await kernel.run({
           steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
           ...Object.fromEntries(slabTensors),
+          scales: runtime.float32(scales, [50]),
           left: places(left),
           right: places(right),
           target: places(target),
@@ -177,6 +185,9 @@ describe('the training loop', () => {
       expect(together.losses).toEqual(losses)
       for (const [name, values] of together.next) expect(values).toEqual(state.get(name))
       expect(together.losses[2]).toBeLessThan(together.losses[0] ?? 0)
+      // However the rows are stored, the numbers are the same.
+      firstLosses ??= together.losses
+      expect(together.losses).toEqual(firstLosses)
     },
   )
 })
