@@ -41,11 +41,10 @@ const PRIVATE_VARIABLES =
   /^(NODE_OPTIONS|NODE_CHANNEL_.*|NODE_INSPECT.*|NODE_V8_COVERAGE|ELECTRON_.*|VSCODE_INSPECTOR_.*)$/i
 
 /**
- * What the C library of most Linux systems does with the engine's large arrays: huge pages, without which a tenth to a
- * half of a computation is spent in the kernel providing small ones, and a mapping of its own for each large array, so
- * that one that is let go is memory free for others at once. Other libraries do not know the variable.
+ * What the C library of most Linux systems does with the engine's large arrays: each gets a mapping of its own, so that
+ * one that is let go is memory free for others at once. Other libraries do not know the variable.
  */
-const ALLOCATION = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4194304' }
+const ALLOCATION = { GLIBC_TUNABLES: 'glibc.malloc.mmap_threshold=4194304' }
 
 /** The environment for the engine: ours, strings only, without what concerns only this process. */
 export function engineEnvironment(

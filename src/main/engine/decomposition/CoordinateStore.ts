@@ -275,15 +275,20 @@ function quantize(rows: Float32Array, stored: Int16Array, scales: Float32Array):
   for (let row = 0; row < scales.length; row += 1) {
     const [start, end] = [row * width, (row + 1) * width]
     let most = 0
-    for (let at = start; at < end; at += 1) most = Math.max(most, Math.abs(rows[at]!))
-    if (!Number.isFinite(most)) {
+    let sum = 0
+    for (let at = start; at < end; at += 1) {
+      const magnitude = Math.abs(rows[at]!)
+      if (magnitude > most) most = magnitude
+      sum += magnitude
+    }
+    if (!Number.isFinite(sum)) {
       throw new AppError('numeric_failure', 'A coordinate is not finite.')
     }
     scales[row] = most / INT16_MAX
     const factor = scales[row]! > 0 ? 1 / scales[row]! : 0
     for (let at = start; at < end; at += 1) {
-      // Rounded half up: what is truncated is positive. Much faster than Math.round.
-      stored[at] = Math.trunc(rows[at]! * factor + (INT16_MAX + 1.5)) - (INT16_MAX + 1)
+      // Rounded half up, because what is truncated is positive: many times as fast as Math.round.
+      stored[at] = ((rows[at]! * factor + (INT16_MAX + 1.5)) | 0) - (INT16_MAX + 1)
     }
   }
 }

@@ -123,7 +123,7 @@ export class Calibration {
   async #figure(name: string, measure: () => Promise<number>): Promise<number> {
     const known = this.figures[name]
     if (known) return known.value
-    const value = Math.max(Number.MIN_VALUE, await measure())
+    const value = Math.max(1e-12, await measure())
     this.figures[name] = { value, at: Date.now() }
     return value
   }

@@ -19,6 +19,13 @@ const PROVIDERS: Readonly<Record<Device, string>> = {
 /** Failures are thrown as well; what the runtime prints besides means nothing to people. */
 const LOG_FATAL = 4
 
+/**
+ * Numbers below float32's normal range count as zero: processors take many times as long for each of them, and the
+ * moments of a parameter that gets no gradient any more shrink into that range and stay there. The first session sets it
+ * for the whole process.
+ */
+const FLUSH_TO_ZERO = { session: { set_denormal_as_zero: '1' } } as const
+
 export interface CompileOptions {
   /** Outputs that stay on the device, to be fed to another run or {@link Runtime.read}. */
   readonly resident?: readonly string[]
@@ -69,6 +76,7 @@ export class Runtime {
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
         enableCpuMemArena: options.keepsMemory ?? true,
+        extra: FLUSH_TO_ZERO,
         ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
       })
       const kernel = new Kernel(session, this.device, () => this.kernels.delete(kernel))

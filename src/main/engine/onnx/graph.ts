@@ -46,6 +46,8 @@ export interface Operators {
   ReduceSum: { axes: readonly number[]; keepdims: boolean }
   ReduceMean: { axes: readonly number[]; keepdims: boolean }
   ReduceMax: { axes: readonly number[]; keepdims: boolean }
+  /** Σ x² of all elements. */
+  SumSquares: None
   /** Over the last axis. */
   Softmax: None
   Where: None
@@ -393,6 +395,11 @@ export class Graph {
   /** Sum over `axes`, all of them by default. */
   sum(x: Value, axes?: readonly number[], keepdims = false): Value {
     return this.reduce('ReduceSum', x, axes, keepdims)
+  }
+
+  /** Σ x² of all elements, in one pass. */
+  sumSquares(x: Value): Value {
+    return this.emit('SumSquares', [x], {}, [], x.dtype)
   }
 
   mean(x: Value, axes?: readonly number[], keepdims = false): Value {

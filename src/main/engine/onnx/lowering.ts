@@ -96,6 +96,7 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
   ReduceMean: ({ attributes: { axes, keepdims } }) => ({
     attributes: { axes: ints(axes), keepdims: flag(keepdims) },
   }),
+  SumSquares: () => ({ opType: 'ReduceSumSquare', attributes: { keepdims: flag(false) } }),
   ReduceMax: ({ attributes: { axes, keepdims } }) => ({
     attributes: { axes: ints(axes), keepdims: flag(keepdims) },
   }),

@@ -1,54 +1,27 @@
-import { adamw, type AdamWSettings, type AdamWState } from '../onnx/adamw'
 import type { Precision } from '../decomposition/CoordinateStore'
+import { adamw, type AdamWSettings, type AdamWState } from '../onnx/adamw'
 import { gradients } from '../onnx/gradients'
 import { Graph, type Value } from '../onnx/graph'
+import type { Block, ParameterGroup } from './parameterGroups'
 import {
-  PARAMETER_NAMES,
-  parameterDims,
-  predictorForward,
+  afterFirstLayer,
   predictorLoss,
   type ParameterName,
   type PredictorShape,
-  type PredictorValues,
 } from './predictor'
-
-/** Parameters up to this size share one flat tensor: an optimiser step costs a dozen operators however small. */
-const PACK_LIMIT = 65_536
-
-/** Parameters that the optimiser treats as one tensor. */
-export interface ParameterGroup {
-  readonly name: string
-  readonly members: readonly {
-    readonly name: ParameterName
-    readonly dims: readonly number[]
-    readonly size: number
-  }[]
-  readonly size: number
-}
-
-/** The optimiser's groups: one for all small parameters, one for each large one. */
-export function parameterGroups(shape: PredictorShape): ParameterGroup[] {
-  const dims = parameterDims(shape)
-  const members = PARAMETER_NAMES.map((name) => ({
-    name,
-    dims: dims[name],
-    size: dims[name].reduce((product, dim) => product * dim, 1),
-  }))
-  const small = members.filter(({ size }) => size <= PACK_LIMIT)
-  const groups = members
-    .filter(({ size }) => size > PACK_LIMIT)
-    .map((member) => ({ name: member.name, members: [member], size: member.size }))
-  return [
-    ...groups,
-    { name: 'small', members: small, size: small.reduce((sum, { size }) => sum + size, 0) },
-  ]
-}
 
 /** The tensors that hold the samples' rows. */
 export interface SampleTensors {
   readonly precision: Precision
   /** Columns of each of them; together the width. */
   readonly slabs: readonly number[]
+}
+
+const PARTS = ['value', 'first', 'second'] as const
+
+/** A block as a value of the graph, in its own shape. */
+interface BlockValue extends Block {
+  readonly value: Value
 }
 
 /**
@@ -62,12 +35,12 @@ export interface SampleTensors {
  */
 export function trainingGraph(
   shape: PredictorShape,
+  groups: readonly ParameterGroup[],
   samples: SampleTensors,
   lambda: number,
   settings: AdamWSettings,
 ): Graph {
   const g = new Graph()
-  const groups = parameterGroups(shape)
   const steps = g.input('steps', [], 'int64')
   const rows = samples.slabs.map((columns, index) =>
     g.input(`rows.${index}`, ['rows', columns], samples.precision),
@@ -77,9 +50,8 @@ export function trainingGraph(
     g.input(name, ['steps', 'batch'], 'int32'),
   ) as [Value, Value, Value]
   const schedule = g.input('schedule', ['steps', 2])
-  const parts = ['value', 'first', 'second'] as const
-  const state = groups.flatMap((group) =>
-    parts.map((part) => g.input(`${group.name}.${part}`, [group.size])),
+  const state = groups.flatMap(({ name, size }) =>
+    PARTS.map((part) => g.input(`${name}.${part}`, [size])),
   )
   const loop = g.loop({
     tripCount: steps,
@@ -90,29 +62,31 @@ export function trainingGraph(
         const [value, first, second] = flat.slice(3 * index, 3 * index + 3)
         return { value: value!, first: first!, second: second! }
       })
-      const views = unpack(b, groups, optimiser)
-      const pick = (...tables: Value[]): Value => {
-        const parts = tables.flatMap((table) => {
-          const places = b.gather(table, step)
-          const scale = b.unsqueeze(b.gather(scales, places), [1])
-          return rows.map((slab) => b.mul(b.cast(b.gather(slab, places), 'float32'), scale))
-        })
-        return b.concat(parts, 1)
+      const blocks = groups.map((group, index) => unpack(b, group, optimiser[index]!.value))
+      const pick = (table: Value): Picked => {
+        const places = b.gather(table, step)
+        const stored = rows.map((slab) => b.gather(slab, places))
+        return { stored: b.concat(stored, 1), scale: b.unsqueeze(b.gather(scales, places), [1]) }
       }
-      const predicted = predictorForward(b, views, pick(left, right))
-      const loss = predictorLoss(b, predicted, pick(target), lambda)
+      const predicted = forward(b, shape, blocks.flat(), pick(left), pick(right))
+      const truth = pick(target)
+      let column = 0
+      const targets = predicted.map((block) => {
+        const own = columnsOf(b, truth, column, (column += Number(block.shape[1])))
+        return b.mul(own, truth.scale)
+      })
+      const loss = predictorLoss(b, predicted, targets, lambda)
       const slopes = gradients(
         b,
         loss,
-        PARAMETER_NAMES.map((name) => views[name]),
+        blocks.flat().map(({ value }) => value),
       )
-      const slopeOf = (name: ParameterName): Value => slopes[PARAMETER_NAMES.indexOf(name)]!
       const now = b.gather(schedule, step)
       const scalars = { scale: b.slice(now, 0, 0, 1), offset: b.slice(now, 0, 1, 2) }
-      const next = groups.flatMap((group, index) => {
-        const flatSlopes = group.members.map(({ name, size }) => b.reshape(slopeOf(name), [size]))
+      const next = blocks.flatMap((own, index) => {
+        const flatSlopes = own.map(({ size }) => b.reshape(slopes.shift()!, [size]))
         const updated = adamw(b, optimiser[index]!, b.concat(flatSlopes, 0), scalars, settings)
-        return [updated.value, updated.first, updated.second]
+        return PARTS.map((part) => updated[part])
       })
       return { state: next, scans: [loss] }
     },
@@ -122,26 +96,59 @@ export function trainingGraph(
   return g
 }
 
-/** `fc1.weight.value`, `fc1.weight.first`, … in the order of the graph's inputs. */
+/** `fc1.weight.0.value`, `fc1.weight.0.first`, … in the order of the graph's inputs. */
 export function stateNames(groups: readonly ParameterGroup[]): string[] {
-  return groups.flatMap(({ name }) => [`${name}.value`, `${name}.first`, `${name}.second`])
+  return groups.flatMap(({ name }) => PARTS.map((part) => `${name}.${part}`))
 }
 
-/** Each parameter as a view of its group's flat tensor. */
-function unpack(
-  b: Graph,
-  groups: readonly ParameterGroup[],
-  states: readonly AdamWState[],
-): PredictorValues {
-  const views: Partial<Record<ParameterName, Value>> = {}
-  groups.forEach((group, index) => {
-    let start = 0
-    for (const { name, dims, size } of group.members) {
-      const flat = states[index]!.value
-      const part = group.members.length === 1 ? flat : b.slice(flat, 0, start, start + size)
-      views[name] = b.reshape(part, dims)
-      start += size
-    }
+/** A group's blocks as views of its flat tensor. */
+function unpack(b: Graph, { blocks }: ParameterGroup, flat: Value): BlockValue[] {
+  let at = 0
+  return blocks.map((block) => {
+    const part = blocks.length === 1 ? flat : b.slice(flat, 0, at, at + block.size)
+    at += block.size
+    return { ...block, value: b.reshape(part, block.dims) }
   })
-  return views as PredictorValues
+}
+
+/** Rows as they are stored, `[batch, width]`, and what each is to be multiplied by, `[batch, 1]`. */
+interface Picked {
+  readonly stored: Value
+  readonly scale: Value
+}
+
+/** Columns `start … end − 1`, not yet scaled: cut while they are small, and only where they are not all. */
+function columnsOf(b: Graph, { stored }: Picked, start: number, end: number): Value {
+  const isAll = start === 0 && end === stored.shape[1]
+  return b.cast(isAll ? stored : b.slice(stored, 1, start, end), 'float32')
+}
+
+/** The predictor's forward pass by blocks of its weights; what it predicts in blocks of columns. */
+function forward(
+  b: Graph,
+  { width }: PredictorShape,
+  blocks: readonly BlockValue[],
+  left: Picked,
+  right: Picked,
+): Value[] {
+  const of = (name: ParameterName): readonly BlockValue[] =>
+    blocks.filter((block) => block.name === name)
+  const only = (name: ParameterName): Value => of(name)[0]!.value
+  const sides = [left, right].map((picked, side) => {
+    const own = of('fc1.weight').filter(({ start }) => Math.floor(start / width) === side)
+    const sum = own.reduce<Value | undefined>((before, { start, end, value }) => {
+      const x = columnsOf(b, picked, start - side * width, end - side * width)
+      return b.gemm(x, value, before ? { c: before } : {})
+    }, undefined)
+    // Scaling the product takes less than scaling the rows.
+    return b.mul(sum!, picked.scale)
+  })
+  const later = {
+    'fc2.weight': only('fc2.weight'),
+    'fc2.bias': only('fc2.bias'),
+    'fc3.weight': of('fc3.weight').map(({ value }) => value),
+    'fc3.bias': only('fc3.bias'),
+  }
+  const first = b.add(b.add(sides[0]!, sides[1]!), only('fc1.bias'))
+  return afterFirstLayer(b, later, first)
 }

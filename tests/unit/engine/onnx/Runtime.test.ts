@@ -43,3 +43,13 @@ describe('results in arrays of the caller', () => {
     await kernel.dispose()
   })
 })
+
+test('numbers below the normal range are zero, so that they take no longer than others', async () => {
+  const g = new Graph()
+  g.output('y', g.mul(g.input('x', [3]), 0.5))
+  const kernel = await runtime.compile(g)
+  const x = runtime.float32(Float32Array.of(1.2e-38, 2.4e-38, 1), [3])
+  const halves = (await kernel.run({ x })).floats('y')
+  expect([...halves]).toEqual([0, Math.fround(1.2e-38), 0.5])
+  await kernel.dispose()
+})

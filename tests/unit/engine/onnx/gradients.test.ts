@@ -188,6 +188,7 @@ const CASES: { readonly [K in DifferentiableOperator]: readonly Case[] } = {
     { shapes: [[2, 3, 2]], build: (g, v) => g.mean(at(v, 0), [0, 2]) },
     { shapes: [[2, 3]], build: (g, v) => g.mean(at(v, 0), [-1], true) },
   ],
+  SumSquares: [{ shapes: [[2, 3]], build: (g, v) => g.sumSquares(at(v, 0)) }],
   ReduceMax: [{ shapes: [[2, 5]], build: (g, v) => g.reduceMax(at(v, 0), [1]) }],
   Softmax: [{ shapes: [[2, 4]], build: (g, v) => g.softmax(at(v, 0)) }],
   Where: [

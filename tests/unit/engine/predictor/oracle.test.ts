@@ -11,7 +11,6 @@ import {
   type ParameterName,
   type PredictorValues,
 } from '../../../../src/main/engine/predictor/predictor'
-import { parameterGroups, trainingGraph } from '../../../../src/main/engine/predictor/trainingGraph'
 import { predictorSteps } from '../../../support/oracle'
 
 const SHAPE = { width: 5, hidden: 8 }
@@ -46,7 +45,7 @@ describe('one training step equals PyTorch', () => {
     ) as PredictorValues
     const x = g.input('x', ['batch', INPUTS])
     const y = g.input('y', ['batch', SHAPE.width])
-    const loss = predictorLoss(g, predictorForward(g, values, x), y, predictorSteps.lambda_)
+    const loss = predictorLoss(g, [predictorForward(g, values, x)], [y], predictorSteps.lambda_)
     const slopes = gradients(
       g,
       loss,
@@ -109,85 +108,4 @@ describe('one training step equals PyTorch', () => {
       }
     }
   })
-})
-
-describe('the training loop', () => {
-  let firstLosses: number[] | null = null
-  test.each([
-    ['rows in one tensor', 'float32', [300]],
-    ['rows in slabs', 'float32', [100, 180, 20]],
-    ['rows of integers', 'int16', [300]],
-  ] as const)(
-    'takes the same steps in one run as one by one, packed and unpacked parameters alike, %s',
-    async (_, precision, slabs) => {
-      const shape = { width: 300, hidden: 120 }
-      const groups = parameterGroups(shape)
-      expect(groups.map(({ name }) => name)).toEqual(['fc1.weight', 'small'])
-      const kernel = await runtime.compile(
-        trainingGraph(shape, { precision, slabs }, 1e-3, SETTINGS),
-      )
-      const noise = (size: number, seed: number): Float32Array =>
-        Float32Array.from({ length: size }, (_, i) => Math.sin(i * 12.9898 + seed) * 0.05)
-      const [steps, batch] = [3, 4]
-      // Whole numbers, which both kinds of rows hold exactly.
-      const rows = noise(50 * 300, 1).map((value) => Math.round(value * 1000))
-      const scales = Float32Array.from({ length: 50 }, (_, row) => 1e-3 * (1 + row / 100))
-      let column = 0
-      const slabTensors = slabs.map((columns, index) => {
-        const from = column
-        column += columns
-        const values = Float32Array.from(
-          { length: 50 * columns },
-          (_, at) => rows[Math.floor(at / columns) * 300 + from + (at % columns)] ?? NaN,
-        )
-        const stored = precision === 'int16' ? Int16Array.from(values) : values
-        return [`rows.${index}`, runtime.stored(stored, [50, columns])] as const
-      })
-      // Rows of their own for each sample of every step.
-      const table = (seed: number): Int32Array =>
-        Int32Array.from({ length: steps * batch }, (_, at) => (at * 7 + seed) % 50)
-      const [left, right, target] = [table(0), table(11), table(23)]
-      const schedule = Float32Array.from([1, 2, 3].flatMap((step) => adamwSchedule(step, SETTINGS)))
-      const start = new Map<string, Float32Array>()
-      for (const { name, size } of groups) {
-        start.set(`${name}.value`, noise(size, 3))
-        start.set(`${name}.first`, new Float32Array(size))
-        start.set(`${name}.second`, new Float32Array(size))
-      }
-      const run = async (state: Map<string, Float32Array>, first: number, count: number) => {
-        const places = (all: Int32Array): Tensor =>
-          runtime.int32(all.slice(first * batch, (first + count) * batch), [count, batch])
-        const results = await kernel.run({
-          steps: runtime.int64(BigInt64Array.of(BigInt(count)), []),
-          ...Object.fromEntries(slabTensors),
-          scales: runtime.float32(scales, [50]),
-          left: places(left),
-          right: places(right),
-          target: places(target),
-          schedule: runtime.float32(schedule.slice(2 * first, 2 * (first + count)), [count, 2]),
-          ...Object.fromEntries(
-            [...state].map(([name, values]) => [name, runtime.float32(values, [values.length])]),
-          ),
-        })
-        const next = new Map(
-          [...state.keys()].map((name) => [name, results.floats(`${name}.next`).slice()]),
-        )
-        return { next, losses: [...results.floats('loss')] }
-      }
-      const together = await run(start, 0, 3)
-      let state = start
-      const losses: number[] = []
-      for (const step of [0, 1, 2]) {
-        const one = await run(state, step, 1)
-        state = one.next
-        losses.push(...one.losses)
-      }
-      expect(together.losses).toEqual(losses)
-      for (const [name, values] of together.next) expect(values).toEqual(state.get(name))
-      expect(together.losses[2]).toBeLessThan(together.losses[0] ?? 0)
-      // However the rows are stored, the numbers are the same.
-      firstLosses ??= together.losses
-      expect(together.losses).toEqual(firstLosses)
-    },
-  )
 })

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { engineEnvironment } from '../../../../src/main/jobs/EngineProcess'
 
 describe("the engine's environment", () => {
-  test('asks the allocator for huge pages, and leaves it to whoever sets it', () => {
+  test('asks the allocator to give large arrays back, and leaves it to whoever sets it', () => {
     expect(engineEnvironment({ PATH: '/bin' })).toMatchObject({
       PATH: '/bin',
-      GLIBC_TUNABLES: expect.stringContaining('hugetlb=1') as string,
+      GLIBC_TUNABLES: expect.stringContaining('mmap_threshold=') as string,
     })
     expect(engineEnvironment({ GLIBC_TUNABLES: '' })).toEqual({ GLIBC_TUNABLES: '' })
   })
