@@ -5,10 +5,9 @@
  * the condition of the Gram matrix.
  */
 import { transposed } from '../matrix'
-import { Graph } from '../onnx/graph'
 import { collectGarbage } from '../onnx/hostMemory'
 import type { Runtime, Tensor } from '../onnx/Runtime'
-import { uploadTiles } from '../onnx/tiles'
+import { TiledProduct } from '../onnx/tiles'
 import type { CoordinateStore, Precision, StoreShape } from './CoordinateStore'
 import { createGramAccumulator } from './gram'
 import { symmetricEigen } from './symmetricEigen'
@@ -116,22 +115,20 @@ async function project(
   const { layerCount, rows, width } = layers.source
   const rank = store.storedRank
   const squares = new Float64Array(rank)
-  const kernel = await runtime.compile(coordinatesGraph(), { keepsMemory: false })
-  const tiles = await uploadTiles(runtime, directions, rows)
-  const results = new Float32Array((tiles[0]?.count ?? 0) * width)
+  const product = await TiledProduct.create(runtime, directions, rows)
+  const results = new Float32Array((product.tiles[0]?.count ?? 0) * width)
   for (let layer = 0; layer < layerCount; layer += 1) {
     await layers.use(layer, async (w) => {
-      for (const { first, count, rows: u } of tiles) {
-        const rows = results.subarray(0, count * width)
-        await kernel.run({ u, w }, { c: runtime.float32(rows, [count, width]) })
-        store.write(layer, first, rows)
-        addSquares(squares, first, rows, width)
+      for (const tile of product.tiles) {
+        const c = results.subarray(0, tile.count * width)
+        await product.run(tile, w, c)
+        store.write(layer, tile.first, c)
+        addSquares(squares, tile.first, c, width)
       }
     })
     await report((layer + 1) / layerCount)
   }
-  for (const tile of tiles) runtime.release(tile.rows)
-  await kernel.dispose()
+  await product.dispose()
   return squares
 }
 
@@ -181,13 +178,6 @@ export function leadingDirections(squares: Float64Array, energy: number): number
     return held >= energy * total
   })
   return enough === -1 ? squares.length : enough + 1
-}
-
-/** C = Uᵀ W for some rows of Uᵀ. */
-function coordinatesGraph(): Graph {
-  const g = new Graph()
-  g.output('c', g.matmul(g.input('u', ['r', 'n']), g.input('w', ['n', 'width'])))
-  return g
 }
 
 /** Adds the squared norms of rows to those from `first` on. In the graph it would take a second array of their size. */

@@ -7,7 +7,7 @@
  */
 import { keepTrailing } from '../matrix'
 import { Graph, type Value } from '../onnx/graph'
-import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
+import { Runtime, type Kernel, type Tensor } from '../onnx/Runtime'
 import { TILE_ROWS } from '../onnx/tiles'
 import { tridiagonalEigenvalues, tridiagonalEigenvectors } from './tridiagonalEigen'
 
@@ -69,11 +69,50 @@ export async function symmetricEigen(
   const scaled = tridiagonalEigenvalues(reduction.diagonal, reduction.offDiagonal)
   const values = scaled.map((value) => value * scale)
   const rank = Math.max(1, Math.min(n, options.chooseRank?.(values) ?? n))
-  const vectors = tridiagonalEigenvectors(reduction.diagonal, reduction.offDiagonal, scaled, rank)
+  const { diagonal, offDiagonal } = reduction
+  const projector = new HostProjector(runtime)
+  const vectors = await tridiagonalEigenvectors(
+    diagonal,
+    offDiagonal,
+    scaled,
+    (block, basis) => projector.project(block, basis, n),
+    rank,
+  )
+  await projector.dispose()
   await report(0.7)
   await transformBack(runtime, reduction, vectors, n, rank, (done) => report(0.7 + done * 0.3))
   fixSigns(vectors, n, rank)
   return { values, vectors, rank }
+}
+
+/** Takes from vectors their parts along others, always on the CPU: those of a cluster would go to a device each time. */
+export class HostProjector {
+  private compiled: { readonly own: Runtime | null; readonly kernel: Kernel } | null = null
+
+  constructor(private readonly runtime: Runtime) {}
+
+  /** X ← X − (X Qᵀ) Q in place; rows of X `[b, n]` and Q `[m, n]`, those of Q orthonormal. */
+  async project(x: Float32Array, q: Float32Array, n: number): Promise<void> {
+    if (q.length === 0) return
+    const { own, kernel } = (this.compiled ??= await this.compile())
+    const host = own ?? this.runtime
+    const rows = host.float32(x, [x.length / n, n])
+    await kernel.run({ x: rows, q: host.float32(q, [q.length / n, n]) }, { out: rows })
+  }
+
+  async dispose(): Promise<void> {
+    await this.compiled?.kernel.dispose()
+    await this.compiled?.own?.dispose()
+  }
+
+  private async compile(): Promise<{ own: Runtime | null; kernel: Kernel }> {
+    const own = this.runtime.device === 'cpu' ? null : await Runtime.open('cpu')
+    const g = new Graph()
+    const x = g.input('x', ['b', 'n'])
+    const q = g.input('q', ['m', 'n'])
+    g.output('out', g.gemm(g.gemm(x, q, { transB: true }), q, { alpha: -1, c: x }))
+    return { own, kernel: await (own ?? this.runtime).compile(g, { keepsMemory: false }) }
+  }
 }
 
 /** Householder reduction, some panels in each run. */

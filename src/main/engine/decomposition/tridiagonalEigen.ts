@@ -9,6 +9,9 @@ import { AppError } from '@shared/errors'
 /** float64 inverse iteration leaves an overlap of about 2e-16·‖T‖/gap: 1e-8 relative gap keeps it below 1e-7. */
 const CLUSTER_GAP = 1e-8
 
+/** Vectors of a cluster made at once: within them on the host, against the earlier ones as products of matrices. */
+const CLUSTER_BLOCK = 64
+
 /** Eigenvalues closer than this, relative to ‖T‖, are moved apart so that their iterations start differently. */
 const MIN_GAP = 1e-14
 
@@ -82,43 +85,129 @@ function hypotenuse(a: number, b: number): number {
   return Math.sqrt(a * a + b * b)
 }
 
+/** Takes from each row of `block`, `[b, n]`, its parts along the orthonormal rows of `basis`, `[m, n]`, in place. */
+export type Projector = (block: Float32Array, basis: Float32Array) => Promise<void>
+
 /**
  * Eigenvectors for the first `count` of the descending `eigenvalues`, as the columns of a row-major float32
  * `[n, count]` matrix.
+ *
+ * @param project Called for clusters of more than 64 eigenvalues, which the null space of a weight makes.
  */
-export function tridiagonalEigenvectors(
+export async function tridiagonalEigenvectors(
   diagonal: Float64Array,
   offDiagonal: Float64Array,
   eigenvalues: Float64Array,
+  project: Projector,
   count: number = eigenvalues.length,
-): Float32Array {
+): Promise<Float32Array> {
   const n = diagonal.length
   const vectors = new Float32Array(n * count)
   const norm = eigenvalues.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1
+  const shifts = apart(eigenvalues.subarray(0, count), MIN_GAP * norm)
   const solver = new ShiftedSolver(diagonal, offDiagonal, norm)
-  let cluster: Float64Array[] = []
-  let previous = Infinity
-  // Columns are written sixteen at a time: a row of them is one cache line.
-  const lane = 16
-  let pending: Float64Array[] = []
-  for (let k = 0; k < count; k += 1) {
-    const eigenvalue = eigenvalues[k]!
-    if (k > 0 && eigenvalues[k - 1]! - eigenvalue > CLUSTER_GAP * norm) cluster = []
-    const shift = Math.min(eigenvalue, previous - MIN_GAP * norm)
-    previous = shift
-    const vector = solver.solve(shift, k, cluster)
-    cluster.push(vector)
-    pending.push(vector)
-    if (pending.length === lane || k === count - 1) {
-      const first = k + 1 - pending.length
-      for (let row = 0; row < n; row += 1) {
-        const at = row * count + first
-        for (let j = 0; j < pending.length; j += 1) vectors[at + j] = pending[j]![row]!
+  const writer = new ColumnWriter(vectors, n, count)
+  for (const [first, end] of clustersOf(eigenvalues.subarray(0, count), CLUSTER_GAP * norm)) {
+    if (end === first + 1) {
+      const vector = startVector(n, first)
+      solver.solve(vector, shifts[first]!, 2)
+      writer.add(vector)
+      continue
+    }
+    const basis = new Float32Array(end - first > CLUSTER_BLOCK ? (end - first) * n : 0)
+    for (let start = first; start < end; start += CLUSTER_BLOCK) {
+      const own = shifts.subarray(start, Math.min(start + CLUSTER_BLOCK, end))
+      const earlier = basis.subarray(0, (start - first) * n)
+      const block = await clusterBlock(solver, own, start, n, (rows) => project(rows, earlier))
+      for (const [k, vector] of block.entries()) {
+        if (basis.length > 0) basis.set(vector, (start - first + k) * n)
+        writer.add(vector)
       }
-      pending = []
     }
   }
+  writer.flush()
   return vectors
+}
+
+/** Runs `[first, end)` of descending values whose neighbours are no further than `gap` apart. */
+function clustersOf(values: Float64Array, gap: number): [first: number, end: number][] {
+  const starts: number[] = []
+  values.forEach((value, k) => {
+    if (k === 0 || values[k - 1]! - value > gap) starts.push(k)
+  })
+  return starts.map((first, index) => [first, starts[index + 1] ?? values.length])
+}
+
+/** Descending values at least `gap` apart, so that the iterations of equal eigenvalues differ. */
+function apart(values: Float64Array, gap: number): Float64Array {
+  let previous = Infinity
+  return values.map((value) => (previous = Math.min(value, previous - gap)))
+}
+
+/** Inverse iteration for some eigenvalues of a cluster, kept orthogonal to each other and to its earlier vectors. */
+async function clusterBlock(
+  solver: ShiftedSolver,
+  shifts: Float64Array,
+  seed: number,
+  n: number,
+  projectOut: (rows: Float32Array) => Promise<void>,
+): Promise<Float64Array[]> {
+  const block = Array.from(shifts, (_, k) => startVector(n, seed + k))
+  for (let iteration = 0; iteration < 2; iteration += 1) {
+    for (const [k, vector] of block.entries()) solver.solve(vector, shifts[k]!, 1)
+    // Twice is enough: what the first pass leaves is rounding, which the second one sees at full length.
+    for (let pass = 0; pass < 2; pass += 1) {
+      const rows = new Float32Array(block.length * n)
+      for (const [k, vector] of block.entries()) rows.set(vector, k * n)
+      await projectOut(rows)
+      for (const [k, vector] of block.entries()) {
+        vector.set(rows.subarray(k * n, (k + 1) * n))
+        normalise(vector)
+        for (const other of block.slice(0, k)) subtractProjection(vector, other)
+        normalise(vector)
+      }
+    }
+  }
+  return block
+}
+
+/** Any start with a part in every direction does; it must differ inside a cluster and be the same in every run. */
+function startVector(n: number, seed: number): Float64Array {
+  const x = new Float64Array(n)
+  let state = seed + 1
+  for (let i = 0; i < n; i += 1) {
+    // Numerical Recipes' generator, of which the upper bits count.
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    x[i] = 0.5 + state / 2 ** 32
+  }
+  return x
+}
+
+/** Writes vectors as columns, sixteen at a time: a row of them is one cache line. */
+class ColumnWriter {
+  private readonly pending: Float64Array[] = []
+  private written = 0
+
+  constructor(
+    private readonly matrix: Float32Array,
+    private readonly rows: number,
+    private readonly columns: number,
+  ) {}
+
+  add(vector: Float64Array): void {
+    this.pending.push(vector)
+    if (this.pending.length === 16) this.flush()
+  }
+
+  flush(): void {
+    const { matrix, pending, rows, columns } = this
+    for (let row = 0; row < rows; row += 1) {
+      const at = row * columns + this.written
+      for (let j = 0; j < pending.length; j += 1) matrix[at + j] = pending[j]![row]!
+    }
+    this.written += pending.length
+    pending.length = 0
+  }
 }
 
 /** Inverse iteration with one tridiagonal matrix: LU with row exchanges of `T − shift`, then two solves. */
@@ -143,21 +232,14 @@ class ShiftedSolver {
     this.exchanged = new Uint8Array(this.n)
   }
 
-  solve(shift: number, seed: number, cluster: readonly Float64Array[]): Float64Array {
+  /** Improves `x` towards the eigenvector nearest to `shift`, and leaves it at unit length. */
+  solve(x: Float64Array, shift: number, iterations: number): void {
     this.factorise(shift)
-    const x = new Float64Array(this.n)
-    // Any start with a part in every direction does; it must differ inside a cluster and be the same in every run.
-    for (let i = 0; i < this.n; i += 1) x[i] = 1 + ((i * 7919 + seed * 104_729) % 1000) / 5000
-    for (let iteration = 0; iteration < 2; iteration += 1) {
+    for (let iteration = 0; iteration < iterations; iteration += 1) {
       this.forward(x)
       this.backward(x)
       normalise(x)
-      for (let pass = 0; pass < (cluster.length > 0 ? 2 : 0); pass += 1) {
-        for (const other of cluster) subtractProjection(x, other)
-        normalise(x)
-      }
     }
-    return x
   }
 
   private factorise(shift: number): void {

@@ -1,5 +1,6 @@
 /** @file Matrices in tiles of rows, so that on the CPU what a product works on stays in a core's cache. */
-import type { Runtime, Tensor } from './Runtime'
+import { Graph } from './graph'
+import type { Kernel, Runtime, Tensor } from './Runtime'
 
 /** Rows of a tile on the CPU. */
 export const TILE_ROWS = 1024
@@ -12,11 +13,7 @@ export interface Tile {
 }
 
 /** Brings a row-major matrix to the device: in tiles on the CPU, whole where tensors have a memory of their own. */
-export async function uploadTiles(
-  runtime: Runtime,
-  matrix: Float32Array,
-  width: number,
-): Promise<Tile[]> {
+async function uploadTiles(runtime: Runtime, matrix: Float32Array, width: number): Promise<Tile[]> {
   const height = matrix.length / width
   const step = runtime.keepsTensors ? height : TILE_ROWS
   const tiles: Tile[] = []
@@ -27,4 +24,36 @@ export async function uploadTiles(
     tiles.push({ first, count, rows })
   }
   return tiles
+}
+
+/** Multiplies a matrix by others, tile by tile: `product = tile · by`. */
+export class TiledProduct {
+  private constructor(
+    private readonly runtime: Runtime,
+    private readonly kernel: Kernel,
+    readonly tiles: readonly Tile[],
+  ) {}
+
+  /** @param matrix Row-major `[rows, inner]`. */
+  static async create(
+    runtime: Runtime,
+    matrix: Float32Array,
+    inner: number,
+  ): Promise<TiledProduct> {
+    const g = new Graph()
+    g.output('product', g.matmul(g.input('tile', ['r', 'n']), g.input('by', ['n', 'width'])))
+    const kernel = await runtime.compile(g, { keepsMemory: false })
+    return new TiledProduct(runtime, kernel, await uploadTiles(runtime, matrix, inner))
+  }
+
+  /** Computes `[tile.count, width]` into `into`. */
+  async run(tile: Tile, by: Tensor, into: Float32Array): Promise<void> {
+    const dims = [tile.count, into.length / tile.count]
+    await this.kernel.run({ tile: tile.rows, by }, { product: this.runtime.float32(into, dims) })
+  }
+
+  async dispose(): Promise<void> {
+    for (const { rows } of this.tiles) this.runtime.release(rows)
+    await this.kernel.dispose()
+  }
 }
