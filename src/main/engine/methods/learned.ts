@@ -195,6 +195,7 @@ async function* decomposeStage(
     type,
     useSvd: method.useSvd,
     energy: method.energy,
+    precision: source.precision,
   }
   const stage = `decomposition-${type}`
   const kept = await stages.find(stage, depends)
@@ -310,12 +311,10 @@ async function* predictStage(
   const readerOf = (index: number): RowReader => {
     const own = predicted.get(index)
     const source = plan.layers[index]?.source ?? 0
-    return (first, count) => {
-      if (own) return own.subarray(first * store.width, (first + count) * store.width)
-      const rows = new Float32Array(count * store.width)
-      store.copyRows(source, first, count, rows, 0)
-      noteGarbage(rows.byteLength)
-      return rows
+    return (first, into) => {
+      const start = first * store.width
+      if (own) into.set(own.subarray(start, start + into.length))
+      else store.copyRows(source, first, into.length / store.width, into, 0)
     }
   }
   const dtype = predictedDtype(context, type)

@@ -1,4 +1,5 @@
 import { Graph } from '../onnx/graph'
+import { noteGarbage } from '../onnx/hostMemory'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import {
   PARAMETER_NAMES,
@@ -12,8 +13,8 @@ import {
 /** Rows predicted in one run: enough for fast products, and its results are copied. */
 const ROWS_A_RUN = 1024
 
-/** Gives rows `first … first + count − 1` of a layer, `[count, width]`. */
-export type RowReader = (first: number, count: number) => Float32Array
+/** Fills `into` with a layer's rows from `first` on. */
+export type RowReader = (first: number, into: Float32Array) => void
 
 /** A trained predictor ready to predict rows from their two neighbours. */
 export class PredictorKernel {
@@ -49,14 +50,21 @@ export class PredictorKernel {
   async predict(count: number, left: RowReader, right: RowReader): Promise<Float32Array> {
     const { runtime, width } = this
     const predicted = new Float32Array(count * width)
+    const most = Math.min(ROWS_A_RUN, count) * width
+    const [leftRows, rightRows] = [new Float32Array(most), new Float32Array(most)]
     for (let first = 0; first < count; first += ROWS_A_RUN) {
       const rows = Math.min(ROWS_A_RUN, count - first)
-      const tensor = (values: Float32Array): Tensor => runtime.float32(values, [rows, width])
+      const filled = (read: RowReader, buffer: Float32Array): Tensor => {
+        const part = buffer.subarray(0, rows * width)
+        read(first, part)
+        return runtime.float32(part, [rows, width])
+      }
       await this.kernel.run(
-        { ...this.parameters, left: tensor(left(first, rows)), right: tensor(right(first, rows)) },
+        { ...this.parameters, left: filled(left, leftRows), right: filled(right, rightRows) },
         { predicted: runtime.rows(predicted, width, first, rows) },
       )
     }
+    noteGarbage(2 * most * Float32Array.BYTES_PER_ELEMENT)
     return predicted
   }
 

@@ -44,9 +44,9 @@ export async function measurePredictor(
     const right = rights.subarray(0, size * width)
     const y = targets.subarray(0, size * width)
     samples.fill(indices, { left, right, target: y })
-    const part = (rows: Float32Array) => (first: number, count: number) =>
-      rows.subarray(first * width, (first + count) * width)
-    const predicted = await kernel.predict(size, part(left), part(right))
+    const from = (rows: Float32Array) => (first: number, into: Float32Array) =>
+      into.set(rows.subarray(first * width, first * width + into.length))
+    const predicted = await kernel.predict(size, from(left), from(right))
     noteGarbage(predicted.byteLength)
     for (let i = 0; i < y.length; i += 1) {
       const truth = y[i]!
