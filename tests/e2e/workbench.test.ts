@@ -304,6 +304,7 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     const start = page.getByRole('button', { name: 'Export', exact: true })
     const refused = page.getByRole('alert').first()
     await page.getByText(`${closed}/grown`).first().waitFor()
+    await page.locator('[aria-busy=true]').waitFor({ state: 'detached' })
     // Said at once, or as soon as it is tried.
     if (await start.isEnabled()) await start.click()
     await refused.waitFor()

@@ -201,7 +201,7 @@ describe('a bound on memory', () => {
 
   test('that leaves no room for the coordinates puts them into a file, with the same result', async () => {
     // Deep enough for a mini-batch's rows to be fewer than all.
-    const { folder, model } = await tiny(12)
+    const { folder, model } = await tiny(16)
     const checkpoint = await Checkpoint.open(model)
     const shapes = WEIGHT_TYPES.map((type) => new LayerWeights(checkpoint, type))
     await checkpoint.close()
