@@ -8,6 +8,7 @@ import {
   CoordinateStore,
   type StoreShape,
 } from '../../src/main/engine/decomposition/CoordinateStore'
+import { RowEncoder } from '../../src/main/engine/decomposition/rowEncoding'
 import { decompose, type WeightSource } from '../../src/main/engine/decomposition/decompose'
 import { estimate } from '../../src/main/engine/estimate/estimate'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
@@ -105,6 +106,7 @@ async function timeTraining(task: TrainTask): Promise<Report> {
   const store = CoordinateStore.inMemory(shape)
   // Rows of unit length over all layers, as singular coordinates have.
   const deviation = 1 / Math.sqrt(layers * width)
+  const encoder = await RowEncoder.create(runtime, store)
   for (let layer = 0; layer < layers; layer += 1) {
     const rows = new Float32Array(rank * width)
     let at = 0
@@ -113,8 +115,9 @@ async function timeTraining(task: TrainTask): Promise<Report> {
       rows.set(block, at)
       at += block.length
     }
-    store.write(layer, 0, rows)
+    await encoder.write(layer, 0, rows)
   }
+  await encoder.dispose()
   const length = { unit: 'steps', value: warmup + steps } as const
   const training = trainPredictor(
     runtime,

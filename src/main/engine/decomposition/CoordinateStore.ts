@@ -26,7 +26,7 @@ export const bytesOfPrecision = (precision: Precision): number =>
 export const rowsOf = (precision: Precision, length: number): StoredRows =>
   new ARRAYS[precision](length)
 
-const INT16_MAX = 32_767
+export const INT16_MAX = 32_767
 
 /** Every platform takes arrays of less than 2 GiB. */
 const MAX_ARRAY_BYTES = 2 ** 31 - 2 ** 20
@@ -155,28 +155,36 @@ export class CoordinateStore {
     return copy
   }
 
-  /** Takes rows into the store, from row `first` of a layer on. */
-  write(layer: number, first: number, rows: Float32Array): void {
+  /**
+   * An array for rows of a layer as they are stored, to be filled and given to {@link write}: their own place, where the
+   * store is in memory.
+   */
+  place(layer: number, first: number, count: number): StoredRows {
+    const { width, storedRank, backing, precision } = this
+    if (first + count > storedRank) {
+      throw new AppError('bug', `Layer ${layer} has no room for ${count} rows from ${first} on.`)
+    }
+    if (backing.kind === 'file') return new ARRAYS[precision](count * width)
+    return this.#layer(layer).subarray(first * width, (first + count) * width)
+  }
+
+  /**
+   * Takes rows into the store, from row `first` of a layer on.
+   *
+   * @param rows What {@link place} gave.
+   * @param scales One for each row.
+   */
+  write(layer: number, first: number, rows: StoredRows, scales: Float32Array): void {
     const { width, backing, storedRank } = this
-    if (first * width + rows.length > storedRank * width) {
-      throw new AppError('bug', `Layer ${layer} has no room for ${rows.length} coordinates.`)
-    }
-    const count = rows.length / width
     const start = layer * storedRank + first
-    const scales = this.scales.subarray(start, start + count)
-    if (backing.kind === 'memory') {
-      const place = this.#layer(layer).subarray(first * width, (first + count) * width)
-      if (place instanceof Int16Array) quantize(rows, place, scales)
-      else place.set(rows)
-      return
-    }
-    const stored = this.precision === 'int16' ? new Int16Array(rows.length) : rows
-    if (stored instanceof Int16Array) quantize(rows, stored, scales)
-    const bytes = bytesOf(stored)
-    const position = start * width * stored.BYTES_PER_ELEMENT
+    this.scales.set(scales, start)
+    if (backing.kind === 'memory') return
+    const bytes = bytesOf(rows)
+    const position = start * width * rows.BYTES_PER_ELEMENT
     for (let done = 0; done < bytes.length;) {
       done += writeSync(backing.descriptor, bytes, done, bytes.length - done, position + done)
     }
+    noteGarbage(bytes.length)
   }
 
   /** Forgets all rows from `rank` on. */
@@ -260,35 +268,6 @@ export class CoordinateStore {
         })
       }
       read += got
-    }
-  }
-}
-
-/**
- * Rounds rows to 16-bit integers.
- *
- * @param scales Takes the step of every row, one for each; 0 where a row is zero.
- * @throws AppError `numeric_failure` for values that are not finite.
- */
-function quantize(rows: Float32Array, stored: Int16Array, scales: Float32Array): void {
-  const width = rows.length / scales.length
-  for (let row = 0; row < scales.length; row += 1) {
-    const [start, end] = [row * width, (row + 1) * width]
-    let most = 0
-    let sum = 0
-    for (let at = start; at < end; at += 1) {
-      const magnitude = Math.abs(rows[at]!)
-      if (magnitude > most) most = magnitude
-      sum += magnitude
-    }
-    if (!Number.isFinite(sum)) {
-      throw new AppError('numeric_failure', 'A coordinate is not finite.')
-    }
-    scales[row] = most / INT16_MAX
-    const factor = scales[row]! > 0 ? 1 / scales[row]! : 0
-    for (let at = start; at < end; at += 1) {
-      // Rounded half up, because what is truncated is positive: many times as fast as Math.round.
-      stored[at] = ((rows[at]! * factor + (INT16_MAX + 1.5)) | 0) - (INT16_MAX + 1)
     }
   }
 }

@@ -10,6 +10,7 @@ import type { Runtime, Tensor } from '../onnx/Runtime'
 import { TiledProduct } from '../onnx/tiles'
 import type { CoordinateStore, Precision, StoreShape } from './CoordinateStore'
 import { createGramAccumulator } from './gram'
+import { computeInto, outputStoredRows, RowEncoder } from './rowEncoding'
 import { symmetricEigen } from './symmetricEigen'
 
 /** One weight type's matrices, layer by layer. */
@@ -112,18 +113,21 @@ async function project(
   store: CoordinateStore,
   report: (done: number) => Promise<void>,
 ): Promise<Float64Array> {
-  const { layerCount, rows, width } = layers.source
+  const { layerCount, rows } = layers.source
   const rank = store.storedRank
   const squares = new Float64Array(rank)
-  const product = await TiledProduct.create(runtime, directions, rows)
-  const results = new Float32Array((product.tiles[0]?.count ?? 0) * width)
+  const product = await TiledProduct.create(runtime, directions, rows, (g, c) =>
+    outputStoredRows(g, c, store.precision),
+  )
   for (let layer = 0; layer < layerCount; layer += 1) {
     await layers.use(layer, async (w) => {
       for (const tile of product.tiles) {
-        const c = results.subarray(0, tile.count * width)
-        await product.run(tile, w, c)
-        store.write(layer, tile.first, c)
-        addSquares(squares, tile.first, c, width)
+        const { first, count } = tile
+        const place = { layer, first, count }
+        const added = await computeInto(runtime, store, place, (into) =>
+          product.outputs(tile, w, into),
+        )
+        added.forEach((square, k) => (squares[first + k]! += square))
       }
     })
     await report((layer + 1) / layerCount)
@@ -156,15 +160,18 @@ class LayersOnDevice {
 
 /** The ablation (`--no-svd`): each layer's own rows serve as its coordinates. */
 export async function withoutDecomposition(
+  runtime: Runtime,
   source: WeightSource,
   options: Pick<DecomposeOptions, 'createStore' | 'onProgress'>,
 ): Promise<Decomposition> {
   const { layerCount, rows, width, precision } = source
   const coordinates = options.createStore({ layerCount, rank: rows, width, precision })
+  const encoder = await RowEncoder.create(runtime, coordinates)
   for (let layer = 0; layer < layerCount; layer += 1) {
-    coordinates.write(layer, 0, await source.read(layer))
+    await encoder.write(layer, 0, await source.read(layer))
     await options.onProgress((layer + 1) / layerCount)
   }
+  await encoder.dispose()
   return { basis: null, singularValues: null, rows, rank: rows, coordinates }
 }
 
@@ -178,19 +185,4 @@ export function leadingDirections(squares: Float64Array, energy: number): number
     return held >= energy * total
   })
   return enough === -1 ? squares.length : enough + 1
-}
-
-/** Adds the squared norms of rows to those from `first` on. In the graph it would take a second array of their size. */
-function addSquares(squares: Float64Array, first: number, rows: Float32Array, width: number): void {
-  for (let start = 0; start < rows.length; start += width) {
-    // Two sums, so that one addition need not wait for the other.
-    let [even, odd] = [0, 0]
-    const end = start + width
-    for (let at = start + 1; at < end; at += 2) {
-      even += rows[at - 1]! * rows[at - 1]!
-      odd += rows[at]! * rows[at]!
-    }
-    if (width % 2 === 1) even += rows[end - 1]! ** 2
-    squares[first + start / width]! += even + odd
-  }
 }

@@ -179,11 +179,15 @@ async function timeSteps(
   // Many layers of few rows have as many samples as few layers of many, in a third of the memory.
   const rank = Math.ceil((settings.batchSize * TRIAL_STEPS) / (TRIAL_LAYERS - 2))
   const random = new Random(width, 'calibration')
-  const rows = Float32Array.from({ length: rank * width }, () => random.normal())
   const shape = { layerCount: TRIAL_LAYERS, rank, width, precision: 'int16' } as const
   const store = CoordinateStore.inMemory(shape)
   // The same rows for every layer: what the numbers are does not matter here.
-  for (let layer = 0; layer < TRIAL_LAYERS; layer += 1) store.write(layer, 0, rows)
+  const rows = Int16Array.from({ length: rank * width }, () => 8_000 * random.normal())
+  const scales = new Float32Array(rank).fill(1 / 8_000)
+  for (let layer = 0; layer < TRIAL_LAYERS; layer += 1) {
+    store.place(layer, 0, rank).set(rows)
+    store.write(layer, 0, rows, scales)
+  }
   const training = trainPredictor(
     runtime,
     new Samples(store),

@@ -238,7 +238,7 @@ async function* computeDecomposition(
       }
       return method.useSvd
         ? decompose(runtime, source, options)
-        : withoutDecomposition(source, options)
+        : withoutDecomposition(runtime, source, options)
     })
   } catch (error) {
     if (!signal.aborted) await source.refuseNonFinite()

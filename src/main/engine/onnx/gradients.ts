@@ -3,12 +3,13 @@
  * operator, adding the gradient's nodes to the same graph.
  */
 import { AppError } from '@shared/errors'
-import type { Graph, Node, OperatorName, Value } from './graph'
+import type { Graph, Node, OperatorName, Reduction, Value } from './graph'
 import type { Dim } from './proto'
 import { reachable } from './lowering'
 
 /** Operators through which no gradient flows: piecewise constant, integer-valued, or control. */
-type NotDifferentiable = 'Greater' | 'GreaterOrEqual' | 'Equal' | 'Cast' | 'ScatterAdd' | 'Loop'
+type NotDifferentiable =
+  'Greater' | 'GreaterOrEqual' | 'Equal' | 'Cast' | 'QuantizeRows' | 'ScatterAdd' | 'Loop'
 export type DifferentiableOperator = Exclude<OperatorName, NotDifferentiable>
 
 interface RuleContext<K extends OperatorName> {
@@ -117,14 +118,9 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
       : g.div(dy, g.sum(g.expandLike(g.scalar(1), source), axes, keepdims))
     return [keepAxes(g, node, share)]
   },
-  SumSquares: ({ g, dy }, x) => [g.mul(g.mul(dy, 2), need(x))],
-  ReduceMax: ({ g, node, y, dy }, x) => {
-    // Shared equally among equal maxima.
-    const source = need(x)
-    const isMax = g.cast(g.equal(source, keepAxes(g, node, y)), 'float32')
-    const ties = g.sum(isMax, node.attributes.axes, true)
-    return [g.mul(isMax, g.div(keepAxes(g, node, dy), ties))]
-  },
+  ReduceSumSquare: ({ g, node, dy }, x) => [g.mul(keepAxes(g, node, g.mul(dy, 2)), need(x))],
+  ReduceMax: extremeRule,
+  ReduceMin: extremeRule,
   // dx = y ⊙ (dy − Σ y⊙dy)
   Softmax: ({ g, y, dy }) => [g.mul(y, g.sub(dy, g.sum(g.mul(y, dy), [y.rank - 1], true)))],
   Where: ({ g, dy }, condition) => {
@@ -244,12 +240,19 @@ function columnSums(g: Graph, x: Value): Value {
   return g.squeeze(g.matmul(ones, x), [0])
 }
 
+/** The gradient of a largest or smallest element, shared equally among those that are equal. */
+function extremeRule(
+  { g, node, y, dy }: RuleContext<'ReduceMax' | 'ReduceMin'>,
+  x: Value | undefined,
+): [Value] {
+  const source = need(x)
+  const isExtreme = g.cast(g.equal(source, keepAxes(g, node, y)), 'float32')
+  const ties = g.sum(isExtreme, node.attributes.axes, true)
+  return [g.mul(isExtreme, g.div(keepAxes(g, node, dy), ties))]
+}
+
 /** Puts reduced axes back with size 1. */
-function keepAxes(
-  g: Graph,
-  node: Node<'ReduceSum' | 'ReduceMean' | 'ReduceMax'>,
-  value: Value,
-): Value {
+function keepAxes(g: Graph, node: Node<Reduction>, value: Value): Value {
   // A scalar broadcasts to every shape as it is.
   return node.attributes.keepdims || value.rank === 0
     ? value

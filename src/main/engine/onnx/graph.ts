@@ -46,8 +46,11 @@ export interface Operators {
   ReduceSum: { axes: readonly number[]; keepdims: boolean }
   ReduceMean: { axes: readonly number[]; keepdims: boolean }
   ReduceMax: { axes: readonly number[]; keepdims: boolean }
-  /** Σ x² of all elements. */
-  SumSquares: None
+  ReduceMin: { axes: readonly number[]; keepdims: boolean }
+  /** Σ x² */
+  ReduceSumSquare: { axes: readonly number[]; keepdims: boolean }
+  /** Inputs: matrix, a step for each of its rows, an int16 zero for each. Rounds to whole steps, ties to even. */
+  QuantizeRows: None
   /** Over the last axis. */
   Softmax: None
   Where: None
@@ -62,6 +65,8 @@ export interface Operators {
 }
 
 type None = Readonly<Record<never, never>>
+
+export type Reduction = 'ReduceSum' | 'ReduceMean' | 'ReduceMax' | 'ReduceMin' | 'ReduceSumSquare'
 
 /** `start` (included) to `end` (excluded) along one axis. */
 export interface SliceRange {
@@ -397,9 +402,9 @@ export class Graph {
     return this.reduce('ReduceSum', x, axes, keepdims)
   }
 
-  /** Σ x² of all elements, in one pass. */
-  sumSquares(x: Value): Value {
-    return this.emit('SumSquares', [x], {}, [], x.dtype)
+  /** Σ x² over `axes`, all of them by default, in one pass. */
+  sumSquares(x: Value, axes?: readonly number[], keepdims = false): Value {
+    return this.reduce('ReduceSumSquare', x, axes, keepdims)
   }
 
   mean(x: Value, axes?: readonly number[], keepdims = false): Value {
@@ -408,6 +413,16 @@ export class Graph {
 
   reduceMax(x: Value, axes?: readonly number[], keepdims = false): Value {
     return this.reduce('ReduceMax', x, axes, keepdims)
+  }
+
+  reduceMin(x: Value, axes?: readonly number[], keepdims = false): Value {
+    return this.reduce('ReduceMin', x, axes, keepdims)
+  }
+
+  /** A matrix `[r, c]` in whole steps, one step size for each row (`[r]`, positive); int16, saturating. */
+  quantizeRows(x: Value, steps: Value): Value {
+    const zeros = this.cast(this.mul(steps, 0), 'int16')
+    return this.emit('QuantizeRows', [x, steps, zeros], {}, x.shape, 'int16')
   }
 
   /** Over the last axis. */
@@ -527,7 +542,7 @@ export class Graph {
   }
 
   private reduce(
-    op: 'ReduceSum' | 'ReduceMean' | 'ReduceMax',
+    op: Reduction,
     x: Value,
     axes: readonly number[] | undefined,
     keepdims: boolean,

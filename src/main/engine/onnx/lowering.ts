@@ -1,6 +1,7 @@
 /** @file Turns the expression builder's nodes into ONNX (opset 17) nodes. */
-import type { Graph, LoopBody, Node, OperatorName, Value } from './graph'
+import type { Graph, LoopBody, Node, OperatorName, Reduction, Value } from './graph'
 import {
+  CONTRIB_DOMAIN,
   DATA_TYPES,
   type AttributeProto,
   type GraphProto,
@@ -12,6 +13,7 @@ import {
 interface Emission {
   /** ONNX operator, when its name is not the node's. */
   readonly opType?: string
+  readonly domain?: string
   readonly inputs?: readonly string[]
   readonly attributes?: Readonly<Record<string, AttributeProto>>
 }
@@ -28,6 +30,13 @@ const float = (value: number): AttributeProto => ({ kind: 'float', value })
 const flag = (value: boolean): AttributeProto => int(value ? 1 : 0)
 
 const asIs = (): Emission => ({})
+
+/** Axes are an attribute; only those of `ReduceSum` are an input at opset 17. */
+const reduction = ({
+  attributes: { axes, keepdims },
+}: Node<Exclude<Reduction, 'ReduceSum'>>): Emission => ({
+  attributes: { axes: ints(axes), keepdims: flag(keepdims) },
+})
 
 /** ONNX's name for each operator's form: axes and sizes become inputs or attributes as opset 17 wants them. */
 const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
@@ -93,12 +102,15 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
     inputs: [x, context.integers(axes)],
     attributes: { keepdims: flag(keepdims) },
   }),
-  ReduceMean: ({ attributes: { axes, keepdims } }) => ({
-    attributes: { axes: ints(axes), keepdims: flag(keepdims) },
-  }),
-  SumSquares: () => ({ opType: 'ReduceSumSquare', attributes: { keepdims: flag(false) } }),
-  ReduceMax: ({ attributes: { axes, keepdims } }) => ({
-    attributes: { axes: ints(axes), keepdims: flag(keepdims) },
+  ReduceMean: reduction,
+  ReduceMax: reduction,
+  ReduceMin: reduction,
+  ReduceSumSquare: reduction,
+  // ONNX's own takes int16 from opset 21 on only.
+  QuantizeRows: () => ({
+    opType: 'QuantizeLinear',
+    domain: CONTRIB_DOMAIN,
+    attributes: { axis: int(0) },
   }),
   Softmax: () => ({ attributes: { axis: int(-1) } }),
   Cast: ({ attributes }) => ({ attributes: { to: int(DATA_TYPES[attributes.to]) } }),
@@ -203,6 +215,7 @@ export class Lowering {
     const emission = RULES[node.op](node, inputs, this)
     target.push({
       opType: emission.opType ?? node.op,
+      ...(emission.domain === undefined ? {} : { domain: emission.domain }),
       inputs: emission.inputs ?? inputs,
       outputs: node.outputs.map((value) => value.name),
       attributes: emission.attributes ?? {},

@@ -8,6 +8,10 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 const OPSET_VERSION = 17
 const IR_VERSION = 8
 
+/** ONNX Runtime's own operators. */
+export const CONTRIB_DOMAIN = 'com.microsoft'
+const CONTRIB_VERSION = 1
+
 /** `TensorProto.DataType`. */
 export const DATA_TYPES = {
   float32: 1,
@@ -50,6 +54,8 @@ export type AttributeProto =
 
 export interface NodeProto {
   readonly opType: string
+  /** ONNX's own by default. */
+  readonly domain?: string
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly attributes: Readonly<Record<string, AttributeProto>>
@@ -69,10 +75,15 @@ export function encodeModel(graph: GraphProto): Uint8Array {
   varint(writer, 1, IR_VERSION)
   text(writer, 2, 'lesa-workbench')
   message(writer, 7, () => writeGraph(writer, graph))
-  message(writer, 8, () => {
-    text(writer, 1, '')
-    varint(writer, 2, OPSET_VERSION)
-  })
+  for (const [domain, version] of [
+    ['', OPSET_VERSION],
+    [CONTRIB_DOMAIN, CONTRIB_VERSION],
+  ] as const) {
+    message(writer, 8, () => {
+      text(writer, 1, domain)
+      varint(writer, 2, version)
+    })
+  }
   return writer.finish()
 }
 
@@ -91,6 +102,7 @@ function writeNode(writer: BinaryWriter, node: NodeProto): void {
   for (const [name, attribute] of Object.entries(node.attributes)) {
     message(writer, 5, () => writeAttribute(writer, name, attribute))
   }
+  if (node.domain !== undefined) text(writer, 7, node.domain)
 }
 
 function writeAttribute(writer: BinaryWriter, name: string, attribute: AttributeProto): void {

@@ -1,6 +1,6 @@
 /** @file Matrices in tiles of rows, so that on the CPU what a product works on stays in a core's cache. */
-import { Graph } from './graph'
-import type { Kernel, Runtime, Tensor } from './Runtime'
+import { Graph, type Value } from './graph'
+import type { Feeds, Kernel, Results, Runtime, Tensor } from './Runtime'
 
 /** Rows of a tile on the CPU. */
 export const TILE_ROWS = 1024
@@ -26,7 +26,7 @@ async function uploadTiles(runtime: Runtime, matrix: Float32Array, width: number
   return tiles
 }
 
-/** Multiplies a matrix by others, tile by tile: `product = tile · by`. */
+/** Multiplies a matrix by others, tile by tile: `tile · by`. */
 export class TiledProduct {
   private constructor(
     private readonly runtime: Runtime,
@@ -34,22 +34,31 @@ export class TiledProduct {
     readonly tiles: readonly Tile[],
   ) {}
 
-  /** @param matrix Row-major `[rows, inner]`. */
+  /**
+   * @param matrix Row-major `[rows, inner]`.
+   * @param output Adds the outputs that are computed of each product, itself by default, as `product`.
+   */
   static async create(
     runtime: Runtime,
     matrix: Float32Array,
     inner: number,
+    output = (g: Graph, product: Value): void => g.output('product', product),
   ): Promise<TiledProduct> {
     const g = new Graph()
-    g.output('product', g.matmul(g.input('tile', ['r', 'n']), g.input('by', ['n', 'width'])))
+    output(g, g.matmul(g.input('tile', ['r', 'n']), g.input('by', ['n', 'width'])))
     const kernel = await runtime.compile(g, { keepsMemory: false })
     return new TiledProduct(runtime, kernel, await uploadTiles(runtime, matrix, inner))
+  }
+
+  /** Computes the outputs of one tile, those in `into` in place. */
+  outputs(tile: Tile, by: Tensor, into: Feeds): Promise<Results> {
+    return this.kernel.run({ tile: tile.rows, by }, into)
   }
 
   /** Computes `[tile.count, width]` into `into`. */
   async run(tile: Tile, by: Tensor, into: Float32Array): Promise<void> {
     const dims = [tile.count, into.length / tile.count]
-    await this.kernel.run({ tile: tile.rows, by }, { product: this.runtime.float32(into, dims) })
+    await this.outputs(tile, by, { product: this.runtime.float32(into, dims) })
   }
 
   async dispose(): Promise<void> {

@@ -188,7 +188,11 @@ const CASES: { readonly [K in DifferentiableOperator]: readonly Case[] } = {
     { shapes: [[2, 3, 2]], build: (g, v) => g.mean(at(v, 0), [0, 2]) },
     { shapes: [[2, 3]], build: (g, v) => g.mean(at(v, 0), [-1], true) },
   ],
-  SumSquares: [{ shapes: [[2, 3]], build: (g, v) => g.sumSquares(at(v, 0)) }],
+  ReduceSumSquare: [
+    { shapes: [[2, 3]], build: (g, v) => g.sumSquares(at(v, 0)) },
+    { shapes: [[2, 3]], build: (g, v) => g.sumSquares(at(v, 0), [1]) },
+  ],
+  ReduceMin: [{ shapes: [[2, 5]], build: (g, v) => g.reduceMin(at(v, 0), [1], true) }],
   ReduceMax: [{ shapes: [[2, 5]], build: (g, v) => g.reduceMax(at(v, 0), [1]) }],
   Softmax: [{ shapes: [[2, 4]], build: (g, v) => g.softmax(at(v, 0)) }],
   Where: [
