@@ -3,17 +3,17 @@ import { Graph } from '../onnx/graph'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 
 /**
- * Rows of the Gram matrix computed at once on the CPU. Fewer waste less of its upper triangle, and keep what the
- * product works on within a core's cache; more make larger products.
+ * Columns of the Gram matrix computed at once on the CPU. Fewer waste less of its upper triangle, and keep what the
+ * product packs within a core's cache; more make larger products.
  */
-const BLOCK_ROWS = 384
+const BLOCK_COLUMNS = 256
 
 /** On a device a block is an operator of one graph, and they should be few. */
 const MAX_DEVICE_BLOCKS = 8
 
 /**
- * Accumulates `G = Σ_i W_i W_iᵀ` (float32, `[n, n]`), one layer's `[n, width]` matrix at a time. Only the block rows of
- * the lower triangle are computed.
+ * Accumulates `G = Σ_i W_i W_iᵀ` (float32, `[n, n]`), one layer's `[n, width]` matrix at a time. Only the block
+ * columns of the lower triangle are computed.
  */
 export interface GramAccumulator {
   /** Adds `W Wᵀ` of an `[n, width]` matrix that {@link Runtime.upload} gave. */
@@ -32,7 +32,7 @@ export function createGramAccumulator(
     : HostGram.create(runtime, n, width)
 }
 
-/** Rows `start … end − 1` of the Gram matrix, as far as the lower triangle's blocks reach: `[end − start, end]`. */
+/** Columns `start … end − 1` of the Gram matrix, from the diagonal block down: `[n − start, end − start]`. */
 interface Block {
   readonly start: number
   readonly end: number
@@ -63,28 +63,28 @@ class HostGram implements GramAccumulator {
     const sum = g.input('sum', ['r', 'c'])
     g.output('out', g.gemm(rows, columns, { transB: true, c: sum }))
     const kernel = await runtime.compile(g, { keepsMemory: false })
-    const sums = blocksOf(n, Math.ceil(n / BLOCK_ROWS)).map(({ start, end }) => ({
+    const sums = blocksOf(n, Math.ceil(n / BLOCK_COLUMNS)).map(({ start, end }) => ({
       start,
       end,
-      values: new Float32Array((end - start) * end),
+      values: new Float32Array((n - start) * (end - start)),
     }))
     return new HostGram(runtime, kernel, n, width, sums)
   }
 
   async add(w: Tensor): Promise<void> {
-    const { width } = this
+    const { width, n } = this
     const values = await this.runtime.read(w)
     for (const { start, end, values: sums } of this.sums) {
-      const rows = this.runtime.rows(values, width, start, end - start)
-      const columns = this.runtime.rows(values, width, 0, end)
-      const sum = this.runtime.float32(sums, [end - start, end])
+      const rows = this.runtime.rows(values, width, start, n - start)
+      const columns = this.runtime.rows(values, width, start, end - start)
+      const sum = this.runtime.float32(sums, [n - start, end - start])
       await this.kernel.run({ rows, columns, sum }, { out: sum })
     }
   }
 
   async finish(): Promise<Float32Array> {
     const gram = new Float32Array(this.n ** 2)
-    for (const { start, end, values } of this.sums) putRows(gram, this.n, { start, end }, values)
+    for (const { start, end, values } of this.sums) putColumns(gram, this.n, { start, end }, values)
     this.sums.length = 0
     mirrorLower(gram, this.n)
     await this.kernel.dispose()
@@ -104,13 +104,13 @@ class DeviceGram implements GramAccumulator {
   ) {}
 
   static async create(runtime: Runtime, n: number, width: number): Promise<DeviceGram> {
-    const blocks = blocksOf(n, Math.min(MAX_DEVICE_BLOCKS, Math.ceil(n / BLOCK_ROWS)))
+    const blocks = blocksOf(n, Math.min(MAX_DEVICE_BLOCKS, Math.ceil(n / BLOCK_COLUMNS)))
     const g = new Graph()
     const w = g.input('w', [n, width])
     const names = blocks.map(({ start, end }, index) => {
-      const sum = g.input(`in${index}`, [end - start, end])
-      const rows = g.slice(w, 0, start, end)
-      const columns = g.slice(w, 0, 0, end)
+      const sum = g.input(`in${index}`, [n - start, end - start])
+      const rows = g.slice(w, 0, start, n)
+      const columns = g.slice(w, 0, start, end)
       g.output(`out${index}`, g.gemm(rows, columns, { transB: true, c: sum }))
       return `out${index}`
     })
@@ -119,11 +119,11 @@ class DeviceGram implements GramAccumulator {
   }
 
   async add(w: Tensor): Promise<void> {
-    const { runtime, blocks } = this
+    const { runtime, blocks, n } = this
     const before =
       this.sums ??
       blocks.map(({ start, end }) =>
-        runtime.float32(new Float32Array((end - start) * end), [end - start, end]),
+        runtime.float32(new Float32Array((n - start) * (end - start)), [n - start, end - start]),
       )
     const sums = before.map((sum, index) => [`in${index}`, sum] as const)
     const results = await this.kernel.run({ w, ...Object.fromEntries(sums) })
@@ -134,7 +134,7 @@ class DeviceGram implements GramAccumulator {
   async finish(): Promise<Float32Array> {
     const gram = new Float32Array(this.n ** 2)
     for (const [index, sum] of (this.sums ?? []).entries()) {
-      putRows(gram, this.n, this.blocks[index]!, await this.runtime.read(sum))
+      putColumns(gram, this.n, this.blocks[index]!, await this.runtime.read(sum))
       this.runtime.release(sum)
     }
     mirrorLower(gram, this.n)
@@ -143,10 +143,16 @@ class DeviceGram implements GramAccumulator {
   }
 }
 
-/** Copies a block's rows to their place, up to the diagonal. */
-function putRows(gram: Float32Array, n: number, { start, end }: Block, rows: Float32Array): void {
-  for (let row = start; row < end; row += 1) {
-    const from = (row - start) * end
-    gram.set(rows.subarray(from, from + row + 1), row * n)
+/** Copies a block to its place, up to the diagonal. */
+function putColumns(
+  gram: Float32Array,
+  n: number,
+  { start, end }: Block,
+  block: Float32Array,
+): void {
+  const width = end - start
+  for (let row = start; row < n; row += 1) {
+    const from = (row - start) * width
+    gram.set(block.subarray(from, from + Math.min(width, row + 1 - start)), row * n + start)
   }
 }
