@@ -34,6 +34,8 @@ const TRIAL_LAYERS = 22
 /** Bytes read, and copied, to time a disk. */
 const READ_TRIAL_BYTES = 192e6
 const COPY_TRIAL_BYTES = 384e6
+/** Copied before that, not timed: a disk that was idle is slow at first, which a job of many times the size is not. */
+const COPY_WARM_UP_BYTES = 128e6
 const PIECE_BYTES = 2 ** 24
 
 /** Bytes a second of a solid-state disk of no great age. */
@@ -219,17 +221,21 @@ async function timeReading(checkpoint: Checkpoint): Promise<number> {
 
 async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<number> {
   const path = join(folder, `.lesa-speed-${process.pid}.tmp`)
-  let bytes = 0
-  const start = performance.now()
+  let [written, bytes, start] = [0, 0, 0]
   try {
     const file = await SequentialFile.create(path, new WriteBlocks())
     try {
-      for (const { tensor, byteLength } of pieces(checkpoint, COPY_TRIAL_BYTES)) {
-        await file.addRead(byteLength, async (part, start) => {
-          const range = { start, end: start + part.byteLength }
+      const trial = pieces(checkpoint, COPY_WARM_UP_BYTES + COPY_TRIAL_BYTES)
+      for (const { tensor, byteLength } of trial) {
+        if (written >= COPY_WARM_UP_BYTES) {
+          if (bytes === 0) start = performance.now()
+          bytes += byteLength
+        }
+        written += byteLength
+        await file.addRead(byteLength, async (part, offset) => {
+          const range = { start: offset, end: offset + part.byteLength }
           await checkpoint.readBytes(tensor.name, range, part)
         })
-        bytes += byteLength
       }
       await file.finish()
       await file.sync()

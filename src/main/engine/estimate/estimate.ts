@@ -11,6 +11,7 @@ import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype } from '../checkpoint/dtypes'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
+import { QUERY_CHUNK } from '../evaluation/decoderLayer'
 import { defaultLimits } from '../evaluation/ForwardPass'
 import { assemble, outputDtype } from '../export/assemble'
 import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../memory'
@@ -306,9 +307,12 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
           { label: 'hidden states', value: Math.min(hidden, limits.hiddenBytes) },
           { label: ON_DEVICE.layers, value: 2 * perLayer * FLOAT },
           {
-            // The gate, the product with it and a copy, for the tokens that run through a layer at once.
+            // The gate, the product with it and a copy; a chunk of queries' scores before and after the softmax.
             label: ON_DEVICE.results,
-            value: 3 * Math.min(tokens, limits.batchPositions) * config.intermediateSize * FLOAT,
+            value:
+              Math.min(tokens, limits.batchPositions) *
+              (3 * config.intermediateSize + 2 * config.numAttentionHeads * QUERY_CHUNK) *
+              FLOAT,
           },
           {
             label: 'part of the embeddings',
