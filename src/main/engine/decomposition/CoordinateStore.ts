@@ -130,7 +130,7 @@ export class CoordinateStore {
 
   /** Writes all stored rows to a file, layer by layer. */
   async save(path: string): Promise<void> {
-    const part = new ARRAYS[this.precision](this.storedRank * this.width)
+    const part = rowsOf(this.precision, this.storedRank * this.width)
     const handle = await open(path, 'w')
     try {
       for (let layer = 0; layer < this.layerCount; layer += 1) {
@@ -160,12 +160,12 @@ export class CoordinateStore {
    * store is in memory.
    */
   place(layer: number, first: number, count: number): StoredRows {
-    const { width, storedRank, backing, precision } = this
-    if (first + count > storedRank) {
+    if (first + count > this.storedRank) {
       throw new AppError('bug', `Layer ${layer} has no room for ${count} rows from ${first} on.`)
     }
-    if (backing.kind === 'file') return new ARRAYS[precision](count * width)
-    return this.#layer(layer).subarray(first * width, (first + count) * width)
+    return this.backing.kind === 'memory'
+      ? this.#stored(layer, first, count)
+      : rowsOf(this.precision, count * this.width)
   }
 
   /**
@@ -243,7 +243,7 @@ export class CoordinateStore {
     if (this.backing.kind === 'memory') {
       return this.#layer(layer).subarray(first * width, (first + count) * width)
     }
-    const rows = new ARRAYS[this.precision](count * width)
+    const rows = rowsOf(this.precision, count * width)
     this.#readFile(layer, first, rows)
     noteGarbage(rows.byteLength)
     return rows

@@ -187,8 +187,9 @@ async function timeSteps(
   const rows = Int16Array.from({ length: rank * width }, () => 8_000 * random.normal())
   const scales = new Float32Array(rank).fill(1 / 8_000)
   for (let layer = 0; layer < TRIAL_LAYERS; layer += 1) {
-    store.place(layer, 0, rank).set(rows)
-    store.write(layer, 0, rows, scales)
+    const place = store.place(layer, 0, rank)
+    place.set(rows)
+    store.write(layer, 0, place, scales)
   }
   const training = trainPredictor(
     runtime,

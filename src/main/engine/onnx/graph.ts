@@ -404,7 +404,10 @@ export class Graph {
 
   /** Σ x² over `axes`, all of them by default, in one pass. */
   sumSquares(x: Value, axes?: readonly number[], keepdims = false): Value {
-    return this.reduce('ReduceSumSquare', x, axes, keepdims)
+    // A sum over no axis is the value itself, its square is not.
+    return (axes ?? x.shape).length === 0
+      ? this.square(x)
+      : this.reduce('ReduceSumSquare', x, axes, keepdims)
   }
 
   mean(x: Value, axes?: readonly number[], keepdims = false): Value {

@@ -140,6 +140,14 @@ describe('int16', () => {
     expect(store.whole).toEqual(Int16Array.of(32_767, -4681, 10_922, -32_767))
   })
 
+  test('a row of zeros is stored as zeros', async () => {
+    const store = CoordinateStore.inMemory({ layerCount: 1, rank: 2, width: 2, precision: 'int16' })
+    store.place(0, 0, 2).fill(7)
+    await write(store, 0, 0, Float32Array.of(0, 0, 0.5, -0.25))
+    expect(store.whole).toEqual(Int16Array.of(0, 0, 32_767, -16_384))
+    expect([...store.scales].every((scale) => scale > 0)).toBe(true)
+  })
+
   test('the sums of squares are those of the rows before they are rounded', async () => {
     const store = CoordinateStore.inMemory({ layerCount: 1, rank: 2, width: 2, precision: 'int16' })
     const g = new Graph()

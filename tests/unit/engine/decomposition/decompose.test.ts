@@ -67,6 +67,7 @@ describe('shapes and spectra', () => {
     ['two panels and a bit', 67, 40],
     ['several blocks of the Gram matrix', 520, 40],
     ['more rows than all columns', 40, 5],
+    ['more directions than a tile has rows', 1030, 260],
     ['a null space of more dimensions than a block of a cluster', 300, 20],
   ])('%s', async (_, rows, width) => {
     const layers = randomLayers(4, rows, width)
