@@ -2,7 +2,8 @@ import { resolve } from 'node:path'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'electron-vite'
 
-const alias = { '@shared': resolve(import.meta.dirname, 'src/shared') }
+const source = (folder: string) => resolve(import.meta.dirname, 'src', folder)
+const alias = { '@shared': source('shared'), '@system': source('system') }
 
 export default defineConfig({
   main: {
@@ -16,7 +17,7 @@ export default defineConfig({
         input: {
           index: resolve(import.meta.dirname, 'src/main/index.ts'),
           cli: resolve(import.meta.dirname, 'src/main/cli.ts'),
-          engine: resolve(import.meta.dirname, 'src/main/engine/process.ts'),
+          engine: resolve(import.meta.dirname, 'src/main/engine/process/process.ts'),
         },
         output: { format: 'es', entryFileNames: '[name].js' },
       },

@@ -6,7 +6,8 @@ import { defineConfig } from 'vitest/config'
 /** The program's settings and caches, apart from those of whoever runs the tests. */
 const env = { LESA_USER_DATA: join(tmpdir(), 'lesa-test-user') }
 
-const alias = { '@shared': resolve(import.meta.dirname, 'src/shared') }
+const source = (folder: string) => resolve(import.meta.dirname, 'src', folder)
+const alias = { '@shared': source('shared'), '@system': source('system') }
 
 export default defineConfig({
   resolve: { alias },

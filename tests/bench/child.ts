@@ -7,14 +7,14 @@ import { decodeToFloat32, encodeFromFloat32 } from '../../src/main/engine/checkp
 import {
   CoordinateStore,
   type StoreShape,
-} from '../../src/main/engine/decomposition/CoordinateStore'
-import { RowEncoder } from '../../src/main/engine/decomposition/rowEncoding'
-import { decompose, type WeightSource } from '../../src/main/engine/decomposition/decompose'
-import { estimate } from '../../src/main/engine/estimate/estimate'
+} from '../../src/main/engine/lesa/decomposition/CoordinateStore'
+import { RowEncoder } from '../../src/main/engine/lesa/decomposition/rowEncoding'
+import { decompose, type WeightSource } from '../../src/main/engine/lesa/decomposition/decompose'
+import { estimate } from '../../src/main/engine/costs/estimate'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
-import { Samples } from '../../src/main/engine/predictor/Samples'
-import { trainPredictor } from '../../src/main/engine/predictor/train'
-import { Random } from '../../src/main/engine/random'
+import { Samples } from '../../src/main/engine/lesa/predictor/Samples'
+import { trainPredictor } from '../../src/main/engine/lesa/predictor/train'
+import { Random } from '../../src/main/engine/lib/random'
 import { matrixBlocks } from '../../src/main/engine/synthesis/matrix'
 import type { EstimateTask } from './lib/estimate'
 import type { Report } from './lib/measure'

@@ -7,8 +7,8 @@ import type { ExpandResult, StagesResult, StagesSpec } from '@shared/jobs'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
-import { fullBytes, leastBytes } from '../../src/main/engine/memory'
-import { LayerWeights } from '../../src/main/engine/methods/LayerWeights'
+import { fullBytes, leastBytes } from '../../src/main/engine/lesa/memory'
+import { StackedMatrix } from '../../src/main/engine/lesa/StackedMatrix'
 import { StageStore } from '../../src/main/engine/stages/StageStore'
 import { writeTinyCheckpoint } from '../support/checkpoints'
 import { learnedMethod, runExpand, runTask } from '../support/jobs'
@@ -203,7 +203,7 @@ describe('a bound on memory', () => {
     // Deep enough for a mini-batch's rows to be fewer than all.
     const { folder, model } = await tiny(16)
     const checkpoint = await Checkpoint.open(model)
-    const shapes = WEIGHT_TYPES.map((type) => new LayerWeights(checkpoint, type))
+    const shapes = WEIGHT_TYPES.map((type) => new StackedMatrix(checkpoint, type))
     await checkpoint.close()
     const bound = Math.max(...shapes.map(leastBytes))
     // For the widest type the bound is too small to keep its coordinates in memory.

@@ -4,8 +4,8 @@ import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
 import {
   CoordinateStore,
   type StoreShape,
-} from '../../src/main/engine/decomposition/CoordinateStore'
-import { decompose } from '../../src/main/engine/decomposition/decompose'
+} from '../../src/main/engine/lesa/decomposition/CoordinateStore'
+import { decompose } from '../../src/main/engine/lesa/decomposition/decompose'
 import { chooseDevice, probeDevices } from '../../src/main/engine/onnx/devices'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
 import { writeTinyCheckpoint } from '../support/checkpoints'

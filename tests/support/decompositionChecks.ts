@@ -1,8 +1,11 @@
 import type {
   CoordinateStore,
   Precision,
-} from '../../src/main/engine/decomposition/CoordinateStore'
-import type { Decomposition, WeightSource } from '../../src/main/engine/decomposition/decompose'
+} from '../../src/main/engine/lesa/decomposition/CoordinateStore'
+import type {
+  Decomposition,
+  WeightSource,
+} from '../../src/main/engine/lesa/decomposition/decompose'
 import { seededFloats } from './random'
 
 /** Matrices in memory as a source. */

@@ -1,4 +1,4 @@
-import { runJob } from '../../src/main/engine/tasks'
+import { runJob } from '../../src/main/engine/jobs'
 import type {
   EvaluateResult,
   EvaluateSpec,

@@ -6,10 +6,10 @@ import type { ExpandResult, JobEvent } from '@shared/jobs'
 import type { ExpansionPlan } from '@shared/plan'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { positionOf } from '../export/assemble'
-import { writeRecord } from '../export/writeRecord'
-import { LayerWeights } from '../methods/LayerWeights'
-import { loadDirections, writeFloats, type Directions } from './directions'
+import { positionOf } from '../growth/grownTensors'
+import { writeRecord } from '../checkpoint/jsonFile'
+import { StackedMatrix } from '../lesa/StackedMatrix'
+import { loadDirections, writeFloats, type Directions } from '../lesa/directions'
 
 export const ANALYSIS_STEP = { id: 'analyse', label: 'analyse layers' } as const
 
@@ -76,7 +76,7 @@ export async function* analyseGrown({
     const types: Partial<Record<WeightType, WeightTypeAnalysis>> = {}
     for (const type of WEIGHT_TYPES) {
       const measure = new NeighbourMeasure()
-      const source = new LayerWeights(checkpoint, type)
+      const source = new StackedMatrix(checkpoint, type)
       for (let layer = 0; layer < plan.layers.length; layer += 1) {
         signal.throwIfAborted()
         measure.add(await source.read(layer))

@@ -1,5 +1,5 @@
 import type { DirectionContinuity } from '@shared/analysis'
-import { Random } from '../random'
+import { Random } from '../lib/random'
 import { squaredDistances, type PointSet } from './projection'
 
 const ORDERS = 999

@@ -3,7 +3,7 @@
  * (exact, from the matrix of inner products) or by t-SNE (van der Maaten & Hinton 2008, exact gradients). Both take the
  * same decisions on every machine: signs and the start are fixed.
  */
-import { Random } from '../random'
+import { Random } from '../lib/random'
 
 /** Points by rows, `[count, width]`. */
 export interface PointSet {

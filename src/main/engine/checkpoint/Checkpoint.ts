@@ -4,8 +4,12 @@ import { basename, join, resolve } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
 import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
-import { architectureNamesOf, architectureOf, type Architecture } from './architectures'
-import { parseConfig, type ModelConfig, type RawConfig } from './config'
+import {
+  architectureNamesOf,
+  architectureOf,
+  type Architecture,
+} from '../architectures/architectures'
+import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
 import { FilePool, readError, systemCode } from './files'
 import { JsonProblem, parseStrictJson } from './json'

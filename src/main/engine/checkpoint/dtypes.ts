@@ -1,4 +1,4 @@
-import { TENSOR_DTYPES, type TensorDtype } from '@shared/jobs'
+import { TENSOR_DTYPES, type OutputDtype, type TensorDtype } from '@shared/jobs'
 
 const ELEMENT_BITS: Readonly<Record<string, number>> = {
   BOOL: 8,
@@ -154,4 +154,10 @@ function encodeF16(bits: Uint32Array, halves: Uint16Array): void {
     }
     halves[index] = sign | half
   }
+}
+
+/** Element type in which a tensor of the base model is written. Tensors that are not floats stay as they are. */
+export function outputDtype(stored: string, choice: OutputDtype): string {
+  if (choice === 'keep' || !isTensorDtype(stored)) return stored
+  return choice.toUpperCase()
 }

@@ -1,5 +1,6 @@
 /** @file How a text becomes the token sequences that are scored. Pure. */
 import { AppError } from '@shared/errors'
+import type { SequenceScore } from '../decoder/ForwardPass'
 
 /** Sequences are scored from their second token on, so a shorter one says nothing. */
 export const MIN_SEQUENCE = 2
@@ -36,14 +37,6 @@ export function cutLines(lines: readonly Int32Array[], context: number): Int32Ar
     .map((line) => line.subarray(0, context))
   if (kept.length === 0) throw tooShort('Every line of the text')
   return kept
-}
-
-/** How well the tokens of a sequence were predicted. */
-export interface SequenceScore {
-  /** Sum over its predicted positions of −ln p(token | the ones before it). */
-  readonly nll: number
-  /** Its tokens but the first. */
-  readonly predicted: number
 }
 
 /** exp of the mean negative log-likelihood over all predicted positions. */

@@ -3,10 +3,10 @@ import type { ExportSpec } from '@shared/jobs'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
-import { ENGINE_VERSION } from '../version'
-import { assemble } from './assemble'
-import { setDtype } from './grownConfig'
-import type { ExportRecord } from './record'
+import { ENGINE_VERSION } from '../lib/version'
+import { assemble } from '../growth/grownTensors'
+import { setDtype } from '../growth/grownConfig'
+import type { ExportRecord } from '../growth/record'
 
 /** What an export writes, before it does. */
 export interface ExportPlan {

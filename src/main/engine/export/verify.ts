@@ -5,7 +5,7 @@ import type { ExportSpec } from '@shared/jobs'
 import type { ExpansionPlan } from '@shared/plan'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
-import { ForwardPass } from '../evaluation/ForwardPass'
+import { ForwardPass } from '../decoder/ForwardPass'
 import { Runtime } from '../onnx/Runtime'
 import type { ExportPlan } from './exportPlan'
 

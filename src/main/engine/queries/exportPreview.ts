@@ -1,5 +1,5 @@
-import { readdir, stat, statfs } from 'node:fs/promises'
-import { dirname, relative, resolve, sep, isAbsolute } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { relative, resolve, sep, isAbsolute } from 'node:path'
 import type { ExportPreview } from '@shared/exports'
 import type { ExportSpec } from '@shared/jobs'
 import { formatBytes } from '@shared/units'
@@ -7,7 +7,8 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { inStateDictOrder, splitIntoShards } from '../checkpoint/sharding'
 import { planExport } from '../export/exportPlan'
-import { modelCard } from '../export/record'
+import { modelCard } from '../growth/record'
+import { freeSpaceAt } from '@system/space'
 
 /** What an export would write, and why it would fail. Nothing is written. */
 export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
@@ -67,15 +68,6 @@ async function destinationOf(out: string): Promise<ExportPreview['destination']>
   return isCheckpoint || names.some((name) => /^model-\d+-of-\d+\.safetensors$/.test(name))
     ? 'checkpoint'
     : 'other_files'
-}
-
-/** Free bytes on the file system of a path, or of its nearest parent that exists; `null` where it does not say. */
-export async function freeSpaceAt(path: string): Promise<number | null> {
-  for (let folder = resolve(path); ; folder = dirname(folder)) {
-    const stats = await statfs(folder).catch(() => null)
-    if (stats) return stats.blocks === 0 ? null : stats.bavail * stats.bsize
-    if (folder === dirname(folder)) return null
-  }
 }
 
 function isWithin(inner: string, outer: string): boolean {

@@ -2,8 +2,8 @@ import type { GrowthPreview } from '@shared/model'
 import { planExpansion } from '@shared/plan'
 import type { RunSettings } from '@shared/projects'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { assemble, tiedHead } from '../export/assemble'
-import { grownConfig } from '../export/grownConfig'
+import { assemble, tiedHead } from '../growth/grownTensors'
+import { grownConfig } from '../growth/grownConfig'
 
 /**
  * What growing makes of a model, without computing anything.

@@ -4,7 +4,7 @@ import type { ProjectionRequest } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import { recordFiles } from '../analysis/analyse'
 import { measureContinuity } from '../analysis/continuity'
-import { readFloats } from '../analysis/directions'
+import { readFloats } from '../lesa/directions'
 import { projectByPca, projectByTsne, type PointSet } from '../analysis/projection'
 
 /** As in the paper's figure and in most others. */

@@ -12,7 +12,7 @@
  * Built for speed, some 3 ns an element: the Gaussians come from a table, and only plain float64 arithmetic rounded once
  * is used, so that the values do not depend on the machine.
  */
-import { Random } from '../random'
+import { Random } from '../lib/random'
 
 /** What a synthetic matrix is; the same description and seed give the same values. */
 export interface MatrixRecipe {

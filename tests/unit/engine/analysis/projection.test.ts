@@ -7,7 +7,7 @@ import {
   squaredDistances,
   type PointSet,
 } from '../../../../src/main/engine/analysis/projection'
-import { Random } from '../../../../src/main/engine/random'
+import { Random } from '../../../../src/main/engine/lib/random'
 
 function pointSet(rows: readonly (readonly number[])[]): PointSet {
   return {

@@ -3,7 +3,7 @@ import {
   batchPositions,
   groupBatches,
   planBatches,
-} from '../../../../src/main/engine/evaluation/batches'
+} from '../../../../src/main/engine/decoder/batches'
 import {
   countPredicted,
   cutLines,

@@ -1,0 +1,248 @@
+/**
+ * @file One decoder layer of the Llama family as a graph: pre-norm attention with rotary positions and grouped queries,
+ * then a gated MLP. Every operator in it has a gradient rule, so the same expression serves training.
+ */
+import { AppError } from '@shared/errors'
+import type { WeightType } from '@shared/weightTypes'
+import type { Architecture } from '../architectures/architectures'
+import type { ModelConfig } from '../architectures/config'
+import { Graph, type Value } from '../onnx/graph'
+
+/** Queries that are scored against their keys at once: bounds the scores, and skips keys that none of them sees. */
+export const QUERY_CHUNK = 128
+
+/**
+ * Stands for minus infinity in masks: it leaves nothing of a key after the softmax, and unlike an infinity it is safe
+ * in shaders.
+ */
+const HIDDEN = -1e30
+
+/** The names of {@link buildDecoderLayer}'s inputs and output; its weights go by their names within the layer. */
+export const LAYER_IO = {
+  input: 'hidden',
+  cos: 'cos',
+  sin: 'sin',
+  mask: 'mask',
+  output: 'next',
+} as const
+
+export interface LayerShape {
+  /** Tokens of every sequence. */
+  readonly length: number
+  /** How many keys a query sees, itself included; `null` for all before it. */
+  readonly window: number | null
+}
+
+export interface LayerInputs {
+  /** `[batch, length, hiddenSize]`, the batch known or symbolic. */
+  readonly hidden: Value
+  /** The layer's tensors by their names within it: `self_attn.q_proj.weight`. */
+  readonly weights: ReadonlyMap<string, Value>
+  /** `[length, headDim / 2]` each; see `ropeTables`. */
+  readonly cos: Value
+  readonly sin: Value
+  /** {@link attentionMask}. */
+  readonly mask: Value
+}
+
+/**
+ * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, `cos` and `sin` `[length, headDim / 2]`,
+ * `mask` ({@link attentionMask}), and each tensor of the layer under its name. Output: `next`, the shape of `hidden`.
+ * All float32.
+ *
+ * @throws AppError `unsupported_architecture` for an activation that is not known.
+ */
+export function buildDecoderLayer(
+  config: ModelConfig,
+  architecture: Architecture,
+  shape: LayerShape,
+): Graph {
+  const g = new Graph()
+  const half = config.headDim / 2
+  const chunk = queryChunk(shape.length)
+  const hidden = g.input(LAYER_IO.input, ['batch', shape.length, config.hiddenSize])
+  const cos = g.input(LAYER_IO.cos, [shape.length, half])
+  const sin = g.input(LAYER_IO.sin, [shape.length, half])
+  const mask = g.input(LAYER_IO.mask, [chunk, maskWidth(shape)])
+  const weights = new Map(
+    architecture
+      .layerTensors(config)
+      .map(({ suffix, shape: dims }) => [suffix, g.input(suffix, dims)]),
+  )
+  const inputs = { hidden, weights, cos, sin, mask }
+  g.output(LAYER_IO.output, decoderLayer(g, config, architecture, shape, inputs))
+  return g
+}
+
+/** The layer as an expression, for graphs of more than one layer. Returns the shape of `hidden`. */
+export function decoderLayer(
+  g: Graph,
+  config: ModelConfig,
+  architecture: Architecture,
+  shape: LayerShape,
+  { hidden, weights, cos, sin, mask }: LayerInputs,
+): Value {
+  const { length } = shape
+  const { hiddenSize, headDim, numKeyValueHeads: groups } = config
+  const [batch = 1] = hidden.shape
+  const rows = typeof batch === 'number' ? batch * length : 'rows'
+  const repeat = config.numAttentionHeads / groups
+  const [inputNorm, postAttentionNorm] = architecture.norms
+  const weight = (name: string | undefined): Value => required(weights, name)
+  const norm = (x: Value, name: string | undefined): Value =>
+    rmsNorm(g, x, weight(name), config.rmsNormEps)
+  const project = (x: Value, type: WeightType): Value => {
+    const name = architecture.weights[type]
+    return g.linear(x, weight(`${name}.weight`), weights.get(`${name}.bias`))
+  }
+
+  const residual = g.reshape(hidden, [rows, hiddenSize])
+  const x = norm(residual, inputNorm)
+  // Query head h belongs to key/value head ⌊h / repeat⌋, so the heads split into groups without moving keys or values.
+  let q = g.reshape(project(x, 'q_proj'), [batch, length, groups, repeat, headDim])
+  let k = g.reshape(project(x, 'k_proj'), [batch, length, groups, headDim])
+  const v = g.reshape(project(x, 'v_proj'), [batch, length, groups, headDim])
+  if (architecture.forward.qkNorm) {
+    const [qNorm, kNorm] = architecture.qkNorms
+    q = norm(q, qNorm)
+    k = norm(k, kNorm)
+  }
+  const context = attend(g, shape, {
+    q: g.mul(rotate(g, g.transpose(q, [0, 2, 3, 1, 4]), cos, sin), headDim ** -0.5),
+    k: rotate(g, g.transpose(k, [0, 2, 1, 3]), cos, sin),
+    v: g.transpose(v, [0, 2, 1, 3]),
+    mask,
+  })
+  const merged = g.reshape(g.transpose(context, [0, 3, 1, 2, 4]), [rows, groups * repeat * headDim])
+  const middle = g.add(residual, project(merged, 'o_proj'))
+
+  const y = norm(middle, postAttentionNorm)
+  const gate = activation(config.hiddenAct)(g, project(y, 'gate_proj'))
+  const mlp = project(g.mul(gate, project(y, 'up_proj')), 'down_proj')
+  return g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
+}
+
+/** How many queries a chunk has for sequences of this length. */
+export function queryChunk(length: number): number {
+  return Math.min(length, QUERY_CHUNK)
+}
+
+/**
+ * The mask that is added to the scores of a chunk of queries, `[chunk, width]`: its last row is the chunk's last query
+ * and its last column that query's own key, so every chunk takes as many of the last rows and columns as it has queries
+ * and keys, and one table serves them all.
+ */
+export function attentionMask(shape: LayerShape): Float32Array {
+  const chunk = queryChunk(shape.length)
+  const width = maskWidth(shape)
+  const mask = new Float32Array(chunk * width)
+  for (let query = 0; query < chunk; query += 1) {
+    for (let column = 0; column < width; column += 1) {
+      // Positions counted from the chunk's first query.
+      const key = column - (width - chunk)
+      const isSeen = key <= query && (shape.window === null || key > query - shape.window)
+      if (!isSeen) mask[query * width + column] = HIDDEN
+    }
+  }
+  return mask
+}
+
+/** The most keys that one chunk of queries sees. */
+export function maskWidth({ length, window }: LayerShape): number {
+  return window === null ? length : Math.min(length, queryChunk(length) + window - 1)
+}
+
+interface AttentionInputs {
+  /** `[batch, groups, repeat, length, headDim]`, scaled. */
+  readonly q: Value
+  /** `[batch, groups, length, headDim]`, as are the values. */
+  readonly k: Value
+  readonly v: Value
+  readonly mask: Value
+}
+
+/** Causal attention, a chunk of queries at a time. Returns the shape of `q`. */
+function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs): Value {
+  const { length, window } = shape
+  const [batch = 1] = q.shape
+  const [groups = 1, repeat = 1, , headDim = 1] = q.shape.slice(1).map(Number)
+  const chunk = queryChunk(length)
+  const width = maskWidth(shape)
+  const keysT = g.transpose(k, [0, 1, 3, 2])
+  const cut = (x: Value, axis: number, start: number, end: number): Value =>
+    start === 0 && end === Number(x.shape[axis]) ? x : g.slice(x, axis, start, end)
+  const parts: Value[] = []
+  for (let start = 0; start < length; start += chunk) {
+    const end = Math.min(length, start + chunk)
+    const queries = end - start
+    const first = window === null ? 0 : Math.max(0, start - window + 1)
+    const keys = end - first
+    const chunkMask = cut(cut(mask, 0, chunk - queries, chunk), 1, width - keys, width)
+    const folded = g.reshape(cut(q, 3, start, end), [batch, groups, repeat * queries, headDim])
+    const scores = g.matmul(folded, cut(keysT, 3, first, end))
+    const weights = g.softmax(
+      g.add(g.reshape(scores, [batch, groups, repeat, queries, keys]), chunkMask),
+    )
+    const mixed = g.matmul(
+      g.reshape(weights, [batch, groups, repeat * queries, keys]),
+      cut(v, 2, first, end),
+    )
+    parts.push(g.reshape(mixed, [batch, groups, repeat, queries, headDim]))
+  }
+  return g.concat(parts, 3)
+}
+
+/** x·rsqrt(mean(x²) + eps)·weight over the last axis. */
+export function rmsNorm(g: Graph, x: Value, weight: Value, eps: number): Value {
+  const meanSquare = g.mean(g.square(x), [-1], true)
+  return g.mul(g.div(x, g.sqrt(g.add(meanSquare, eps))), weight)
+}
+
+/** Turns the pairs (x_i, x_{i + d/2}) of the last axis by the position's angles; positions lie on the last axis but one. */
+function rotate(g: Graph, x: Value, cos: Value, sin: Value): Value {
+  const size = Number(x.shape.at(-1))
+  const a = g.slice(x, -1, 0, size / 2)
+  const b = g.slice(x, -1, size / 2, size)
+  return g.concat(
+    [g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))],
+    x.rank - 1,
+  )
+}
+
+type Activation = (g: Graph, x: Value) => Value
+
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  silu: (g, x) => g.mul(x, g.sigmoid(x)),
+  swish: (g, x) => g.mul(x, g.sigmoid(x)),
+  relu: (g, x) => g.relu(x),
+  gelu_pytorch_tanh: tanhGelu,
+  gelu_new: tanhGelu,
+  quick_gelu: (g, x) => g.mul(x, g.sigmoid(g.mul(x, 1.702))),
+}
+
+/** ½x(1 + tanh u) = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³). */
+function tanhGelu(g: Graph, x: Value): Value {
+  const inner = g.mul(x, g.add(g.mul(g.square(x), 0.044715), 1))
+  return g.mul(x, g.sigmoid(g.mul(inner, 2 * Math.sqrt(2 / Math.PI))))
+}
+
+/** @throws AppError `unsupported_architecture` when {@link decoderLayer} does not know the activation. */
+export function checkActivation({ hiddenAct }: ModelConfig): void {
+  activation(hiddenAct)
+}
+
+function activation(name: string): Activation {
+  const found = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
+  if (found) return found
+  const expected = Object.keys(ACTIVATIONS).join(', ')
+  throw new AppError('unsupported_architecture', `The activation "${name}" cannot be evaluated.`, {
+    hint: `The model can still be grown and exported. Known activations: ${expected}.`,
+    context: { field: 'hidden_act', expected, actual: name },
+  })
+}
+
+function required(weights: ReadonlyMap<string, Value>, name: string | undefined): Value {
+  const value = name === undefined ? undefined : weights.get(name)
+  if (value) return value
+  throw new AppError('bug', `The decoder layer lacks ${name ?? 'a norm'}.`)
+}

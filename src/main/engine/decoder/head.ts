@@ -1,0 +1,76 @@
+/** @file The end of the model as graphs: final norm, output matrix, and what the loss needs of the logits. */
+import type { ModelConfig } from '../architectures/config'
+import { Graph, type Value } from '../onnx/graph'
+import { rmsNorm } from './decoderLayer'
+
+/** Names of the inputs and outputs of {@link buildScoringHead} and {@link buildLogitsHead}. */
+export const HEAD_IO = {
+  hidden: 'hidden',
+  norm: 'norm',
+  matrix: 'matrix',
+  target: 'target',
+  max: 'max',
+  sum: 'sum',
+  logit: 'logit',
+  logits: 'logits',
+} as const
+
+/**
+ * Scores positions against some rows of the output matrix, so that neither all logits nor the whole matrix need be in
+ * memory. Inputs: `hidden` `['rows', hiddenSize]` before the final norm, `norm` `[hiddenSize]`, `matrix`
+ * `['vocab', hiddenSize]`, `target` int64 `['rows', 1]`. Outputs, each `['rows', 1]`: the largest logit `max`, `sum` of
+ * exp(logit − max), and the target's `logit`.
+ */
+export function buildScoringHead(config: ModelConfig): Graph {
+  const g = new Graph()
+  const logits = headLogits(g, config)
+  const target = g.input(HEAD_IO.target, ['rows', 1], 'int64')
+  const max = g.reduceMax(logits, [1], true)
+  g.output(HEAD_IO.max, max)
+  g.output(HEAD_IO.sum, g.sum(g.exp(g.sub(logits, max)), [1], true))
+  g.output(HEAD_IO.logit, g.gatherLast(logits, target))
+  return g
+}
+
+/** As {@link buildScoringHead}, with the logits themselves as the output: `['rows', 'vocab']`. */
+export function buildLogitsHead(config: ModelConfig): Graph {
+  const g = new Graph()
+  g.output(HEAD_IO.logits, headLogits(g, config))
+  return g
+}
+
+function headLogits(g: Graph, { hiddenSize, rmsNormEps }: ModelConfig): Value {
+  const hidden = g.input(HEAD_IO.hidden, ['rows', hiddenSize])
+  const norm = g.input(HEAD_IO.norm, [hiddenSize])
+  const matrix = g.input(HEAD_IO.matrix, ['vocab', hiddenSize])
+  return g.linear(rmsNorm(g, hidden, norm, rmsNormEps), matrix)
+}
+
+/** Merges the outcomes of {@link buildScoringHead} over parts of the vocabulary, in float64. */
+export class TargetScores {
+  readonly #max: Float64Array
+  readonly #sum: Float64Array
+  readonly #logit: Float64Array
+
+  constructor(positions: number) {
+    this.#max = new Float64Array(positions).fill(-Infinity)
+    this.#sum = new Float64Array(positions)
+    this.#logit = new Float64Array(positions)
+  }
+
+  /** Adds one part's largest logit and Σ exp(logit − max); `logit` is null where the target is in another part. */
+  add(position: number, max: number, sum: number, logit: number | null): void {
+    const before = this.#max[position] ?? -Infinity
+    const after = Math.max(before, max)
+    const rest = (this.#sum[position] ?? 0) * Math.exp(before - after)
+    this.#sum[position] = rest + sum * Math.exp(max - after)
+    this.#max[position] = after
+    if (logit !== null) this.#logit[position] = logit
+  }
+
+  /** −ln p of the position's target. */
+  nll(position: number): number {
+    const [max = NaN, sum = NaN] = [this.#max[position], this.#sum[position]]
+    return max + Math.log(sum) - (this.#logit[position] ?? NaN)
+  }
+}

@@ -1,0 +1,220 @@
+/** @file What the tasks that grow a model share: computing the new matrices, and writing the grown checkpoint. */
+import { copyFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Device, DeviceDecision } from '@shared/devices'
+import { AppError } from '@shared/errors'
+import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } from '@shared/jobs'
+import type { LearnedMethodSpec, MethodSpec } from '@shared/methods'
+import type { ExpansionPlan } from '@shared/plan'
+import { FEW_STEPS } from '@shared/predictorSettings'
+import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
+import { assemble, tiedHead } from './grownTensors'
+import { grownConfig } from './grownConfig'
+import { exportData, modelCard } from './record'
+import {
+  predictedFile,
+  predictorFile,
+  predictWeightType,
+  type PredictedType,
+  type StageContext,
+} from '../lesa/learned'
+import { StackedMatrix } from '../lesa/StackedMatrix'
+import { requireMemory } from '../lesa/memory'
+import { chooseDevice } from '../onnx/devices'
+import { Runtime } from '../onnx/Runtime'
+import { StageStore } from '../stages/StageStore'
+import { ENGINE_VERSION } from '../lib/version'
+import { writing } from './writing'
+
+/** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
+const MAX_KNOWN_GROWTH = 3
+
+/** What writing costs beside computing, in the unit of the learned steps (floating-point operations a byte). */
+export const WRITE_COST_PER_BYTE = 100
+
+/** The part of a spec that decides the grown model's weights. */
+export type GrowthSpec = Omit<StagesSpec, 'kind' | 'job' | 'only'>
+
+/** How and where the checkpoint is written. */
+type OutputSpec = Pick<AssembleSpec, 'out' | 'overwrite' | 'maxShardBytes'>
+
+export interface Growth {
+  readonly spec: GrowthSpec
+  readonly checkpoint: Checkpoint
+  readonly plan: ExpansionPlan
+  readonly signal: AbortSignal
+  /** `performance.now()` at the job's start. */
+  readonly started: number
+}
+
+/** What was computed for a grown model; empty for methods that only copy or average. */
+export interface Computed {
+  readonly device: DeviceDecision | null
+  readonly types: readonly PredictedType[]
+}
+
+export function isLearned(method: MethodSpec): method is LearnedMethodSpec {
+  return method.name === 'lesa' || method.name === 'noise'
+}
+
+/** Refuses, before anything is computed, a memory bound that the job cannot keep. */
+export function checkMemory({ spec, checkpoint }: Growth, types: readonly WeightType[]): void {
+  if (!isLearned(spec.method)) return
+  requireMemory(
+    types.map((type) => new StackedMatrix(checkpoint, type)),
+    spec.memoryBytes,
+  )
+}
+
+/** Computes the new matrices of the given weight types into `stages`, or finds them there. */
+export async function* computeTypes(
+  growth: Growth,
+  stages: StageStore,
+  types: readonly WeightType[],
+): AsyncGenerator<JobEvent, Computed> {
+  if (!isLearned(growth.spec.method)) return { device: null, types: [] }
+  const device = await chooseDevice(growth.spec.device)
+  yield { type: 'device', decision: device }
+  const context = await stageContext(growth, stages, device.device)
+  const runtime = await Runtime.open(device.device)
+  const done: PredictedType[] = []
+  try {
+    for (const type of types) done.push(yield* predictWeightType({ ...context, runtime }, type))
+  } finally {
+    await runtime.dispose()
+  }
+  return { device, types: done }
+}
+
+/** What the results of the learned methods' stages depend on, and where they are. */
+export async function stageContext(
+  { spec, checkpoint, plan, signal }: Growth,
+  stages: StageStore,
+  device: Device,
+): Promise<StageContext> {
+  const { method } = spec
+  if (!isLearned(method)) throw new AppError('bug', `${method.name} computes nothing.`)
+  return {
+    device,
+    checkpoint,
+    fingerprint: await checkpoint.fingerprint(),
+    plan,
+    method,
+    dtype: spec.dtype,
+    seed: spec.seed,
+    signal,
+    stages,
+    memoryBytes: spec.memoryBytes,
+    deviceMemoryBytes: spec.deviceMemoryBytes,
+  }
+}
+
+/** Writes the grown checkpoint with its record; the output appears when it is complete. */
+export async function* writeGrown(
+  growth: Growth,
+  computed: Computed,
+  output: PreparedOutput,
+  { out, overwrite, maxShardBytes }: OutputSpec,
+): AsyncGenerator<JobEvent, ExpandResult> {
+  const { spec, checkpoint, plan, signal, started } = growth
+  const warnings = [...growthWarnings(growth), ...trainingWarnings(computed.types)]
+  for (const text of warnings) yield { type: 'log', level: 'warning', text }
+  await copyPredictors(computed.types, join(output.partial, 'lesa'))
+  const head = await tiedHead(checkpoint)
+  const folders = new Map(computed.types.map(({ type, folder }) => [type, folder]))
+  const tensors = assemble({
+    checkpoint,
+    plan,
+    rest: spec.rest,
+    dtype: spec.dtype,
+    predictedFile: (index, type) => predictedFile(folders.get(type) ?? '', index),
+    dropped: new Set(head === 'repeats_embeddings' ? [checkpoint.architecture.lmHead] : []),
+  })
+  const predictors = computed.types.map(({ report }) => report)
+  const record = {
+    spec: { ...spec, maxShardBytes },
+    plan,
+    architecture: checkpoint.config.architectureName,
+    layersBefore: checkpoint.config.numHiddenLayers,
+    parameters: tensors.reduce(
+      (sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1),
+      0,
+    ),
+    dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
+    engineVersion: ENGINE_VERSION,
+    device: computed.device,
+    predictors,
+    perplexities: [],
+    warnings,
+  }
+  const written = yield* writing(signal, {
+    out,
+    overwrite,
+    prepared: output,
+    tensors,
+    config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
+    sidecarsFrom: checkpoint,
+    files: {
+      'README.md': modelCard(record),
+      'lesa.json': `${JSON.stringify(exportData(record), null, 2)}\n`,
+    },
+    maxShardBytes,
+  })
+  return {
+    kind: 'expand',
+    out: written.out,
+    method: spec.method.name,
+    num_hidden_layers: plan.layers.length,
+    new_layers: plan.newLayers,
+    parameters: written.parameters,
+    bytes: written.bytes,
+    shards: written.shards,
+    seed: spec.seed,
+    seconds: (performance.now() - started) / 1000,
+    device: computed.device,
+    predictors,
+    warnings,
+  }
+}
+
+/** The trained predictors go with the model they made. */
+async function copyPredictors(types: readonly PredictedType[], folder: string): Promise<void> {
+  if (types.length > 0) await mkdir(folder, { recursive: true })
+  for (const { type, folder: from } of types) {
+    await copyFile(predictorFile(from), join(folder, `predictor-${type}.safetensors`))
+  }
+}
+
+function growthWarnings({ plan, checkpoint }: Growth): string[] {
+  const factor = plan.layers.length / checkpoint.config.numHiddenLayers
+  return factor > MAX_KNOWN_GROWTH
+    ? [
+        `The model grows ${factor.toFixed(1)}×; the method has not been tried beyond ${MAX_KNOWN_GROWTH}×.`,
+      ]
+    : []
+}
+
+function trainingWarnings(types: readonly PredictedType[]): string[] {
+  const few = types.filter(({ report }) => report.steps < FEW_STEPS)
+  if (few.length === 0) return []
+  const least = few.reduce((most, { report }) => Math.min(most, report.steps), Infinity)
+  return [
+    `${few.length} of ${WEIGHT_TYPES.length} predictors trained for fewer than ${FEW_STEPS} mini-batches ` +
+      `(${least} at the least; the paper's own runs had about 10,000): their predictions stay close to chance. ` +
+      'The preset "matched" trains as long as the paper did, whatever the model\'s size.',
+  ]
+}
+
+/** The stages of a job live in its folder when it has one, and in the output's scratch folder otherwise. */
+export function stagesOf(
+  spec: Pick<ExpandSpec, 'job'>,
+  workDir: string | undefined,
+  output: PreparedOutput,
+): StageStore {
+  const kept = spec.job ?? workDir
+  return kept === undefined
+    ? new StageStore(output.scratch, false)
+    : new StageStore(join(kept, 'stages'), true)
+}

@@ -1,0 +1,78 @@
+import { join } from 'node:path'
+import { DEVICES, type Device } from '@shared/devices'
+import { AppError } from '@shared/errors'
+import type { AssembleSpec, ExpandResult, JobEvent } from '@shared/jobs'
+import { planExpansion } from '@shared/plan'
+import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { findPredicted, type PredictedType } from '../lesa/learned'
+import { readJobFile } from '../stages/jobFile'
+import { StageStore } from '../stages/StageStore'
+import { isLearned, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
+import type { JobEnv } from './JobEnv'
+
+/** Writes the checkpoint of a job whose weight types were computed apart. */
+export async function* assemble(
+  spec: AssembleSpec,
+  { signal }: JobEnv,
+): AsyncGenerator<JobEvent, ExpandResult> {
+  const started = performance.now()
+  const job = await readJobFile(spec.job)
+  const checkpoint = await Checkpoint.open(job.model)
+  try {
+    const plan = planExpansion(job.method, checkpoint.config.numHiddenLayers)
+    const growth: Growth = { spec: job, checkpoint, plan, signal, started }
+    const computed = isLearned(job.method)
+      ? await collect(growth, spec.job)
+      : { device: null, types: [] }
+    const output = await prepareOutput(spec.out, {
+      overwrite: spec.overwrite,
+      model: checkpoint.path,
+    })
+    try {
+      yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }
+      return yield* writeGrown(growth, computed, output, spec)
+    } finally {
+      await output.discard()
+    }
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+/**
+ * Finds every weight type's result, whichever devices they were computed on.
+ *
+ * @throws AppError `not_found` naming the weight types that are missing.
+ */
+async function collect(growth: Growth, folder: string): Promise<Computed> {
+  const store = new StageStore(join(folder, 'stages'), true)
+  const found = new Map<WeightType, PredictedType>()
+  const used = new Set<Device>()
+  for (const device of DEVICES) {
+    const context = await stageContext(growth, store, device)
+    for (const type of WEIGHT_TYPES) {
+      const result = found.has(type) ? null : await findPredicted(context, type)
+      if (!result) continue
+      found.set(type, result)
+      used.add(device)
+    }
+  }
+  const missing = WEIGHT_TYPES.filter((type) => !found.has(type))
+  if (missing.length > 0) {
+    throw new AppError('not_found', `The job's folder lacks ${missing.join(', ')}.`, {
+      hint: `Compute the rest with lesa expand … --job ${folder} --only ${missing.join(',')}.`,
+      context: {
+        file: folder,
+        expected: 'new matrices of all weight types',
+        actual: [...found.keys()].join(', ') || 'none',
+      },
+    })
+  }
+  const [device = 'cpu'] = used
+  return {
+    device: { device, reason: `the stages ran on ${[...used].join(' and ')}` },
+    types: WEIGHT_TYPES.flatMap((type) => found.get(type) ?? []),
+  }
+}

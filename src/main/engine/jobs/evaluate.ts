@@ -1,0 +1,229 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { AppError } from '@shared/errors'
+import type {
+  EvaluateResult,
+  EvaluateSpec,
+  JobEvent,
+  JobStep,
+  PerplexityResult,
+} from '@shared/jobs'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import type { ModelConfig } from '../architectures/config'
+import { checkForwardPass, ForwardPass } from '../decoder/ForwardPass'
+import {
+  countPredicted,
+  cutLines,
+  cutWindows,
+  meanPerplexity,
+  perplexity,
+  textLines,
+} from '../evaluation/sequences'
+import { checkIds, loadTokenizer, type Tokenizer } from '../evaluation/tokenizer'
+import { chooseDevice } from '../onnx/devices'
+import { Runtime } from '../onnx/Runtime'
+import type { JobEnv } from './JobEnv'
+
+/** Tokens per window where neither the person nor the model says. */
+const DEFAULT_CONTEXT = 2048
+
+/** Lines that are tokenised before a cancel is looked for. */
+const LINES_PER_TURN = 256
+
+/** What one checkpoint is measured on. */
+interface Material {
+  readonly sequences: readonly Int32Array[]
+  readonly tokens: number
+}
+
+/**
+ * Measures the perplexity of checkpoints on one text, one after another. Definition: the text is tokenised once without
+ * special tokens and cut into windows of `context` tokens that do not overlap (a rest at the end is dropped); exp of
+ * the mean negative log-likelihood over every window's tokens but its first. With `perLine`, the mean of each line's perplexity instead.
+ *
+ * @throws AppError `bad_tokenizer`, `bad_request`, `numeric_failure`, and what opening a checkpoint throws.
+ */
+export async function* evaluate(
+  spec: EvaluateSpec,
+  { signal }: JobEnv,
+): AsyncGenerator<JobEvent, EvaluateResult> {
+  const text = await readText(spec.text)
+  const configs = await openConfigs(spec.models)
+  yield { type: 'plan', steps: configs.flatMap(stepsOf) }
+  const decision = await chooseDevice(spec.device)
+  yield { type: 'device', decision }
+  const texts = new TokenisedText(text, spec.perLine)
+  const runtime = await Runtime.open(decision.device)
+  const results: PerplexityResult[] = []
+  try {
+    for (const [index, model] of spec.models.entries()) {
+      signal.throwIfAborted()
+      results.push(yield* evaluateModel(spec, { model, index, texts, runtime, signal }))
+    }
+  } finally {
+    await runtime.dispose()
+  }
+  return { kind: 'evaluate', results }
+}
+
+interface ModelRun {
+  readonly model: string
+  readonly index: number
+  readonly texts: TokenisedText
+  readonly runtime: Runtime
+  readonly signal: AbortSignal
+}
+
+async function* evaluateModel(
+  spec: EvaluateSpec,
+  { model, index, texts, runtime, signal }: ModelRun,
+): AsyncGenerator<JobEvent, PerplexityResult> {
+  const start = performance.now()
+  const checkpoint = await Checkpoint.open(model)
+  const pass = new ForwardPass(checkpoint, runtime, signal)
+  try {
+    const { config } = checkpoint
+    const context = spec.context ?? defaultContext(config)
+    const limit = config.maxPositionEmbeddings
+    if (limit !== null && context > limit) {
+      const text = `${basename(model)} was trained for ${limit} positions; windows of ${context} go beyond.`
+      yield { type: 'log', level: 'warning', text }
+    }
+    const { sequences, tokens } = await texts.cut(checkpoint, context, signal)
+    const scores = yield* mapEvents(pass.score(sequences), ({ stage, done, total }) => ({
+      type: 'step' as const,
+      id: stepId(index, stage),
+      done,
+      total,
+    }))
+    return {
+      model,
+      perplexity: spec.perLine ? meanPerplexity(scores) : perplexity(scores),
+      tokens,
+      predicted: countPredicted(scores),
+      context,
+      num_hidden_layers: config.numHiddenLayers,
+      seconds: (performance.now() - start) / 1000,
+    }
+  } finally {
+    await pass.dispose()
+    await checkpoint.close()
+  }
+}
+
+/** The same generator with other events; ending it ends the one inside. */
+async function* mapEvents<E, F, R>(
+  inner: AsyncGenerator<E, R>,
+  map: (event: E) => F,
+): AsyncGenerator<F, R> {
+  let next: IteratorResult<E, R> | null = null
+  try {
+    for (;;) {
+      next = await inner.next()
+      if (next.done) return next.value
+      yield map(next.value)
+    }
+  } finally {
+    if (next?.done !== true) await inner.return(undefined as never)
+  }
+}
+
+/** The text's tokens; tokenised again only for a model with another tokenizer. */
+class TokenisedText {
+  #fingerprint: string | null = null
+  #pieces: readonly Int32Array[] = []
+
+  constructor(
+    private readonly text: string,
+    private readonly perLine: boolean,
+  ) {}
+
+  async cut({ path, config }: Checkpoint, context: number, signal: AbortSignal): Promise<Material> {
+    const tokenizer = await loadTokenizer(path)
+    if (tokenizer.fingerprint !== this.#fingerprint) {
+      this.#pieces = await this.#encode(tokenizer, signal)
+      this.#fingerprint = tokenizer.fingerprint
+    }
+    for (const piece of this.#pieces) checkIds(piece, config.vocabSize, path)
+    const tokens = this.#pieces.reduce((sum, piece) => sum + piece.length, 0)
+    const sequences = this.perLine
+      ? cutLines(this.#pieces, context)
+      : cutWindows(this.#pieces[0] ?? new Int32Array(0), context)
+    return { sequences, tokens }
+  }
+
+  async #encode(tokenizer: Tokenizer, signal: AbortSignal): Promise<Int32Array[]> {
+    const pieces: Int32Array[] = []
+    for (const piece of this.perLine ? textLines(this.text) : [this.text]) {
+      if (pieces.length % LINES_PER_TURN === 0) {
+        await setImmediate()
+        signal.throwIfAborted()
+      }
+      pieces.push(tokenizer.encode(piece))
+    }
+    return pieces
+  }
+}
+
+/** Opens every checkpoint once before work begins, so that a wrong one among many is told at once. */
+async function openConfigs(
+  models: readonly string[],
+): Promise<{ model: string; config: ModelConfig }[]> {
+  const configs: { model: string; config: ModelConfig }[] = []
+  for (const model of models) {
+    const checkpoint = await Checkpoint.open(model)
+    await checkpoint.close()
+    checkForwardPass(checkpoint.config)
+    configs.push({ model, config: checkpoint.config })
+  }
+  return configs
+}
+
+/** Two steps for each model, weighted by their multiplications per token. */
+function stepsOf(
+  { model, config }: { readonly model: string; readonly config: ModelConfig },
+  index: number,
+): JobStep[] {
+  const { hiddenSize, intermediateSize, headDim, numAttentionHeads, numKeyValueHeads } = config
+  const attention = 2 * headDim * (numAttentionHeads + numKeyValueHeads)
+  const perLayer = hiddenSize * (attention + 3 * intermediateSize)
+  const name = basename(model)
+  return [
+    {
+      id: stepId(index, 'layers'),
+      label: `${name}: layers`,
+      weight: config.numHiddenLayers * perLayer,
+    },
+    { id: stepId(index, 'head'), label: `${name}: scores`, weight: hiddenSize * config.vocabSize },
+  ]
+}
+
+function stepId(index: number, stage: 'layers' | 'head'): string {
+  return `${index}/${stage}`
+}
+
+function defaultContext({ maxPositionEmbeddings }: ModelConfig): number {
+  return Math.min(maxPositionEmbeddings ?? DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+}
+
+/** @throws AppError `not_found` or `bad_request` */
+async function readText(file: string): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file))
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    if (code === 'ENOENT') {
+      throw new AppError('not_found', `There is no text file at ${file}.`, {
+        context: { file },
+        cause,
+      })
+    }
+    const actual = cause instanceof Error ? cause.message : String(cause)
+    throw new AppError('bad_request', `The text cannot be read: ${actual}`, {
+      hint: 'It has to be a file of UTF-8 text.',
+      context: { file, field: 'text', actual },
+      cause,
+    })
+  }
+}

@@ -1,0 +1,64 @@
+import type { ExpandResult, ExpandSpec, JobEvent } from '@shared/jobs'
+import { planExpansion } from '@shared/plan'
+import { WEIGHT_TYPES } from '@shared/weightTypes'
+import { analyseGrown, ANALYSIS_STEP, recordStages } from '../analysis/analyse'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { learnedSteps } from '../lesa/learned'
+import { writeJobFile } from '../stages/jobFile'
+import {
+  checkMemory,
+  computeTypes,
+  isLearned,
+  stagesOf,
+  writeGrown,
+  WRITE_COST_PER_BYTE,
+  type Growth,
+} from '../growth/grow'
+import type { JobEnv } from './JobEnv'
+
+/** Grows a checkpoint by any method and writes the result as a Hugging Face folder. */
+export async function* expand(
+  spec: ExpandSpec,
+  { signal, workDir, recordDir }: JobEnv,
+): AsyncGenerator<JobEvent, ExpandResult> {
+  const started = performance.now()
+  const checkpoint = await Checkpoint.open(spec.model)
+  try {
+    const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
+    const growth: Growth = { spec, checkpoint, plan, signal, started }
+    checkMemory(growth, WEIGHT_TYPES)
+    const output = await prepareOutput(spec.out, {
+      overwrite: spec.overwrite,
+      model: checkpoint.path,
+    })
+    try {
+      if (spec.job !== undefined) await writeJobFile(spec.job, spec)
+      const steps = isLearned(spec.method) ? learnedSteps(checkpoint, plan, spec.method) : []
+      const weight = checkpoint.summarize().bytes * WRITE_COST_PER_BYTE
+      yield {
+        type: 'plan',
+        steps: [
+          ...steps,
+          { id: 'write', label: 'write checkpoint', weight },
+          ...(recordDir === undefined ? [] : [{ ...ANALYSIS_STEP, weight }]),
+        ],
+      }
+      const stages = stagesOf(spec, workDir, output)
+      const computed = yield* computeTypes(growth, stages, WEIGHT_TYPES)
+      // What the pictures need is small; the stages that hold it may go with the output's scratch folder.
+      const pictures =
+        recordDir === undefined ? null : await recordStages(computed.types, recordDir)
+      const result = yield* writeGrown(growth, computed, output, spec)
+      if (recordDir !== undefined && pictures) {
+        yield* analyseGrown({ plan, result, pictures, signal, recordDir })
+      }
+      return { ...result, seconds: (performance.now() - started) / 1000 }
+    } finally {
+      // Nothing is left of an output that was not committed.
+      await output.discard()
+    }
+  } finally {
+    await checkpoint.close()
+  }
+}

@@ -1,0 +1,72 @@
+import { cp, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ExportResult, ExportSpec, JobEvent } from '@shared/jobs'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { planExport } from '../export/exportPlan'
+import { exportData, modelCard } from '../growth/record'
+import { verifyExport } from '../export/verify'
+import type { JobEnv } from './JobEnv'
+import { writing } from '../growth/writing'
+
+/** The trained predictors lie there in a grown checkpoint. */
+const PREDICTORS = 'lesa'
+
+/** Writes a grown checkpoint to another place, in another element type or shard size if wanted, and verifies it. */
+export async function* exportModel(
+  spec: ExportSpec,
+  { signal }: JobEnv,
+): AsyncGenerator<JobEvent, ExportResult> {
+  const started = performance.now()
+  const grown = await Checkpoint.open(spec.model)
+  try {
+    const planned = planExport(grown, spec)
+    const output = await prepareOutput(spec.out, { overwrite: spec.overwrite, model: spec.model })
+    try {
+      yield {
+        type: 'plan',
+        steps: [
+          { id: 'write', label: 'write checkpoint', weight: 3 },
+          { id: 'verify', label: 'read it again', weight: 2 },
+          { id: 'forward', label: 'forward pass', weight: 1 },
+        ],
+      }
+      const predictors = join(grown.path, PREDICTORS)
+      if ((await stat(predictors).catch(() => null))?.isDirectory()) {
+        await cp(predictors, join(output.partial, PREDICTORS), { recursive: true })
+      }
+      const written = yield* writing(signal, {
+        out: spec.out,
+        overwrite: spec.overwrite,
+        prepared: output,
+        tensors: planned.tensors,
+        config: planned.config,
+        sidecarsFrom: grown,
+        files: {
+          'README.md': modelCard(planned.record),
+          'lesa.json': `${JSON.stringify(exportData(planned.record), null, 2)}\n`,
+        },
+        maxShardBytes: spec.maxShardBytes,
+      })
+      const verification = verifyExport({ spec: { ...spec, out: written.out }, planned, signal })
+      let next = await verification.next()
+      for (; !next.done; next = await verification.next()) {
+        yield { type: 'step', id: 'verify', ...next.value }
+      }
+      yield { type: 'step', id: 'forward', done: 1, total: 1 }
+      return {
+        kind: 'export',
+        out: written.out,
+        bytes: written.bytes,
+        shards: written.shards,
+        parameters: written.parameters,
+        seconds: (performance.now() - started) / 1000,
+        checks: next.value,
+      }
+    } finally {
+      await output.discard()
+    }
+  } finally {
+    await grown.close()
+  }
+}

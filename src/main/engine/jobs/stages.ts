@@ -1,0 +1,52 @@
+import { join } from 'node:path'
+import { AppError } from '@shared/errors'
+import type { JobEvent, StagesResult, StagesSpec } from '@shared/jobs'
+import { planExpansion } from '@shared/plan'
+import { WEIGHT_TYPES } from '@shared/weightTypes'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { findPredicted, learnedSteps } from '../lesa/learned'
+import { writeJobFile } from '../stages/jobFile'
+import { StageStore } from '../stages/StageStore'
+import { checkMemory, computeTypes, isLearned, stageContext, type Growth } from '../growth/grow'
+import type { JobEnv } from './JobEnv'
+
+/**
+ * Computes some weight types' new matrices into a job's folder and says which are there and which are missing. Any
+ * machine that sees the folder may do its share, at the same time as others.
+ */
+export async function* stages(
+  spec: StagesSpec,
+  { signal }: JobEnv,
+): AsyncGenerator<JobEvent, StagesResult> {
+  const started = performance.now()
+  const { method } = spec
+  if (!isLearned(method)) {
+    throw new AppError('bad_request', `The method ${method.name} has no stages to run apart.`, {
+      hint: 'Only lesa and noise compute new matrices; run the others in one go.',
+    })
+  }
+  const checkpoint = await Checkpoint.open(spec.model)
+  try {
+    const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
+    const growth: Growth = { spec, checkpoint, plan, signal, started }
+    checkMemory(growth, spec.only)
+    await writeJobFile(spec.job, spec)
+    const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))
+    const steps = learnedSteps(checkpoint, plan, method).filter(({ id }) => wanted(id))
+    yield { type: 'plan', steps }
+    const store = new StageStore(join(spec.job, 'stages'), true)
+    const { device } = yield* computeTypes(growth, store, spec.only)
+    const context = await stageContext(growth, store, device?.device ?? 'cpu')
+    const found = await Promise.all(WEIGHT_TYPES.map((type) => findPredicted(context, type)))
+    return {
+      kind: 'stages',
+      job: spec.job,
+      done: WEIGHT_TYPES.filter((_, index) => found[index] !== null),
+      missing: WEIGHT_TYPES.filter((_, index) => found[index] === null),
+      device,
+      seconds: (performance.now() - started) / 1000,
+    }
+  } finally {
+    await checkpoint.close()
+  }
+}

@@ -1,0 +1,362 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Device } from '@shared/devices'
+import { AppError } from '@shared/errors'
+import {
+  TENSOR_DTYPES,
+  type JobEvent,
+  type OutputDtype,
+  type PredictorReport,
+  type TensorDtype,
+} from '@shared/jobs'
+import type { LearnedMethodSpec } from '@shared/methods'
+import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
+import { countSteps } from '@shared/predictorSettings'
+import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import { saveDirections, topDirection } from './directions'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { encodeFromFloat32, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
+import { CoordinateStore, type StoreShape } from './decomposition/CoordinateStore'
+import { decompose, withoutDecomposition, type Decomposition } from './decomposition/decompose'
+import {
+  coordinateFile,
+  loadDecomposition,
+  saveDecomposition,
+} from './decomposition/storedDecomposition'
+import { writePredictor } from './predictor/predictorFile'
+import { layersStay, planMemory, residentBytes } from './memory'
+import { collectGarbage, noteGarbage } from '../onnx/hostMemory'
+import type { Runtime } from '../onnx/Runtime'
+import { PredictorKernel, type RowReader } from './predictor/PredictorKernel'
+import { measurePredictor } from './predictor/quality'
+import { Samples } from './predictor/Samples'
+import { trainPredictor, type TrainedPredictor } from './predictor/train'
+import { Random } from '../lib/random'
+import { Reconstructor } from './reconstruct'
+import type { StageStore } from '../stages/StageStore'
+import { reporting } from '../lib/reporting'
+import { ENGINE_VERSION } from '../lib/version'
+import { StackedMatrix } from './StackedMatrix'
+
+type ComputedLayer = Extract<PlannedLayer, { kind: 'computed' }>
+
+/** The layers to be computed with their indices in the grown model, neighbours before those that need them. */
+export function computedLayers(
+  plan: ExpansionPlan,
+): (ComputedLayer & { readonly index: number })[] {
+  return plan.layers
+    .flatMap((layer, index) => (layer.kind === 'computed' ? [{ ...layer, index }] : []))
+    .sort((a, b) => a.depth - b.depth || a.index - b.index)
+}
+
+/** What a weight type's results depend on, and where they are kept. */
+export interface StageContext {
+  readonly device: Device
+  readonly checkpoint: Checkpoint
+  /** Of the checkpoint: results of another one are never taken for its own. */
+  readonly fingerprint: string
+  readonly plan: ExpansionPlan
+  readonly method: LearnedMethodSpec
+  readonly dtype: OutputDtype
+  readonly seed: number
+  readonly signal: AbortSignal
+  readonly stages: StageStore
+  /** Bytes of host memory that the process may use; most of what is free by default. */
+  readonly memoryBytes: number | undefined
+  /** Bytes of a GPU's memory that layers and samples may take. */
+  readonly deviceMemoryBytes: number | undefined
+}
+
+export interface LearnedContext extends StageContext {
+  readonly runtime: Runtime
+}
+
+/** A finished weight type. */
+export interface PredictedType {
+  readonly type: WeightType
+  readonly report: PredictorReport
+  /** Holds {@link predictedFile} of every new layer and `predictor.safetensors`. */
+  readonly folder: string
+}
+
+/** A new layer's matrix within a type's folder: elements in the output dtype, little-endian, row-major. */
+export function predictedFile(folder: string, index: number): string {
+  return join(folder, `${index}.bin`)
+}
+
+const PREDICTOR_FILE = 'predictor.safetensors'
+export const predictorFile = (folder: string): string => join(folder, PREDICTOR_FILE)
+const reportFile = (folder: string): string => join(folder, 'report.json')
+
+/** The three stages of a weight type, as steps of the job. */
+export const LEARNED_STAGES = ['decompose', 'train', 'predict'] as const
+const STAGE_LABELS = { decompose: 'decompose', train: 'train predictor', predict: 'predict layers' }
+
+/** Steps of the whole method with their relative costs, in floating-point operations. */
+export function learnedSteps(
+  checkpoint: Checkpoint,
+  plan: ExpansionPlan,
+  method: LearnedMethodSpec,
+): { id: string; label: string; weight: number }[] {
+  return WEIGHT_TYPES.flatMap((type) => {
+    const { rows, width, layerCount } = new StackedMatrix(checkpoint, type)
+    const { hiddenSize, batchSize, length } = method.predictor
+    const steps = countSteps(length, (layerCount - 2) * rows, batchSize)
+    const parameters = hiddenSize * (3 * width + hiddenSize)
+    const cost = {
+      decompose: method.useSvd ? 3 * rows ** 2 * width * layerCount + 18 * rows ** 3 : 1,
+      // The optimiser's passes over memory weigh about as much as the products.
+      train: steps * parameters * (6 * batchSize + 400),
+      predict: plan.newLayers.length * (2 * rows ** 2 * width + 2 * rows * parameters),
+    }
+    return LEARNED_STAGES.map((stage) => ({
+      id: `${type}/${stage}`,
+      label: `${type}: ${STAGE_LABELS[stage]}`,
+      weight: cost[stage],
+    }))
+  })
+}
+
+/** Everything that a weight type's new matrices depend on. */
+function dependencies(context: StageContext, type: WeightType): unknown {
+  const { gaps: _, ...method } = context.method
+  return {
+    engine: ENGINE_VERSION,
+    model: context.fingerprint,
+    device: context.device,
+    type,
+    method,
+    layers: computedLayers(context.plan),
+    dtype: context.dtype,
+    seed: context.seed,
+  }
+}
+
+/** The result of a weight type that was finished earlier, or `null`. */
+export async function findPredicted(
+  context: StageContext,
+  type: WeightType,
+): Promise<PredictedType | null> {
+  const folder = await context.stages.find(`weights-${type}`, dependencies(context, type))
+  if (folder === null) return null
+  const report = JSON.parse(await readFile(reportFile(folder), 'utf8')) as PredictorReport
+  return { type, report, folder }
+}
+
+/** LESA for one weight type: decompose, train its predictor, predict and keep every new layer's matrix. */
+export async function* predictWeightType(
+  context: LearnedContext,
+  type: WeightType,
+): AsyncGenerator<JobEvent, PredictedType> {
+  const found = await findPredicted(context, type)
+  if (found) {
+    for (const stage of LEARNED_STAGES) {
+      yield { type: 'step', id: `${type}/${stage}`, done: 1, total: 1 }
+    }
+    yield { type: 'log', level: 'info', text: `${type}: taken from the job's folder` }
+    return found
+  }
+  const draft = await context.stages.begin(`weights-${type}`, dependencies(context, type))
+  // The last type's arrays must not be counted with this one's.
+  collectGarbage()
+  try {
+    const decomposition = yield* decomposeStage(context, type, draft.folder)
+    collectGarbage()
+    try {
+      const { predictor, report } = yield* trainStage(context, type, decomposition)
+      await writePredictor(predictorFile(draft.folder), predictor)
+      yield* predictStage(context, type, decomposition, predictor, draft.folder)
+      await writeFile(reportFile(draft.folder), JSON.stringify(report))
+      return { type, report, folder: await draft.commit() }
+    } finally {
+      decomposition.coordinates.close()
+    }
+  } finally {
+    await draft.discard()
+  }
+}
+
+/** Decomposes, or takes the decomposition that an earlier run in the same folder kept. */
+async function* decomposeStage(
+  context: LearnedContext,
+  type: WeightType,
+  scratch: string,
+): AsyncGenerator<JobEvent, Decomposition> {
+  const { method, stages } = context
+  const source = new StackedMatrix(context.checkpoint, type)
+  const inMemory = planMemory(source, context.memoryBytes).coordinates === 'memory'
+  const id = `${type}/decompose`
+  yield { type: 'step', id, done: 0, total: 1 }
+  const depends = {
+    engine: ENGINE_VERSION,
+    model: context.fingerprint,
+    device: context.device,
+    type,
+    useSvd: method.useSvd,
+    energy: method.energy,
+    precision: source.precision,
+  }
+  const stage = `decomposition-${type}`
+  const kept = await stages.find(stage, depends)
+  if (kept !== null) {
+    yield { type: 'step', id, done: 1, total: 1 }
+    return loadDecomposition(kept, inMemory)
+  }
+  const draft = stages.keeps ? await stages.begin(stage, depends) : null
+  try {
+    const file = coordinateFile(draft?.folder ?? scratch)
+    const decomposition = yield* computeDecomposition(context, source, inMemory ? null : file)
+    if (!draft) return decomposition
+    await saveDecomposition(draft.folder, decomposition)
+    if (inMemory) {
+      await draft.commit()
+      return decomposition
+    }
+    // The file moves with its folder, which some systems allow only while it is closed.
+    decomposition.coordinates.close()
+    return await loadDecomposition(await draft.commit(), false)
+  } finally {
+    await draft?.discard()
+  }
+}
+
+async function* computeDecomposition(
+  { runtime, method, signal, deviceMemoryBytes }: LearnedContext,
+  source: StackedMatrix,
+  file: string | null,
+): AsyncGenerator<JobEvent, Decomposition> {
+  const id = `${source.weightType}/decompose`
+  try {
+    return yield* reporting<JobEvent, Decomposition>(signal, (report) => {
+      const options = {
+        energy: method.energy,
+        keepsLayers: layersStay(source, deviceMemoryBytes),
+        createStore: (shape: StoreShape) =>
+          file === null ? CoordinateStore.inMemory(shape) : CoordinateStore.inFile(file, shape),
+        onProgress: (done: number) => report({ type: 'step', id, done, total: 1 }),
+      }
+      return method.useSvd
+        ? decompose(runtime, source, options)
+        : withoutDecomposition(runtime, source, options)
+    })
+  } catch (error) {
+    if (!signal.aborted) await source.refuseNonFinite()
+    throw error
+  }
+}
+
+async function* trainStage(
+  { runtime, method, seed, signal, deviceMemoryBytes }: LearnedContext,
+  type: WeightType,
+  decomposition: Decomposition,
+): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
+  const { coordinates } = decomposition
+  const { holdout } = method
+  const samples = new Samples(coordinates, holdout === undefined ? {} : { without: holdout })
+  const random = {
+    initial: new Random(seed, type, 'initial'),
+    shuffle: new Random(seed, type, 'shuffle'),
+  }
+  const resident = residentBytes(samples.width, deviceMemoryBytes)
+  const training = trainPredictor(runtime, samples, method.predictor, random, resident)
+  const id = `${type}/train`
+  let next = await training.next()
+  while (!next.done) {
+    const { step, steps, loss, epoch } = next.value
+    yield { type: 'metric', series: `loss/${type}`, x: [step], y: [loss] }
+    if (epoch) {
+      yield { type: 'metric', series: `epoch_loss/${type}`, x: [epoch.number], y: [epoch.loss] }
+    }
+    yield { type: 'step', id, done: step, total: steps }
+    signal.throwIfAborted()
+    next = await training.next()
+  }
+  const predictor = next.value
+  const kernel = await PredictorKernel.create(runtime, predictor.shape, predictor.weights)
+  const { cosine: _, ...quality } = await measurePredictor(kernel, samples)
+  const held =
+    holdout === undefined
+      ? undefined
+      : await measurePredictor(kernel, new Samples(coordinates, { only: holdout }))
+  await kernel.dispose()
+  const report: PredictorReport = {
+    weightType: type,
+    rank: decomposition.rank,
+    samples: samples.count,
+    steps: predictor.steps,
+    lossPerEpoch: predictor.lossPerEpoch,
+    ...quality,
+    ...(held && holdout !== undefined ? { holdout: { layer: holdout, ...held } } : {}),
+  }
+  return { predictor, report }
+}
+
+async function* predictStage(
+  context: LearnedContext,
+  type: WeightType,
+  decomposition: Decomposition,
+  predictor: TrainedPredictor,
+  folder: string,
+): AsyncGenerator<JobEvent, void> {
+  const { runtime, plan, method, seed, signal } = context
+  const kernel = await PredictorKernel.create(runtime, predictor.shape, predictor.weights)
+  const reconstructor = await Reconstructor.create(runtime, decomposition)
+  const layers = computedLayers(plan)
+  // A layer predicted between two others may itself be a neighbour of the next one; keep only those that are.
+  const neighbours = new Set(layers.flatMap(({ left, right }) => [left, right]))
+  const predicted = new Map<number, Float32Array>()
+  const directions = new Map<number, Float32Array>()
+  const { coordinates: store, rank } = decomposition
+  const readerOf = (index: number): RowReader => {
+    const own = predicted.get(index)
+    const source = plan.layers[index]?.source ?? 0
+    return (first, into) => {
+      const start = first * store.width
+      if (own) into.set(own.subarray(start, start + into.length))
+      else store.copyRows(source, first, into.length / store.width, into, 0)
+    }
+  }
+  const dtype = predictedDtype(context, type)
+  const id = `${type}/predict`
+  try {
+    for (const [done, { index, left, right }] of layers.entries()) {
+      signal.throwIfAborted()
+      const coordinates = await kernel.predict(rank, readerOf(left), readerOf(right))
+      if (neighbours.has(index)) predicted.set(index, coordinates.slice())
+      const weights = await reconstructor.weights(coordinates)
+      const kept =
+        method.name === 'noise'
+          ? noiseLike(weights, new Random(seed, type, 'noise', index))
+          : weights
+      await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
+      directions.set(index, topDirection(decomposition, kept))
+      noteGarbage(weights.byteLength)
+      yield { type: 'step', id, done: done + 1, total: layers.length }
+    }
+    await saveDirections(folder, decomposition, plan, directions)
+  } finally {
+    await kernel.dispose()
+    await reconstructor.dispose()
+  }
+}
+
+/** Element type of a type's new matrices: the base layers' own, unless another was asked for. */
+function predictedDtype({ checkpoint, dtype }: LearnedContext, type: WeightType): TensorDtype {
+  const name = new StackedMatrix(checkpoint, type).nameOf(0)
+  const stored = outputDtype(checkpoint.tensors.get(name)?.dtype ?? '', dtype)
+  if (isTensorDtype(stored)) return stored
+  throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
+    context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
+  })
+}
+
+/** Gaussian entries with the Frobenius norm of `weights`: the control that a prediction has to beat. */
+function noiseLike(weights: Float32Array, random: Random): Float32Array {
+  const noise = Float32Array.from(weights, () => random.normal())
+  const scale = frobenius(weights) / frobenius(noise)
+  return noise.map((value) => value * scale)
+}
+
+function frobenius(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))
+}

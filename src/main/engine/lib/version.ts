@@ -1,0 +1,15 @@
+import type { EngineVersions } from '@shared/engineProtocol'
+import { version } from '../../../../package.json'
+
+/** Version of the program, as in exported records. */
+export const ENGINE_VERSION: string = version
+
+/** What computes here. */
+export async function engineVersions(): Promise<EngineVersions> {
+  const { env } = await import('onnxruntime-node')
+  return {
+    engine: ENGINE_VERSION,
+    onnxruntime: env.versions.node ?? 'unknown',
+    node: process.versions.node,
+  }
+}

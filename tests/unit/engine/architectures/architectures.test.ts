@@ -1,0 +1,223 @@
+import { describe, expect, test } from 'vitest'
+import {
+  ARCHITECTURES,
+  architectureOf,
+  type Architecture,
+} from '../../../../src/main/engine/architectures/architectures'
+import { parseConfig } from '../../../../src/main/engine/architectures/config'
+
+function architecture(modelType: string): Architecture {
+  return architectureOf({ model_type: modelType }, 'config.json')
+}
+
+const FULL = 'full_attention'
+const SLIDING = 'sliding_attention'
+
+/** Layers 0 … 3, with a new one after layer 1 and one after layer 2. */
+const SOURCES = [0, 1, 1, 2, 2, 3]
+
+describe('architectureOf', () => {
+  test.each(['llama', 'mistral', 'qwen2', 'qwen3'])('knows %s by either name', (modelType) => {
+    const found = architecture(modelType)
+    const { architectureName } = found
+    expect(architectureOf({ architectures: [architectureName] }, '')).toBe(found)
+    expect(architectureOf({ architectures: [architectureName], model_type: modelType }, '')).toBe(
+      found,
+    )
+  })
+
+  test.each([
+    { model_type: 'gemma2', architectures: ['Gemma2ForCausalLM'] },
+    { model_type: 'llama', architectures: ['LlamaForSequenceClassification'] },
+    { model_type: 'qwen2_vl', architectures: ['Qwen2ForCausalLM'] },
+    { architectures: 'LlamaForCausalLM' },
+    {},
+  ])('refuses %j and says what is supported', (rawConfig) => {
+    expect(() => architectureOf(rawConfig, 'config.json')).toThrow(
+      expect.objectContaining({
+        code: 'unsupported_architecture',
+        hint: expect.stringContaining('LlamaForCausalLM, MistralForCausalLM, Qwen2') as string,
+      }),
+    )
+  })
+})
+
+describe('layerTensors', () => {
+  const suffixes = (modelType: string, changes: Record<string, unknown> = {}) => {
+    const found = architecture(modelType)
+    const raw = {
+      num_hidden_layers: 1,
+      hidden_size: 64,
+      intermediate_size: 96,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 24,
+      vocab_size: 10,
+      ...changes,
+    }
+    const tensors = found.layerTensors(parseConfig(raw, found.configRules, ''))
+    return new Map(tensors.map(({ suffix, shape }) => [suffix, shape]))
+  }
+  const plain = [
+    'self_attn.q_proj.weight',
+    'self_attn.k_proj.weight',
+    'self_attn.v_proj.weight',
+    'self_attn.o_proj.weight',
+    'mlp.gate_proj.weight',
+    'mlp.up_proj.weight',
+    'mlp.down_proj.weight',
+    'input_layernorm.weight',
+    'post_attention_layernorm.weight',
+  ]
+
+  test('Llama: shapes follow heads and head size, biases the flags', () => {
+    const tensors = suffixes('llama')
+    expect([...tensors.keys()]).toEqual(plain)
+    expect(tensors.get('self_attn.q_proj.weight')).toEqual([96, 64])
+    expect(tensors.get('self_attn.k_proj.weight')).toEqual([48, 64])
+    expect(tensors.get('self_attn.o_proj.weight')).toEqual([64, 96])
+    expect(tensors.get('mlp.down_proj.weight')).toEqual([64, 96])
+    const biased = suffixes('llama', { attention_bias: true, mlp_bias: true })
+    expect([...biased.keys()].filter((name) => name.endsWith('.bias'))).toEqual(
+      architecture('llama').biases,
+    )
+    expect(biased.get('self_attn.k_proj.bias')).toEqual([48])
+    expect(biased.get('mlp.down_proj.bias')).toEqual([64])
+  })
+
+  test('Mistral has no biases, whatever the config says', () => {
+    expect([...suffixes('mistral', { attention_bias: true, mlp_bias: true }).keys()]).toEqual(plain)
+  })
+
+  test('Qwen2 always has query, key and value biases, never an output bias', () => {
+    const biases = ['q', 'k', 'v'].map((each) => `self_attn.${each}_proj.bias`)
+    expect([...suffixes('qwen2').keys()].filter((name) => name.endsWith('.bias'))).toEqual(biases)
+  })
+
+  test('Qwen3 has norms of head size on queries and keys', () => {
+    expect(suffixes('qwen3').get('self_attn.q_norm.weight')).toEqual([24])
+    expect(suffixes('qwen3').get('self_attn.k_norm.weight')).toEqual([24])
+    expect(suffixes('qwen3', { attention_bias: true }).has('self_attn.o_proj.bias')).toBe(true)
+  })
+})
+
+test('a LLaMA Pro block silences both writers to the residual stream, and their biases', () => {
+  const weights = ['self_attn.o_proj.weight', 'mlp.down_proj.weight']
+  expect(architecture('mistral').identityZeros).toEqual(weights)
+  expect(architecture('qwen2').identityZeros).toEqual(weights)
+  expect(architecture('llama').identityZeros).toEqual([
+    'self_attn.o_proj.weight',
+    'self_attn.o_proj.bias',
+    'mlp.down_proj.weight',
+    'mlp.down_proj.bias',
+  ])
+})
+
+describe('deepenConfig', () => {
+  test.each(ARCHITECTURES)('$modelType: keeps keys, order and spellings', (each) => {
+    const raw = {
+      architectures: [each.architectureName],
+      model_type: each.modelType,
+      num_hidden_layers: 4,
+      rope_theta: 1e6,
+      rope_scaling: { type: 'linear', factor: 2 },
+      torch_dtype: 'bfloat16',
+      eos_token_id: [1, 2, 3, 4],
+      sliding_window: 16,
+      something_new: { list: [1, 2, 3, 4] },
+    }
+    const copy = structuredClone(raw)
+    const deepened = each.deepenConfig(raw, SOURCES)
+    expect(deepened).toEqual({ ...raw, num_hidden_layers: 6 })
+    expect(Object.keys(deepened)).toEqual(Object.keys(raw))
+    expect(raw).toEqual(copy)
+  })
+
+  test.each(ARCHITECTURES)(
+    '$modelType: lists with an entry per layer follow the layers',
+    (each) => {
+      const raw = {
+        num_hidden_layers: 4,
+        layer_types: [FULL, SLIDING, FULL, SLIDING],
+        layer_scales: [0.1, 0.2, 0.3, 0.4],
+        other: [1, 2, 3],
+      }
+      expect(each.deepenConfig(raw, SOURCES)).toEqual({
+        num_hidden_layers: 6,
+        layer_types: [FULL, SLIDING, SLIDING, FULL, FULL, SLIDING],
+        layer_scales: [0.1, 0.2, 0.2, 0.3, 0.3, 0.4],
+        other: [1, 2, 3],
+      })
+    },
+  )
+
+  test('lists of layer indices name the layers’ new places', () => {
+    const raw = { num_hidden_layers: 4, mlp_only_layers: [1, 3] }
+    expect(architecture('llama').deepenConfig(raw, SOURCES)['mlp_only_layers']).toEqual([1, 2, 5])
+  })
+
+  describe.each(['qwen2', 'qwen3'])('%s with a window', (modelType) => {
+    const deepen = (changes: Record<string, unknown>, sources: readonly number[]) => {
+      const raw = { num_hidden_layers: 4, use_sliding_window: true, sliding_window: 8, ...changes }
+      const { layer_types, max_window_layers } = architecture(modelType).deepenConfig(raw, sources)
+      return { layer_types, max_window_layers }
+    }
+
+    test('spells out the types, and moves the layer number so that older loaders agree', () => {
+      expect(deepen({ max_window_layers: 2 }, SOURCES)).toEqual({
+        layer_types: [FULL, FULL, FULL, SLIDING, SLIDING, SLIDING],
+        max_window_layers: 3,
+      })
+    })
+
+    test('keeps every layer’s own type where the layer number cannot say it', () => {
+      expect(deepen({ max_window_layers: 2 }, [0, 1, 2, 3, 0, 1, 2, 3])).toEqual({
+        layer_types: [FULL, FULL, SLIDING, SLIDING, FULL, FULL, SLIDING, SLIDING],
+        max_window_layers: 2,
+      })
+    })
+
+    test('lets no layer slip behind the number when none slides', () => {
+      expect(deepen({ max_window_layers: 4 }, SOURCES)).toEqual({
+        layer_types: Array<string>(6).fill(FULL),
+        max_window_layers: 6,
+      })
+      expect(deepen({}, SOURCES).max_window_layers).toBe(28)
+    })
+
+    test('follows an explicit list rather than the number', () => {
+      const layer_types = [SLIDING, SLIDING, FULL, FULL]
+      expect(deepen({ max_window_layers: 2, layer_types }, SOURCES)).toEqual({
+        layer_types: [SLIDING, SLIDING, SLIDING, FULL, FULL, FULL],
+        max_window_layers: 0,
+      })
+    })
+
+    test('gives a config in which every new layer has its source’s window', () => {
+      const found = architecture(modelType)
+      const raw = {
+        num_hidden_layers: 4,
+        hidden_size: 64,
+        intermediate_size: 96,
+        num_attention_heads: 4,
+        num_key_value_heads: 4,
+        vocab_size: 10,
+        use_sliding_window: true,
+        sliding_window: 8,
+        max_window_layers: 3,
+      }
+      const before = parseConfig(raw, found.configRules, '')
+      const after = parseConfig(found.deepenConfig(raw, SOURCES), found.configRules, '')
+      expect(after.windows).toEqual(SOURCES.map((source) => before.windows[source]))
+    })
+  })
+
+  test('refuses layers that the model does not have', () => {
+    const raw = { num_hidden_layers: 4 }
+    for (const sources of [[], [0, 4], [-1], [0.5]]) {
+      expect(() => architecture('llama').deepenConfig(raw, sources)).toThrow(
+        expect.objectContaining({ code: 'bug' }),
+      )
+    }
+  })
+})

@@ -1,0 +1,177 @@
+import { describe, expect, test } from 'vitest'
+import { ARCHITECTURES } from '../../../../src/main/engine/architectures/architectures'
+import { parseConfig, windowOfLayer } from '../../../../src/main/engine/architectures/config'
+
+const base = {
+  num_hidden_layers: 4,
+  hidden_size: 64,
+  intermediate_size: 96,
+  num_attention_heads: 4,
+  vocab_size: 100,
+}
+
+function parse(modelType: string, changes: Record<string, unknown> = {}) {
+  const rules = ARCHITECTURES.find((each) => each.modelType === modelType)?.configRules
+  if (!rules) throw new Error(`no ${modelType}`)
+  return parseConfig({ ...base, ...changes }, rules, 'config.json')
+}
+
+describe('defaults', () => {
+  test('are those of the reference where the config is silent', () => {
+    expect(parse('llama')).toMatchObject({
+      numKeyValueHeads: 4,
+      headDim: 16,
+      rmsNormEps: 1e-6,
+      hiddenAct: 'silu',
+      tieWordEmbeddings: false,
+      attentionBias: false,
+      mlpBias: false,
+      maxPositionEmbeddings: null,
+      rope: { theta: 10000, scaling: { type: 'default' } },
+      windows: [null, null, null, null],
+    })
+    expect(parse('mistral', { num_attention_heads: 32 }).numKeyValueHeads).toBe(8)
+    expect(parse('qwen3', { num_key_value_heads: 2 }).headDim).toBe(128)
+  })
+
+  test('an explicit null of key-value heads means no grouping', () => {
+    const config = { num_attention_heads: 16, num_key_value_heads: null }
+    expect(parse('mistral', config).numKeyValueHeads).toBe(16)
+  })
+
+  test('a head size may differ from hidden size over heads', () => {
+    expect(parse('llama', { head_dim: 24 }).headDim).toBe(24)
+  })
+})
+
+describe('rotary positions', () => {
+  const llama3 = {
+    rope_type: 'llama3',
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  }
+  const scaling = {
+    type: 'llama3',
+    factor: 8,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositionEmbeddings: 8192,
+  }
+
+  test('are read in the old spelling and in the new one', () => {
+    const expected = { theta: 500000, scaling }
+    expect(parse('llama', { rope_theta: 500000, rope_scaling: llama3 }).rope).toEqual(expected)
+    const inner = { ...llama3, rope_theta: 500000 }
+    expect(parse('llama', { rope_parameters: inner }).rope).toEqual(expected)
+    expect(parse('llama', { rope_scaling: null, rope_parameters: inner }).rope).toEqual(expected)
+  })
+
+  test('take the legacy key `type`, and the model’s length where the original one is missing', () => {
+    const { rope_type: type, original_max_position_embeddings: _, ...rest } = llama3
+    const config = { max_position_embeddings: 512, rope_scaling: { ...rest, type } }
+    expect(parse('llama', config).rope.scaling).toEqual({
+      ...scaling,
+      originalMaxPositionEmbeddings: 512,
+    })
+  })
+
+  test.each([
+    [
+      { rope_type: 'linear', factor: 4 },
+      { type: 'linear', factor: 4 },
+    ],
+    [{ rope_type: 'dynamic', factor: 4 }, { type: 'default' }],
+    [
+      { rope_type: 'yarn', factor: 4 },
+      { type: 'unsupported', name: 'yarn' },
+    ],
+    [
+      { rope_type: 'longrope', long_factor: [1], short_factor: [1] },
+      { type: 'unsupported', name: 'longrope' },
+    ],
+    [{ partial_rotary_factor: 0.5 }, { type: 'unsupported', name: 'partial rotary' }],
+    [{ full_attention: { rope_type: 'default' } }, { type: 'unsupported', name: 'by layer type' }],
+  ])('%j', (rope_scaling, expected) => {
+    expect(parse('llama', { rope_scaling }).rope.scaling).toEqual(expected)
+  })
+})
+
+describe('windows', () => {
+  const windows = (modelType: string, changes: Record<string, unknown>) => {
+    const config = parse(modelType, { num_key_value_heads: 4, ...changes })
+    return [0, 1, 2, 3].map((layer) => windowOfLayer(config, layer))
+  }
+
+  test('Llama has none, whatever the config says', () => {
+    expect(windows('llama', { sliding_window: 7 })).toEqual([null, null, null, null])
+  })
+
+  test('Mistral’s is for all layers; null switches it off, silence means 4096', () => {
+    expect(windows('mistral', { sliding_window: 7 })).toEqual([7, 7, 7, 7])
+    expect(windows('mistral', { sliding_window: null })).toEqual([null, null, null, null])
+    expect(windows('mistral', {})).toEqual([4096, 4096, 4096, 4096])
+  })
+
+  test.each(['qwen2', 'qwen3'])('%s needs it switched on, not just a number', (modelType) => {
+    const config = { sliding_window: 7, max_window_layers: 2 }
+    expect(windows(modelType, config)).toEqual([null, null, null, null])
+    expect(windows(modelType, { ...config, use_sliding_window: true })).toEqual([null, null, 7, 7])
+    const layer_types = [
+      'sliding_attention',
+      'full_attention',
+      'full_attention',
+      'sliding_attention',
+    ]
+    expect(windows(modelType, { ...config, use_sliding_window: true, layer_types })).toEqual([
+      7,
+      null,
+      null,
+      7,
+    ])
+    expect(windows(modelType, { ...config, layer_types })).toEqual([null, null, null, null])
+  })
+})
+
+describe('a malformed field is named with what was expected and found:', () => {
+  test.each([
+    ['llama', { num_hidden_layers: undefined }, 'num_hidden_layers'],
+    ['llama', { num_hidden_layers: '4' }, 'num_hidden_layers'],
+    ['llama', { num_hidden_layers: 1e9 }, 'num_hidden_layers'],
+    ['llama', { hidden_size: 0 }, 'hidden_size'],
+    ['llama', { hidden_size: 63 }, 'hidden_size'],
+    ['llama', { intermediate_size: -1 }, 'intermediate_size'],
+    ['llama', { vocab_size: 1.5 }, 'vocab_size'],
+    ['llama', { num_attention_heads: 0 }, 'num_attention_heads'],
+    ['llama', { num_key_value_heads: 3 }, 'num_key_value_heads'],
+    ['llama', { head_dim: 15 }, 'head_dim'],
+    ['llama', { rms_norm_eps: '1e-5' }, 'rms_norm_eps'],
+    ['llama', { tie_word_embeddings: 'no' }, 'tie_word_embeddings'],
+    ['llama', { hidden_act: 3 }, 'hidden_act'],
+    ['llama', { rope_theta: 0 }, 'rope_theta'],
+    ['llama', { rope_scaling: 'linear' }, 'rope_scaling'],
+    ['llama', { rope_scaling: { type: 'linear' } }, 'rope_scaling.factor'],
+    [
+      'llama',
+      { rope_parameters: { rope_type: 'llama3', low_freq_factor: 4, high_freq_factor: 1 } },
+      'rope_parameters.high_freq_factor',
+    ],
+    ['mistral', { num_key_value_heads: 4, sliding_window: 0 }, 'sliding_window'],
+    ['qwen2', { num_key_value_heads: 4, layer_types: ['full_attention'] }, 'layer_types'],
+    ['qwen2', { num_key_value_heads: 4, layer_types: ['a', 'b', 'c', 'd'] }, 'layer_types'],
+    ['qwen2', { num_key_value_heads: 4, max_window_layers: -1 }, 'max_window_layers'],
+  ])('%s %j', (modelType, changes, field) => {
+    expect(() => parse(modelType, changes)).toThrow(
+      expect.objectContaining({
+        code: 'bad_checkpoint',
+        context: expect.objectContaining({
+          file: 'config.json',
+          field,
+          expected: expect.any(String) as string,
+          actual: expect.any(String) as string,
+        }) as object,
+      }),
+    )
+  })
+})

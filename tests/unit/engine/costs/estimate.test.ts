@@ -1,0 +1,145 @@
+import { join } from 'node:path'
+import { stat, readdir, readFile, writeFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { extrapolateEigen } from '../../../../src/main/engine/costs/calibration'
+import { estimate, judge } from '../../../../src/main/engine/costs/estimate'
+import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import type { MethodSpec } from '@shared/methods'
+import { writeTinyCheckpoint } from '../../../support/checkpoints'
+import { evaluateSpec, expandSpec } from '../../../support/specs'
+import { tempFolder } from '../../../support/tempFolder'
+
+describe('the law of an eigenproblem', () => {
+  const law = (n: number): number => 2e-4 * n + 8e-11 * n ** 3
+
+  it('goes through both measurements, and on from there', () => {
+    for (const n of [512, 1024, 1536, 2048, 14_336]) {
+      expect(extrapolateEigen(n, [512, law(512)], [1536, law(1536)]) / law(n)).toBeCloseTo(1, 9)
+    }
+  })
+
+  it('is never negative, however disturbed the measurements were', () => {
+    expect(extrapolateEigen(2048, [512, 1e-6], [1024, 1])).toBeCloseTo(8, 6)
+    expect(extrapolateEigen(2048, [512, 1], [1024, 0.5])).toBeCloseTo(4, 6)
+  })
+})
+
+describe('the verdict', () => {
+  const cost = (memory: number, disk: number): Parameters<typeof judge>[0] => ({
+    seconds: [{ label: 'a', value: 9 }],
+    hostBytes: [{ label: 'm', value: memory }],
+    deviceBytes: null,
+    diskBytes: [{ label: 'd', value: disk }],
+    device: 'cpu',
+    out: '/out',
+  })
+
+  it('is green with room to spare, and says how much', () => {
+    const found = judge(cost(1e9, 1e9), 10e9, 100e9)
+    expect(found).toMatchObject({ verdict: 'fits', hostBytesPeak: 1e9, diskBytes: 1e9 })
+    expect(found.reasons).toEqual([
+      'It needs about 1.00 GB of memory, and 10.0 GB can be used.',
+      'It needs about 1.00 GB of disk, and 100 GB can be used.',
+    ])
+    expect(found.seconds.low).toBeLessThan(10)
+    expect(found.seconds.high).toBeGreaterThan(10)
+  })
+
+  it('is amber where little is left, and red where it does not fit, for that reason alone', () => {
+    expect(judge(cost(9e9, 1e9), 10e9, 100e9)).toMatchObject({
+      verdict: 'tight',
+      reasons: [expect.stringContaining('9.00 GB of memory') as string],
+    })
+    expect(judge(cost(1e9, 200e9), 10e9, 100e9)).toMatchObject({
+      verdict: 'does_not_fit',
+      reasons: [expect.stringContaining('200 GB of disk') as string],
+    })
+    expect(judge(cost(11e9, 90e9), 10e9, 100e9).reasons).toHaveLength(2)
+  })
+
+  it('does not depend on a disk that does not tell', () => {
+    expect(judge(cost(1, 1e18), 10e9, null).verdict).toBe('fits')
+  })
+})
+
+describe('an estimate', () => {
+  const lesa = (steps: number): MethodSpec => ({
+    name: 'lesa',
+    useSvd: true,
+    energy: 1,
+    predictor: { ...PRESET_SETTINGS.matched, length: { unit: 'steps', value: steps } },
+  })
+
+  it('of a copy needs no device, and leaves nothing on the disk', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
+    const spec = expandSpec({ model, out: join(folder, 'new', 'out') })
+    const found = await estimate({ spec })
+    expect(found).toMatchObject({ verdict: 'fits', deviceBytes: null, device: 'none needed' })
+    const { size } = await stat(join(model, 'model.safetensors'))
+    expect(found.diskBytes).toBeGreaterThan(size)
+    expect(await readdir(folder)).toEqual(['m'])
+  })
+
+  it('grows with the work, and with what is kept', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm'), layers: 4 })
+    const out = join(folder, 'out')
+    const calibrationFile = join(folder, 'speed.json')
+    const ask = (steps: number, keepsStages = false): ReturnType<typeof estimate> =>
+      estimate({
+        spec: expandSpec({ model, out, method: lesa(steps) }),
+        calibrationFile,
+        keepsStages,
+        isRecorded: keepsStages,
+      })
+    const short = await ask(100)
+    const kept = JSON.parse(await readFile(calibrationFile, 'utf8')) as { figures: object }
+    expect(Object.keys(kept.figures).length).toBeGreaterThan(4)
+    const long = await ask(100_000)
+    const train = ({ breakdown }: typeof short): number =>
+      breakdown.seconds.find(({ label }) => label === 'train predictors')?.value ?? NaN
+    expect(train(long) / train(short)).toBeCloseTo(1000, 3)
+    expect((await ask(100, true)).diskBytes).toBeGreaterThan(short.diskBytes)
+    // Nothing was measured again.
+    expect(JSON.parse(await readFile(calibrationFile, 'utf8'))).toEqual(kept)
+  })
+
+  it('judges by the limit that the person has set', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
+    const spec = expandSpec({ model, out: join(folder, 'out') })
+    const found = await estimate({ spec, memoryLimitBytes: 1e6 })
+    expect(found).toMatchObject({ verdict: 'does_not_fit', freeMemory: 1e6 })
+  })
+
+  it('does without a damaged file of what was measured', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
+    const calibrationFile = join(folder, 'speed.json')
+    await writeFile(calibrationFile, '{"figures": {"cpu/product"')
+    const spec = expandSpec({ model, out: join(folder, 'out') })
+    expect((await estimate({ spec, calibrationFile })).verdict).toBe('fits')
+  })
+
+  it('of a measurement counts every model, and writes nothing', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
+    const text = join(folder, 'text')
+    await writeFile(text, 'word '.repeat(1000))
+    const found = await estimate({ spec: evaluateSpec({ models: [model, model], text }) })
+    expect(found.breakdown.seconds).toHaveLength(2)
+    expect(found).toMatchObject({ diskBytes: 0, freeDisk: null, device: 'cpu' })
+  })
+
+  it('says what is wrong with the job', async () => {
+    const folder = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
+    const ask = (changes: Parameters<typeof expandSpec>[0]): ReturnType<typeof estimate> =>
+      estimate({ spec: expandSpec({ model, out: join(folder, 'out'), ...changes }) })
+    await expect(ask({ model: join(folder, 'none') })).rejects.toMatchObject({ code: 'not_found' })
+    await expect(ask({ method: { name: 'solar', overlap: 99 } })).rejects.toMatchObject({
+      code: 'bad_request',
+    })
+  })
+})
