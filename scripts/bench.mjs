@@ -20,7 +20,9 @@ await build({
   root,
   configFile: false,
   logLevel: 'warn',
-  resolve: { alias: { '@shared': join(root, 'src/shared') } },
+  resolve: {
+    alias: { '@shared': join(root, 'src/shared'), '@system': join(root, 'src/system') },
+  },
   build: {
     ssr: true,
     outDir,

@@ -36,6 +36,8 @@ function neutral(text: string): string {
     .replace(/"seconds": ?[\d.e-]+/g, '"seconds":0')
 }
 
+const parsed = (text: string): unknown => JSON.parse(text)
+
 const sha256 = (content: Buffer | string): string =>
   createHash('sha256').update(content).digest('hex')
 
@@ -91,7 +93,7 @@ describe('what a method writes stays the same', () => {
     const args = ['expand', model, '--out', out, '--method', method, ...options]
     const { code, stdout } = lesa(...args, '--json')
     expect(code).toBe(0)
-    await matches(name, { result: JSON.parse(stdout), files: digests(out) })
+    await matches(name, { result: parsed(stdout), files: digests(out) })
   })
 
   it.each(Object.entries(LEARNED))('%s, but for its numbers', async (name, [method = '', ...o]) => {
@@ -99,9 +101,9 @@ describe('what a method writes stays the same', () => {
     const args = ['expand', model, '--out', out, '--method', method, ...o]
     const { code, stdout } = lesa(...args, '--device', 'cpu', '--json')
     expect(code).toBe(0)
-    const record = JSON.parse(neutral(readFileSync(join(out, 'lesa.json'), 'utf8'))) as object
+    const record = parsed(neutral(readFileSync(join(out, 'lesa.json'), 'utf8')))
     await matches(name, {
-      result: withoutMeasured(JSON.parse(stdout)),
+      result: withoutMeasured(parsed(stdout)),
       record: withoutMeasured(record),
       config: sha256(readFileSync(join(out, 'config.json'))),
       files: Object.keys(digests(out)),
@@ -136,6 +138,6 @@ describe('what the command line says stays the same', () => {
   })
 
   it('lesa inspect --json', async () => {
-    await matches('inspect', JSON.parse(lesa('inspect', model, '--json').stdout))
+    await matches('inspect', parsed(lesa('inspect', model, '--json').stdout))
   })
 })
