@@ -3,6 +3,7 @@ import type { Device } from '@shared/devices'
 import type * as Ort from 'onnxruntime-node'
 import { Graph } from './graph'
 import { noteGarbage } from './hostMemory'
+import { encode } from './lowering'
 
 export type Tensor = Ort.Tensor
 export type Feeds = Readonly<Record<string, Tensor>>
@@ -71,7 +72,7 @@ export class Runtime {
     const resident = this.keepsTensors ? (options.resident ?? []) : []
     const locations = Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const]))
     try {
-      const session = await this.ort.InferenceSession.create(graph.build(), {
+      const session = await this.ort.InferenceSession.create(encode(graph), {
         executionProviders: [PROVIDERS[this.device]],
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
@@ -105,6 +106,11 @@ export class Runtime {
     return values instanceof Float32Array
       ? this.float32(values, dims)
       : new this.ort.Tensor('int16', values, dims)
+  }
+
+  /** Half-precision numbers by their bits. */
+  float16(values: Uint16Array, dims: readonly number[]): Tensor {
+    return new this.ort.Tensor('float16', values, dims)
   }
 
   int32(values: Int32Array, dims: readonly number[]): Tensor {

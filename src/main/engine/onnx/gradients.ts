@@ -1,15 +1,22 @@
 /**
- * @file Reverse-mode differentiation of the expression builder: from a scalar back to its inputs, one rule for each
- * operator, adding the gradient's nodes to the same graph.
+ * @file Reverse-mode differentiation of the expression builder: from results back to what they depend on, one rule for
+ * each operator, adding the gradient's nodes to the same graph.
  */
 import { AppError } from '@shared/errors'
-import type { Graph, Node, OperatorName, Reduction, Value } from './graph'
-import type { Dim } from './proto'
-import { reachable } from './lowering'
+import {
+  isFloat,
+  reachable,
+  type Dim,
+  type Graph,
+  type Node,
+  type OperatorName,
+  type Reduction,
+  type Value,
+} from './graph'
 
 /** Operators through which no gradient flows: piecewise constant, integer-valued, or control. */
 type NotDifferentiable =
-  'Greater' | 'GreaterOrEqual' | 'Equal' | 'Cast' | 'QuantizeRows' | 'ScatterAdd' | 'Loop'
+  'Greater' | 'GreaterOrEqual' | 'Equal' | 'QuantizeRows' | 'ScatterAdd' | 'Loop'
 export type DifferentiableOperator = Exclude<OperatorName, NotDifferentiable>
 
 interface RuleContext<K extends OperatorName> {
@@ -17,12 +24,12 @@ interface RuleContext<K extends OperatorName> {
   readonly node: Node<K>
   /** The operator's result. */
   readonly y: Value
-  /** ∂loss/∂y, in the shape of y. */
+  /** The cotangent of y: ∂loss/∂y where a loss is differentiated. */
   readonly dy: Value
 }
 
 /**
- * ∂loss/∂input for every input, before broadcasting is undone; `null` where none flows. A gradient may be smaller than
+ * The cotangent of every input, before broadcasting is undone; `null` where none flows. A gradient may be smaller than
  * its input when it is the same along an axis: it is repeated only where an operator needs it whole.
  */
 type Rule<K extends OperatorName> = (
@@ -42,7 +49,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
   },
   // At a tie the first input takes it all.
   Max: ({ g, dy }, a, b) => {
-    const first = g.cast(g.greaterOrEqual(need(a), need(b)), 'float32')
+    const first = g.cast(g.greaterOrEqual(need(a), need(b)), dy.dtype)
     return [g.mul(dy, first), g.sub(dy, g.mul(dy, first))]
   },
   Neg: ({ g, dy }) => [g.neg(dy)],
@@ -51,9 +58,16 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
   Log: ({ g, dy }, x) => [g.div(dy, need(x))],
   Sin: ({ g, dy }, x) => [g.mul(dy, g.cos(need(x)))],
   Cos: ({ g, dy }, x) => [g.neg(g.mul(dy, g.sin(need(x))))],
-  Relu: ({ g, y, dy }) => [g.where(g.greater(y, 0), dy, g.scalar(0))],
+  Relu: ({ g, y, dy }) => [g.where(g.greater(y, 0), dy, scalarLike(g, 0, dy))],
   Sigmoid: ({ g, y, dy }) => [g.mul(dy, g.sub(y, g.square(y)))],
+  Tanh: ({ g, y, dy }) => [g.sub(dy, g.mul(dy, g.square(y)))],
+  Erf: ({ g, dy }, x) => {
+    const slope = g.mul(g.exp(g.neg(g.square(need(x)))), 2 / Math.sqrt(Math.PI))
+    return [g.mul(dy, slope)]
+  },
   Identity: ({ dy }) => [dy],
+  // Rounding counts as the identity; from and to whole numbers nothing flows.
+  Cast: ({ g, y, dy }, x) => [isFloat(y) && isFloat(need(x)) ? g.cast(dy, need(x).dtype) : null],
   MatMul: ({ g, dy }, a, b) => [
     g.matmul(dy, transposeLast(g, need(b))),
     g.matmul(transposeLast(g, need(a)), dy),
@@ -102,7 +116,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
     // One-hot of the index along the last axis, times the gradient.
     const source = need(x)
     const columns = g.integers([...Array(knownSize(source, source.rank - 1)).keys()])
-    return [g.mul(g.cast(g.equal(need(indices), columns), 'float32'), dy), null]
+    return [g.mul(g.cast(g.equal(need(indices), columns), dy.dtype), dy), null]
   },
   ReduceSum: ({ g, node, dy }) => [keepAxes(g, node, dy)],
   ReduceMean: ({ g, node, dy }, x) => {
@@ -115,7 +129,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
           dy,
           axes.reduce((count, axis) => count * knownSize(source, axis), 1),
         )
-      : g.div(dy, g.sum(g.expandLike(g.scalar(1), source), axes, keepdims))
+      : g.div(dy, g.sum(g.expandLike(scalarLike(g, 1, dy), source), axes, keepdims))
     return [keepAxes(g, node, share)]
   },
   ReduceSumSquare: ({ g, node, dy }, x) => [g.mul(keepAxes(g, node, g.mul(dy, 2)), need(x))],
@@ -124,7 +138,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
   // dx = y ⊙ (dy − Σ y⊙dy)
   Softmax: ({ g, y, dy }) => [g.mul(y, g.sub(dy, g.sum(g.mul(y, dy), [y.rank - 1], true)))],
   Where: ({ g, dy }, condition) => {
-    const zero = g.scalar(0)
+    const zero = scalarLike(g, 0, dy)
     return [null, g.where(need(condition), dy, zero), g.where(need(condition), zero, dy)]
   },
   Unsqueeze: ({ g, node, dy }) => [g.squeeze(dy, node.attributes.axes)],
@@ -146,7 +160,10 @@ const BROADCASTING: ReadonlySet<OperatorName> = new Set<OperatorName>([
   'Cos',
   'Relu',
   'Sigmoid',
+  'Tanh',
+  'Erf',
   'Identity',
+  'Cast',
 ])
 
 /**
@@ -157,10 +174,38 @@ const BROADCASTING: ReadonlySet<OperatorName> = new Set<OperatorName>([
  */
 export function gradients(g: Graph, loss: Value, wrt: readonly Value[]): Value[] {
   if (loss.rank !== 0) throw new AppError('bug', 'Only a scalar can be differentiated.')
-  const between = dependents(g, loss, wrt)
+  return vjp(g, [loss], [g.scalar(1)], wrt)
+}
+
+/**
+ * The vector–Jacobian product Σ_k `cotangents`_k · ∂`outputs`_k/∂v for every v in `wrt`, as new values of the same
+ * graph. With ∂loss/∂output as the cotangents, which may be inputs of the graph, it is the part of a backward pass that
+ * leads through these nodes.
+ *
+ * @param cotangents One for each output, of its element type and shape; smaller where it is the same along an axis.
+ * @throws AppError `bug` when no output depends on a v, or only through an operator without a gradient.
+ */
+export function vjp(
+  g: Graph,
+  outputs: readonly Value[],
+  cotangents: readonly Value[],
+  wrt: readonly Value[],
+): Value[] {
+  const between = dependents(g, outputs, wrt)
+  const total = new Map<Value, Value>()
+  const flow = (value: Value, cotangent: Value): void => {
+    const sum = total.get(value)
+    total.set(value, sum ? g.add(sum, cotangent) : cotangent)
+  }
+  outputs.forEach((output, index) => {
+    const cotangent = need(cotangents[index])
+    if (cotangent.dtype !== output.dtype || !fits(cotangent, output)) {
+      throw new AppError('bug', `A cotangent does not fit ${output.name}.`)
+    }
+    flow(output, cotangent)
+  })
   const carries = (value: Value): boolean =>
     wrt.includes(value) || (value.node !== null && between.has(value.node))
-  const total = new Map<Value, Value>([[loss, g.scalar(1)]])
   // Rules append nodes while the list is walked, so walk a copy; creation order is topological.
   for (const node of [...g.nodes].reverse()) {
     if (!between.has(node)) continue
@@ -172,25 +217,23 @@ export function gradients(g: Graph, loss: Value, wrt: readonly Value[]): Value[]
     if (!rule) throw new AppError('bug', `${node.op} has no gradient.`)
     const partial = rule({ g, node, y, dy }, ...node.inputs)
     node.inputs.forEach((input, index) => {
-      const flow = partial[index]
-      if (!flow || !carries(input)) return
+      const back = partial[index]
+      if (!back || !carries(input)) return
       // Where an input was repeated, what flows back has to be repeated too before it is summed.
       const repeats = BROADCASTING.has(node.op) && !sameShape(input, y)
-      const share = undoBroadcast(g, repeats ? whole(g, flow, y) : flow, input)
-      const sum = total.get(input)
-      total.set(input, sum ? g.add(sum, share) : share)
+      flow(input, undoBroadcast(g, repeats ? whole(g, back, y) : back, input))
     })
   }
   return wrt.map((value) => {
     const gradient = total.get(value)
-    if (!gradient) throw new AppError('bug', `The loss does not depend on ${value.name}.`)
+    if (!gradient) throw new AppError('bug', `The result does not depend on ${value.name}.`)
     return whole(g, gradient, value)
   })
 }
 
-/** Nodes on a path from `wrt` to `loss`: only these need gradients. */
-function dependents(g: Graph, loss: Value, wrt: readonly Value[]): Set<Node> {
-  const above = reachable([loss])
+/** Nodes on a path from `wrt` to `outputs`: only these need gradients. */
+function dependents(g: Graph, outputs: readonly Value[], wrt: readonly Value[]): Set<Node> {
+  const above = reachable(outputs)
   const carriers = new Set<Value>(wrt)
   const between = new Set<Node>()
   for (const node of g.nodes) {
@@ -208,6 +251,14 @@ function whole(g: Graph, gradient: Value, value: Value): Value {
 
 function sameShape(a: Value, b: Value): boolean {
   return a.rank === b.rank && a.shape.every((dim, axis) => dim === b.shape[axis])
+}
+
+/** Whether a gradient broadcasts to the shape of its value. */
+function fits(gradient: Value, value: Value): boolean {
+  const extra = value.rank - gradient.rank
+  return (
+    extra >= 0 && gradient.shape.every((dim, at) => dim === 1 || dim === value.shape[at + extra])
+  )
 }
 
 /** Sums a gradient over the axes along which its input was repeated. */
@@ -235,7 +286,8 @@ function columnSums(g: Graph, x: Value): Value {
   onesOf.set(g, rows)
   const height = x.shape[0]!
   const ones =
-    rows.get(height) ?? g.transpose(g.expandLike(g.constant([1], [1, 1]), g.slice(x, 1, 0, 1)))
+    rows.get(height) ??
+    g.transpose(g.expandLike(g.cast(g.constant([1], [1, 1]), x.dtype), g.slice(x, 1, 0, 1)))
   rows.set(height, ones)
   return g.squeeze(g.matmul(ones, x), [0])
 }
@@ -246,7 +298,7 @@ function extremeRule(
   x: Value | undefined,
 ): [Value] {
   const source = need(x)
-  const isExtreme = g.cast(g.equal(source, keepAxes(g, node, y)), 'float32')
+  const isExtreme = g.cast(g.equal(source, keepAxes(g, node, y)), dy.dtype)
   const ties = g.sum(isExtreme, node.attributes.axes, true)
   return [g.mul(isExtreme, g.div(keepAxes(g, node, dy), ties))]
 }
@@ -262,6 +314,10 @@ function keepAxes(g: Graph, node: Node<Reduction>, value: Value): Value {
 function transposeLast(g: Graph, x: Value): Value {
   const axes = [...x.shape.keys()]
   return g.transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2])
+}
+
+function scalarLike(g: Graph, value: number, { dtype }: Value): Value {
+  return g.cast(g.scalar(value), dtype)
 }
 
 function knownSize(value: Value, axis: number): number {

@@ -1,13 +1,19 @@
 /**
- * @file A typed expression builder for ONNX graphs. Values are nodes of a directed acyclic graph with known element
- * types and (partly symbolic) shapes; {@link Graph.build} keeps what the outputs need and encodes it.
+ * @file A typed expression builder for tensor graphs. Values are nodes of a directed acyclic graph with known element
+ * types and (partly symbolic) shapes.
  *
  * Nodes carry their static parameters as attributes whatever ONNX wants (some operators take them as inputs), so that
- * differentiation (`gradients.ts`) sees one uniform form; `lowering.ts` turns each into ONNX.
+ * differentiation (`gradients.ts`) sees one uniform form; `lowering.ts` turns a graph into an ONNX model.
  */
 import { AppError } from '@shared/errors'
-import { Lowering } from './lowering'
-import { encodeModel, type Dim, type ElementType, type Shape } from './proto'
+
+/** Floating point of 32 and 16 bits, integers and truth values. Tensors of bfloat16 exist inside a graph only. */
+export type ElementType = FloatType | 'int16' | 'uint16' | 'int32' | 'uint32' | 'int64' | 'bool'
+type FloatType = 'float32' | 'float16' | 'bfloat16'
+
+/** A dimension: known, or a name that stands for the same size wherever it appears. */
+export type Dim = number | string
+export type Shape = readonly Dim[]
 
 /** Static parameters of every operator of the language. An operator that is added here needs a lowering and a rule. */
 export interface Operators {
@@ -25,6 +31,9 @@ export interface Operators {
   Cos: None
   Relu: None
   Sigmoid: None
+  Tanh: None
+  /** The error function, 2/√π · ∫ exp(−t²) from 0. */
+  Erf: None
   MatMul: None
   /** `alpha · op(A) · op(B) + beta · C`, matrices only. Inputs: A, B and, when `beta` is not 0, C. */
   Gemm: { transA: boolean; transB: boolean; alpha: number; beta: number }
@@ -65,6 +74,9 @@ export interface Operators {
 }
 
 type None = Readonly<Record<never, never>>
+
+type UnaryOperator =
+  'Neg' | 'Sqrt' | 'Exp' | 'Log' | 'Sin' | 'Cos' | 'Relu' | 'Sigmoid' | 'Tanh' | 'Erf' | 'Identity'
 
 export type Reduction = 'ReduceSum' | 'ReduceMean' | 'ReduceMax' | 'ReduceMin' | 'ReduceSumSquare'
 
@@ -122,7 +134,7 @@ export class Graph {
   readonly nodes: Node[] = []
   readonly inputs: Value[] = []
   readonly constants: Map<string, Constant>
-  private readonly outputs: { name: string; value: Value }[] = []
+  readonly outputs: { readonly name: string; readonly value: Value }[] = []
   private readonly counter: { next: number }
 
   constructor(readonly parent: Graph | null = null) {
@@ -230,6 +242,14 @@ export class Graph {
 
   sigmoid(x: Value): Value {
     return this.unary('Sigmoid', x)
+  }
+
+  tanh(x: Value): Value {
+    return this.unary('Tanh', x)
+  }
+
+  erf(x: Value): Value {
+    return this.unary('Erf', x)
   }
 
   square(x: Value): Value {
@@ -486,14 +506,9 @@ export class Graph {
 
   // ---- building -----------------------------------------------------------------------------------------------
 
-  /** Declares a result. */
+  /** Declares a result; what no result needs is left out of the model. */
   output(name: string, value: Value): void {
     this.outputs.push({ name, value })
-  }
-
-  /** Encodes what the declared outputs need as an ONNX model. */
-  build(): Uint8Array {
-    return encodeModel(new Lowering(this).lower(this.outputs))
   }
 
   freshName(prefix: string): string {
@@ -522,10 +537,7 @@ export class Graph {
     return output
   }
 
-  private unary(
-    op: 'Neg' | 'Sqrt' | 'Exp' | 'Log' | 'Sin' | 'Cos' | 'Relu' | 'Sigmoid' | 'Identity',
-    x: Value,
-  ): Value {
+  private unary(op: UnaryOperator, x: Value): Value {
     return this.emit(op, [x], {}, x.shape, x.dtype)
   }
 
@@ -541,7 +553,7 @@ export class Graph {
   }
 
   private numberLike(like: Value, value: number): Value {
-    return like.dtype === 'int64' ? this.integers(value) : this.scalar(value)
+    return like.dtype === 'int64' ? this.integers(value) : this.cast(this.scalar(value), like.dtype)
   }
 
   private reduce(
@@ -557,6 +569,26 @@ export class Graph {
       : x.shape.filter((_, axis) => !over.includes(axis))
     return this.emit(op, [x], { axes: over, keepdims }, shape, x.dtype)
   }
+}
+
+const FLOAT_TYPES: ReadonlySet<ElementType> = new Set<FloatType>(['float32', 'float16', 'bfloat16'])
+
+/** Whether a gradient can flow to a value. */
+export function isFloat({ dtype }: Value): boolean {
+  return FLOAT_TYPES.has(dtype)
+}
+
+/** Nodes that `results` depend on, within any scope. */
+export function reachable(results: readonly Value[]): Set<Node> {
+  const needed = new Set<Node>()
+  const pending = [...results]
+  for (let value = pending.pop(); value; value = pending.pop()) {
+    const { node } = value
+    if (node === null || needed.has(node)) continue
+    needed.add(node)
+    pending.push(...node.inputs)
+  }
+  return needed
 }
 
 /** NumPy broadcasting; equal names are equal sizes, and a name never equals a number other than 1. */

@@ -1,8 +1,17 @@
 /** @file Turns the expression builder's nodes into ONNX (opset 17) nodes. */
-import type { Graph, LoopBody, Node, OperatorName, Reduction, Value } from './graph'
+import {
+  reachable,
+  type Graph,
+  type LoopBody,
+  type Node,
+  type OperatorName,
+  type Reduction,
+  type Value,
+} from './graph'
 import {
   CONTRIB_DOMAIN,
   DATA_TYPES,
+  encodeModel,
   type AttributeProto,
   type GraphProto,
   type InitializerProto,
@@ -53,6 +62,8 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
   Cos: asIs,
   Relu: asIs,
   Sigmoid: asIs,
+  Tanh: asIs,
+  Erf: asIs,
   MatMul: asIs,
   Where: asIs,
   Greater: asIs,
@@ -127,14 +138,20 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
   }),
 }
 
-export class Lowering {
+/** A graph as an ONNX model in its protobuf form: the nodes that its outputs need. */
+export function encode(graph: Graph): Uint8Array {
+  return encodeModel(new Lowering(graph).lower())
+}
+
+class Lowering {
   private nodes: NodeProto[] = []
   private readonly usedConstants = new Set<string>()
 
   constructor(private readonly graph: Graph) {}
 
-  /** Keeps the nodes that `outputs` need, in the order in which they were built (which is topological). */
-  lower(outputs: readonly { readonly name: string; readonly value: Value }[]): GraphProto {
+  /** Keeps the nodes that the outputs need, in the order in which they were built (which is topological). */
+  lower(): GraphProto {
+    const { outputs } = this.graph
     const nodes = this.lowerNodes(
       this.graph,
       outputs.map((output) => output.value),
@@ -237,19 +254,6 @@ export class Lowering {
       .filter(({ value }) => this.usedConstants.has(value.name))
       .map(({ value, dims, data }) => ({ name: value.name, dtype: value.dtype, dims, data }))
   }
-}
-
-/** Nodes that `results` depend on, within any scope. */
-export function reachable(results: readonly Value[]): Set<Node> {
-  const needed = new Set<Node>()
-  const pending = [...results]
-  for (let value = pending.pop(); value; value = pending.pop()) {
-    const { node } = value
-    if (node === null || needed.has(node)) continue
-    needed.add(node)
-    pending.push(...node.inputs)
-  }
-  return needed
 }
 
 function toProto(value: Value): ValueProto {

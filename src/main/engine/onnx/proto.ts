@@ -3,6 +3,7 @@
  * graph builder produces exist here; the numbers are those of the onnx.proto schema.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
+import type { ElementType, Shape } from './graph'
 
 /** Opset and IR version that every execution provider in use accepts. */
 const OPSET_VERSION = 17
@@ -13,7 +14,7 @@ export const CONTRIB_DOMAIN = 'com.microsoft'
 const CONTRIB_VERSION = 1
 
 /** `TensorProto.DataType`. */
-export const DATA_TYPES = {
+export const DATA_TYPES: Readonly<Record<ElementType, number>> = {
   float32: 1,
   uint16: 4,
   int16: 5,
@@ -22,13 +23,8 @@ export const DATA_TYPES = {
   bool: 9,
   float16: 10,
   uint32: 12,
-} as const
-
-export type ElementType = keyof typeof DATA_TYPES
-
-/** A dimension: known, or a name that stands for the same size wherever it appears. */
-export type Dim = number | string
-export type Shape = readonly Dim[]
+  bfloat16: 16,
+}
 
 export interface ValueProto {
   readonly name: string

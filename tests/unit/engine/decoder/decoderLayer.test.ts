@@ -15,7 +15,8 @@ import {
   type LayerShape,
 } from '../../../../src/main/engine/decoder/decoderLayer'
 import { ropeTables } from '../../../../src/main/engine/decoder/rope'
-import { gradients } from '../../../../src/main/engine/onnx/gradients'
+import { encodeFromFloat32 } from '../../../../src/main/engine/checkpoint/dtypes'
+import { gradients, vjp } from '../../../../src/main/engine/onnx/gradients'
 import { Graph } from '../../../../src/main/engine/onnx/graph'
 import { Runtime, type Tensor } from '../../../../src/main/engine/onnx/Runtime'
 import { seededFloats } from '../../../support/random'
@@ -140,6 +141,82 @@ describe('the gradient of a whole layer agrees with finite differences', () => {
   })
 })
 
+describe('the vector–Jacobian product of a whole layer', () => {
+  test('with weights in half precision and an open batch agrees with finite differences', async () => {
+    const qwen3 = model('qwen3', { attention_bias: true })
+    const { config, architecture } = qwen3
+    const [batch, length] = [2, 6]
+    const shape = { length, window: null }
+    const inputs = randomInputs(qwen3, batch, length)
+    const g = new Graph()
+    const half = config.headDim / 2
+    const hidden = g.input(LAYER_IO.input, ['batch', length, config.hiddenSize])
+    const stored = new Map(
+      inputs.slice(1).map(({ name, dims }) => [name, g.input(name, dims, 'float16')]),
+    )
+    const weights = new Map([...stored].map(([name, value]) => [name, g.cast(value, 'float32')]))
+    const y = decoderLayer(g, config, architecture, shape, {
+      hidden,
+      weights,
+      cos: g.input(LAYER_IO.cos, [length, half]),
+      sin: g.input(LAYER_IO.sin, [length, half]),
+      mask: g.input(LAYER_IO.mask, [length, maskWidth(shape)]),
+    })
+    const dy = g.input('dy', ['batch', length, config.hiddenSize])
+    g.output('y', y)
+    vjp(g, [y], [dy], [hidden, ...weights.values()]).forEach((d, k) => g.output(`d${k}`, d))
+    // As far as the weights as they are stored, for one of them.
+    const q = stored.get('self_attn.q_proj.weight')
+    if (!q) throw new Error('no queries')
+    g.output('rounded', g.cast(vjp(g, [y], [dy], [q])[0]!, 'float32'))
+    const kernel = await runtime.compile(g)
+
+    const bits = (values: Float32Array): Uint16Array => {
+      const { buffer, byteOffset } = encodeFromFloat32(values, 'F16')
+      return new Uint16Array(buffer, byteOffset, values.length)
+    }
+    const size = batch * length * config.hiddenSize
+    const cotangent = seededFloats(size, 7)
+    const fixed = {
+      ...constants(qwen3, shape),
+      dy: runtime.float32(cotangent, [batch, length, config.hiddenSize]),
+    }
+    const run = (arrays: readonly Float32Array[]) => {
+      const feeds: Record<string, Tensor> = { ...fixed }
+      inputs.forEach(({ name, dims }, index) => {
+        const values = arrays[index] ?? new Float32Array(0)
+        feeds[name] =
+          index === 0 ? runtime.float32(values, dims) : runtime.float16(bits(values), dims)
+      })
+      return kernel.run(feeds)
+    }
+    // Whole 256ths: exact in half precision, as are steps of one of them up or down.
+    const whole = (values: Float32Array): Float32Array =>
+      values.map((value) => Math.round(value * 256) / 256)
+    const start = inputs.map(({ values }) => whole(values))
+    const exact = await run(start)
+    expect(exact.floats('y').length).toBe(size)
+    for (const [index, at] of start.entries()) {
+      const direction = seededFloats(at.length, 500 + index).map((value) => Math.sign(value) / 256)
+      const slope = dot(exact.floats(`d${index}`), direction)
+      const moved = async (by: number): Promise<number> => {
+        const there = at.map((value, k) => value + by * direction[k]!)
+        const result = await run(start.map((each, other) => (other === index ? there : each)))
+        return dot(result.floats('y'), cotangent)
+      }
+      const difference = ((await moved(1)) - (await moved(-1))) / 2
+      expect(Math.abs(slope - difference), inputs[index]?.name).toBeLessThan(
+        1e-5 + 1e-2 * Math.abs(difference),
+      )
+    }
+    const at = inputs.findIndex(({ name }) => name === q.name)
+    const whole32 = exact.floats(`d${at}`)
+    exact.floats('rounded').forEach((value, k) => {
+      expect(Math.abs(value - whole32[k]!)).toBeLessThan(2e-3 * Math.abs(whole32[k]!) + 1e-6)
+    })
+  })
+})
+
 describe('a sequence does not depend on what it is computed with', () => {
   const llama = model('llama')
 
@@ -204,4 +281,8 @@ test('an activation that is not known is refused by name', () => {
 
 function maxDifference(a: Float32Array, b: Float32Array): number {
   return a.reduce((max, value, index) => Math.max(max, Math.abs(value - (b[index] ?? NaN))), 0)
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, k) => sum + value * b[k]!, 0)
 }

@@ -69,3 +69,17 @@ test('sums of squares over everything, over rows, and of a single number', async
   expect([...results.floats('scalar')]).toEqual([4])
   await kernel.dispose()
 })
+
+test('numbers of 16 bits inside a graph round as their formats do', async () => {
+  const g = new Graph()
+  const x = g.input('x', [3])
+  g.output('half', g.cast(g.cast(x, 'float16'), 'float32'))
+  g.output('brain', g.cast(g.cast(x, 'bfloat16'), 'float32'))
+  const kernel = await runtime.compile(g)
+  // Steps of 2^-10 and 2^-7 between 1 and 2; 70,000 is beyond half precision.
+  const x0 = Float32Array.of(1 + 2 ** -9, 1 + 2 ** -6 + 2 ** -9, 70_000)
+  const results = await kernel.run({ x: runtime.float32(x0, [3]) })
+  expect([...results.floats('half')]).toEqual([1 + 2 ** -9, 1 + 2 ** -6 + 2 ** -9, Infinity])
+  expect([...results.floats('brain')]).toEqual([1, 1 + 2 ** -6, 70_144])
+  await kernel.dispose()
+})

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   GRADIENT_RULES,
   gradients,
+  vjp,
   type DifferentiableOperator,
 } from '../../../../src/main/engine/onnx/gradients'
 import { Graph, type Value } from '../../../../src/main/engine/onnx/graph'
@@ -14,6 +15,8 @@ interface Case {
   readonly build: (g: Graph, inputs: readonly Value[]) => Value
   /** Values are drawn from here; away from kinks and poles. */
   readonly range?: readonly [number, number]
+  /** Of the difference quotient. */
+  readonly step?: number
 }
 
 const at = (values: readonly Value[], index: number): Value => {
@@ -22,7 +25,20 @@ const at = (values: readonly Value[], index: number): Value => {
   return value
 }
 const unary =
-  (op: 'neg' | 'sqrt' | 'exp' | 'log' | 'sin' | 'cos' | 'relu' | 'sigmoid' | 'identity') =>
+  (
+    op:
+      | 'neg'
+      | 'sqrt'
+      | 'exp'
+      | 'log'
+      | 'sin'
+      | 'cos'
+      | 'relu'
+      | 'sigmoid'
+      | 'tanh'
+      | 'erf'
+      | 'identity',
+  ) =>
   (g: Graph, v: readonly Value[]): Value =>
     g[op](at(v, 0))
 const binary =
@@ -87,7 +103,23 @@ const CASES: { readonly [K in DifferentiableOperator]: readonly Case[] } = {
   Cos: [{ shapes: [[4]], build: unary('cos') }],
   Relu: [{ shapes: [[3, 5]], build: unary('relu') }],
   Sigmoid: [{ shapes: [[4]], build: unary('sigmoid') }],
+  Tanh: [{ shapes: [[4]], build: unary('tanh') }],
+  Erf: [{ shapes: [[4]], build: unary('erf') }],
   Identity: [{ shapes: [[4]], build: unary('identity') }],
+  // Half precision rounds by up to 2^-11 of a value; a difference quotient over 2/4 sees a thousandth of that.
+  Cast: [
+    {
+      shapes: [[2, 3], [3]],
+      build: (g, v) =>
+        g.cast(g.mul(g.cast(at(v, 0), 'float16'), g.cast(at(v, 1), 'float16')), 'float32'),
+      step: 0.25,
+    },
+    {
+      shapes: [[4]],
+      build: (g, v) => g.add(g.cast(g.cast(at(v, 0), 'int32'), 'float32'), at(v, 0)),
+      range: [0.2, 0.8],
+    },
+  ],
   MatMul: [
     {
       shapes: [
@@ -215,7 +247,7 @@ afterAll(() => runtime.dispose())
  * Compares every partial derivative of Σ weight·y (weights random, so that no entry can hide) with the symmetric
  * difference quotient.
  */
-async function check({ shapes, build, range = [-1, 1] }: Case): Promise<number> {
+async function check({ shapes, build, range = [-1, 1], step = 1e-2 }: Case): Promise<number> {
   const g = new Graph()
   const inputs = shapes.map((shape, index) => g.input(`x${index}`, shape))
   const y = build(g, inputs)
@@ -243,7 +275,6 @@ async function check({ shapes, build, range = [-1, 1] }: Case): Promise<number> 
     return kernel.run(feeds)
   }
   const exact = await run(values)
-  const step = 1e-2
   let compared = 0
   for (const [index, array] of values.entries()) {
     const gradient = exact.floats(`d${index}`)
@@ -350,6 +381,35 @@ describe('gradients', () => {
     expect(() => gradients(g, g.sum(x), [other])).toThrow(/does not depend/)
   })
 
+  test('of values in half precision, through every rule that brings a constant of its own', async () => {
+    const g = new Graph()
+    const x = g.input('x', [2, 3], 'float16')
+    const positive = g.where(g.greater(x, 0.5), x, g.relu(g.max(x, 0)))
+    const rows = g.add(g.mean(positive, [1], true), g.reduceMax(x, [1], true))
+    const loss = g.sum(
+      g.cast(g.mul(rows, g.gatherLast(x, g.unsqueeze(g.integers([2, 0]), [1]))), 'float32'),
+    )
+    const [gradient] = gradients(g, loss, [x])
+    if (!gradient) throw new Error('no gradient')
+    expect(gradient.dtype).toBe('float16')
+    g.output('d', g.cast(gradient, 'float32'))
+    const kernel = await runtime.compile(g)
+    // 1, −0.5, 2 and 0.25, 1, 4 by their bits.
+    const bits = Uint16Array.of(0x3c00, 0xb800, 0x4000, 0x3400, 0x3c00, 0x4400)
+    const d = (await kernel.run({ x: runtime.float16(bits, [2, 3]) })).floats('d')
+    // (mean(relu x) + max x) · x_k with k = 2 and 0: means 1 and 1.75.
+    const third = 1 / 3
+    const expected = [
+      2 * third,
+      0,
+      2 * third + 2 + 3,
+      0.25 * third + 5.75,
+      0.25 * third,
+      0.25 * third + 0.25,
+    ]
+    d.forEach((value, k) => expect(value).toBeCloseTo(expected[k] ?? NaN, 2))
+  })
+
   test('with a symbolic batch size', async () => {
     const g = new Graph()
     const x = g.input('x', ['n', 2])
@@ -360,5 +420,48 @@ describe('gradients', () => {
     const kernel = await runtime.compile(g)
     const feeds = { x: runtime.float32(Float32Array.of(3, 6, 9, 12), [2, 2]) }
     expect([...(await kernel.run(feeds)).floats('d')]).toEqual([1.5, 3, 4.5, 6])
+  })
+})
+
+describe('the vector–Jacobian product', () => {
+  test('of several outputs, one of which the other needs, and a v that is an output itself', async () => {
+    const g = new Graph()
+    const [x, w] = [g.input('x', ['n', 2]), g.input('w', [2, 2])]
+    const y = g.matmul(x, w)
+    const z = g.sum(g.square(y), [1])
+    const [dy, dz] = [g.input('dy', ['n', 2]), g.input('dz', ['n'])]
+    vjp(g, [y, z], [dy, dz], [x, w, y]).forEach((value, k) => g.output(`d${k}`, value))
+    const kernel = await runtime.compile(g)
+    const results = await kernel.run({
+      x: runtime.float32(Float32Array.of(1, 2), [1, 2]),
+      w: runtime.float32(Float32Array.of(1, 0, 3, 1), [2, 2]),
+      dy: runtime.float32(Float32Array.of(1, -1), [1, 2]),
+      dz: runtime.float32(Float32Array.of(0.5), [1]),
+    })
+    // y = [7, 2]; its cotangent dy + 2·dz·y = [8, 1]; for x times wᵀ, for w xᵀ times it.
+    expect([...results.floats('d2')]).toEqual([8, 1])
+    expect([...results.floats('d0')]).toEqual([8, 25])
+    expect([...results.floats('d1')]).toEqual([8, 1, 16, 2])
+  })
+
+  test('takes a cotangent that is the same along an axis', async () => {
+    const g = new Graph()
+    const x = g.input('x', [2, 3])
+    const [d] = vjp(g, [g.transpose(x)], [g.constant([1, 2], [2])], [x])
+    if (!d) throw new Error('no gradient')
+    g.output('d', d)
+    const kernel = await runtime.compile(g)
+    const results = await kernel.run({ x: runtime.float32(new Float32Array(6), [2, 3]) })
+    expect([...results.floats('d')]).toEqual([1, 1, 1, 2, 2, 2])
+  })
+
+  test.each([
+    ['too long', [4], 'float32'],
+    ['of a higher rank', [1, 2, 3], 'float32'],
+    ['of another type', [2, 3], 'float16'],
+  ] as const)('refuses a cotangent that is %s', (_, shape, dtype) => {
+    const g = new Graph()
+    const x = g.input('x', [2, 3])
+    expect(() => vjp(g, [g.neg(x)], [g.input('dy', shape, dtype)], [x])).toThrow(/does not fit/)
   })
 })
