@@ -5,7 +5,12 @@ import type { Method, MethodSpec } from './methods'
  * One layer of the grown model. `source` is the layer of the base model that it is, copies, or (for a computed layer)
  * whose place and attention type it inherits: the left neighbour.
  */
-export type PlannedLayer =
+export type PlannedLayer = GrownLayer & {
+  /** `7` for base layer 7, `7½` for one computed half way to layer 8, `7+` for a copy of 7. */
+  readonly label: string
+}
+
+type GrownLayer =
   | { readonly kind: 'original'; readonly source: number }
   /** A copy of `source`, as it is. */
   | { readonly kind: 'copy'; readonly source: number }
@@ -21,6 +26,8 @@ export type PlannedLayer =
       readonly gap: number
       /** Bisection depth; layers of a lower depth are computed first. */
       readonly depth: number
+      /** Where it lies between base layers `gap` (0) and `gap + 1` (1): ½ when it is alone, then by bisection. */
+      readonly position: number
     }
 
 export interface ExpansionPlan {
@@ -139,37 +146,54 @@ function planComputed(
     throw badPlan('model', 'a model of at least 3 layers', `${layerCount} layers`)
   }
   const checked = checkGaps(gaps ?? defaultGaps(layerCount), layerCount - 1)
-  const layers: PlannedLayer[] = []
+  const layers: GrownLayer[] = []
   for (let source = 0; source < layerCount; source += 1) {
     const left = layers.length
     layers.push({ kind: 'original', source })
     const count = checked.filter((gap) => gap === source).length
-    bisect(layers, source, left, left + count + 1, 0)
+    bisect(
+      layers,
+      source,
+      { index: left, position: 0 },
+      { index: left + count + 1, position: 1 },
+      0,
+    )
   }
   return finish(method, layers, { gaps: checked })
 }
 
 /** Fills the open places between `left` and `right` by halving: the middle first, then each side from its new neighbour. */
-function bisect(
-  layers: PlannedLayer[],
-  gap: number,
-  left: number,
-  right: number,
-  depth: number,
-): void {
-  if (right - left < 2) return
-  const middle = (left + right) >> 1
+function bisect(layers: GrownLayer[], gap: number, left: Side, right: Side, depth: number): void {
+  if (right.index - left.index < 2) return
+  const middle = {
+    index: (left.index + right.index) >> 1,
+    position: (left.position + right.position) / 2,
+  }
   bisect(layers, gap, left, middle, depth + 1)
-  layers.push({ kind: 'computed', source: gap, left, right, gap, depth })
+  layers.push({
+    kind: 'computed',
+    source: gap,
+    left: left.index,
+    right: right.index,
+    gap,
+    depth,
+    position: middle.position,
+  })
   bisect(layers, gap, middle, right, depth + 1)
+}
+
+/** A neighbour: its index in the grown model, and where it lies between the base layers around the gap. */
+interface Side {
+  readonly index: number
+  readonly position: number
 }
 
 function insertAfter(
   afters: readonly number[],
   layerCount: number,
   kind: 'copy' | 'identity',
-): PlannedLayer[] {
-  const layers: PlannedLayer[] = []
+): GrownLayer[] {
+  const layers: GrownLayer[] = []
   for (let source = 0; source < layerCount; source += 1) {
     layers.push({ kind: 'original', source })
     for (const after of afters) if (after === source) layers.push({ kind, source })
@@ -178,7 +202,7 @@ function insertAfter(
 }
 
 /** The first time a layer appears it is the original; after that it is a copy. */
-function withRepeats(sources: readonly number[]): PlannedLayer[] {
+function withRepeats(sources: readonly number[]): GrownLayer[] {
   const seen = new Set<number>()
   return sources.map((source) => {
     const kind = seen.has(source) ? 'copy' : 'original'
@@ -189,11 +213,28 @@ function withRepeats(sources: readonly number[]): PlannedLayer[] {
 
 function finish(
   method: Method,
-  layers: readonly PlannedLayer[],
+  layers: readonly GrownLayer[],
   resolved: ExpansionPlan['resolved'],
 ): ExpansionPlan {
   const newLayers = layers.flatMap((layer, index) => (layer.kind === 'original' ? [] : [index]))
-  return { method, layers, newLayers, resolved }
+  const labelled = layers.map((layer) => ({ ...layer, label: labelOf(layer) }))
+  return { method, layers: labelled, newLayers, resolved }
+}
+
+const FRACTIONS: Readonly<Record<number, string>> = { 0.25: '¼', 0.5: '½', 0.75: '¾' }
+
+function labelOf(layer: GrownLayer): string {
+  switch (layer.kind) {
+    case 'original':
+      return String(layer.source)
+    case 'copy':
+    case 'identity':
+      return `${layer.source}+`
+    case 'computed': {
+      const fraction = FRACTIONS[layer.position]
+      return fraction === undefined ? String(layer.gap + layer.position) : `${layer.gap}${fraction}`
+    }
+  }
 }
 
 function checkGaps(gaps: readonly number[], limit: number): number[] {

@@ -44,6 +44,8 @@ describe('the plan of each method for 12 layers', () => {
       right: 7,
       gap: 5,
       depth: 0,
+      position: 0.5,
+      label: '5½',
     })
   })
 
@@ -51,16 +53,43 @@ describe('the plan of each method for 12 layers', () => {
     const plan = planExpansion(lesa([7, 7, 7]), 12)
     expect(plan.newLayers).toEqual([8, 9, 10])
     expect(plan.layers.slice(8, 11)).toEqual([
-      { kind: 'computed', source: 7, left: 7, right: 9, gap: 7, depth: 1 },
-      { kind: 'computed', source: 7, left: 7, right: 11, gap: 7, depth: 0 },
-      { kind: 'computed', source: 7, left: 9, right: 11, gap: 7, depth: 1 },
+      {
+        kind: 'computed',
+        source: 7,
+        left: 7,
+        right: 9,
+        gap: 7,
+        depth: 1,
+        position: 0.25,
+        label: '7¼',
+      },
+      {
+        kind: 'computed',
+        source: 7,
+        left: 7,
+        right: 11,
+        gap: 7,
+        depth: 0,
+        position: 0.5,
+        label: '7½',
+      },
+      {
+        kind: 'computed',
+        source: 7,
+        left: 9,
+        right: 11,
+        gap: 7,
+        depth: 1,
+        position: 0.75,
+        label: '7¾',
+      },
     ])
   })
 
   test('LLaMA Pro: an identity layer after each of N/4 groups', () => {
     const plan = planExpansion({ name: 'llama-pro' }, 12)
     expect(plan.newLayers).toEqual([4, 9, 14])
-    expect(plan.layers[4]).toEqual({ kind: 'identity', source: 3 })
+    expect(plan.layers[4]).toEqual({ kind: 'identity', source: 3, label: '3+' })
   })
 
   test('LLaMA Pro: group sizes differ by at most one', () => {
@@ -106,6 +135,17 @@ describe('the plan of each method for 12 layers', () => {
       }
     }
   })
+})
+
+test.each<[string, MethodSpec, string[]]>([
+  ['alone', lesa([1]), ['0', '1', '1½', '2', '3']],
+  ['two', lesa([0, 0]), ['0', '0½', '0¾', '1', '2', '3']],
+  ['three', lesa([1, 1, 1]), ['0', '1', '1¼', '1½', '1¾', '2', '3']],
+  ['more than quarters', lesa([2, 2, 2, 2]), ['0', '1', '2', '2¼', '2½', '2¾', '2.875', '3']],
+  ['copies', { name: 'solar', overlap: 1 }, ['0', '1', '2', '1+', '2+', '3']],
+  ['identity copies', { name: 'llama-pro', groups: 2 }, ['0', '1', '1+', '2', '3', '3+']],
+])('layers are labelled by the base layers they come from: %s', (_, spec, labels) => {
+  expect(planExpansion(spec, 4).layers.map(({ label }) => label)).toEqual(labels)
 })
 
 describe('what does not fit the model is refused', () => {

@@ -6,7 +6,6 @@ import type { ExpandResult, JobEvent } from '@shared/jobs'
 import type { ExpansionPlan } from '@shared/plan'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { positionOf } from '../growth/grownTensors'
 import { writeRecord } from '../checkpoint/jsonFile'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { loadDirections, writeFloats, type Directions } from '../lesa/directions'
@@ -134,26 +133,14 @@ export class NeighbourMeasure {
   }
 }
 
-const FRACTIONS: Readonly<Record<number, string>> = { 0.25: '¼', 0.5: '½', 0.75: '¾' }
-
 /** The layers of the grown model as the pictures name them. */
 export function layersOf(plan: ExpansionPlan): AnalysedLayer[] {
-  return plan.layers.map((layer, index) => {
-    const common = { index, isNew: layer.kind !== 'original', source: layer.source }
-    switch (layer.kind) {
-      case 'original':
-        return { ...common, label: String(layer.source) }
-      case 'copy':
-      case 'identity':
-        return { ...common, label: `${layer.source}+` }
-      case 'computed': {
-        const t = positionOf(plan, index)
-        const label =
-          FRACTIONS[t] === undefined ? String(layer.gap + t) : `${layer.gap}${FRACTIONS[t]}`
-        return { ...common, label }
-      }
-    }
-  })
+  return plan.layers.map(({ kind, source, label }, index) => ({
+    index,
+    isNew: kind !== 'original',
+    source,
+    label,
+  }))
 }
 
 /** Share of Σσ² in the first k + 1 directions, for every k. */

@@ -13,7 +13,7 @@ import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtype
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { defaultLimits } from '../decoder/ForwardPass'
-import { assemble } from '../growth/grownTensors'
+import { isCopy, layOut } from '../growth/grownLayout'
 import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { chooseDevice } from '../onnx/devices'
@@ -125,20 +125,13 @@ async function expandCost(
   const checkpoint = await Checkpoint.open(spec.model)
   try {
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
-    const tensors = assemble({
-      checkpoint,
-      plan,
-      rest: spec.rest,
-      dtype: spec.dtype,
-      predictedFile: () => '',
-      dropped: new Set(),
-    })
+    const { rest, dtype } = spec
+    const { tensors, bytes: outputBytes } = layOut(checkpoint, { layers: plan.layers, rest, dtype })
     const isLearned = spec.method.name === 'lesa' || spec.method.name === 'noise'
-    const outputBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     const readRate = await calibration.readRate(checkpoint, request.isQuick === true && !isLearned)
     const copyRate = await calibration.copyRate(checkpoint, spec.out, request.isQuick)
     // Read and made, where the others are only copied.
-    const made = tensors.filter(({ content }) => typeof content === 'function')
+    const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'zeros')
     const madeBytes = made.reduce((sum, { byteLength }) => sum + byteLength, 0)
     const writeSeconds = outputBytes / copyRate + madeBytes / readRate
     const layerBytes = outputBytes * (request.isRecorded === true ? 1 : 0)

@@ -2,15 +2,14 @@ import { basename } from 'node:path'
 import type { ExportSpec } from '@shared/jobs'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { ENGINE_VERSION } from '../lib/version'
-import { assemble } from '../growth/grownTensors'
+import { layOut, type GrownLayout } from '../growth/grownLayout'
 import { setDtype } from '../growth/grownConfig'
 import type { ExportRecord } from '../growth/record'
 
 /** What an export writes, before it does. */
 export interface ExportPlan {
-  readonly tensors: readonly OutputTensor[]
+  readonly layout: GrownLayout
   readonly config: Readonly<Record<string, unknown>>
   readonly record: ExportRecord
   /** How the grown model came from its base. */
@@ -22,18 +21,16 @@ export function planExport(grown: Checkpoint, spec: ExportSpec): ExportPlan {
   const { spec: made, result } = spec.grown
   const layersBefore = result.num_hidden_layers - result.new_layers.length
   const growth = planExpansion(made.method, layersBefore)
-  const tensors = assemble({
-    checkpoint: grown,
-    plan: unchanged(growth),
+  // The grown model as it is: every layer where it lies.
+  const layout = layOut(grown, {
+    layers: growth.layers.map((_, source) => ({ kind: 'original', source, label: String(source) })),
     rest: made.rest,
     dtype: spec.dtype,
-    predictedFile: () => '',
-    dropped: new Set(),
   })
   const config: Record<string, unknown> = { ...grown.rawConfig }
   setDtype(config, spec.dtype)
   return {
-    tensors,
+    layout,
     config,
     growth,
     record: {
@@ -46,11 +43,8 @@ export function planExport(grown: Checkpoint, spec: ExportSpec): ExportPlan {
       plan: growth,
       architecture: grown.config.architectureName,
       layersBefore,
-      parameters: tensors.reduce(
-        (sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1),
-        0,
-      ),
-      dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
+      parameters: layout.parameters,
+      dtypes: layout.dtypes,
       engineVersion: ENGINE_VERSION,
       device: result.device,
       predictors: result.predictors,
@@ -60,14 +54,5 @@ export function planExport(grown: Checkpoint, spec: ExportSpec): ExportPlan {
       })),
       warnings: result.warnings,
     },
-  }
-}
-
-/** The grown model as it is: every layer where it lies. */
-function unchanged(growth: ExpansionPlan): ExpansionPlan {
-  return {
-    ...growth,
-    layers: growth.layers.map((_, source) => ({ kind: 'original', source })),
-    newLayers: [],
   }
 }

@@ -74,11 +74,11 @@ const OTHERS: readonly ExportCheckId[] = [
 
 function checkTensors({ planned }: Verification, written: Checkpoint): ExportCheck {
   const id = 'tensors_complete'
-  const wrong = planned.tensors.find(({ name, dtype, shape }) => {
+  const wrong = planned.layout.tensors.find(({ name, dtype, shape }) => {
     const found = written.tensors.get(name)
     return found?.dtype !== dtype || found.shape.join() !== shape.join()
   })
-  const total = planned.tensors.length
+  const total = planned.layout.tensors.length
   if (wrong) return failed(id, `"${wrong.name}" is missing or has another shape or element type.`)
   const surplus = written.tensors.size - total
   if (surplus > 0) return failed(id, `${surplus} tensors are there that should not be.`)

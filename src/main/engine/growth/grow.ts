@@ -10,11 +10,13 @@ import { FEW_STEPS } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
-import { assemble, tiedHead } from './grownTensors'
+import { layOut } from './grownLayout'
+import { contentsOf, tiedHead, type Filler } from './grownTensors'
+import { blended } from './fillers/neighbours'
+import { predictedMatrices } from './fillers/predicted'
 import { grownConfig } from './grownConfig'
 import { exportData, modelCard } from './record'
 import {
-  predictedFile,
   predictorFile,
   predictWeightType,
   type PredictedType,
@@ -123,26 +125,23 @@ export async function* writeGrown(
   for (const text of warnings) yield { type: 'log', level: 'warning', text }
   await copyPredictors(computed.types, join(output.partial, 'lesa'))
   const head = await tiedHead(checkpoint)
-  const folders = new Map(computed.types.map(({ type, folder }) => [type, folder]))
-  const tensors = assemble({
-    checkpoint,
-    plan,
+  const layout = layOut(checkpoint, {
+    layers: plan.layers,
     rest: spec.rest,
     dtype: spec.dtype,
-    predictedFile: (index, type) => predictedFile(folders.get(type) ?? '', index),
-    dropped: new Set(head === 'repeats_embeddings' ? [checkpoint.architecture.lmHead] : []),
+    dropsHead: head === 'repeats_embeddings',
   })
+  const filler: Filler = isLearned(spec.method)
+    ? predictedMatrices(computed.types)
+    : (matrix, dtype) => blended(checkpoint, matrix, dtype)
   const predictors = computed.types.map(({ report }) => report)
   const record = {
     spec: { ...spec, maxShardBytes },
     plan,
     architecture: checkpoint.config.architectureName,
     layersBefore: checkpoint.config.numHiddenLayers,
-    parameters: tensors.reduce(
-      (sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1),
-      0,
-    ),
-    dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
+    parameters: layout.parameters,
+    dtypes: layout.dtypes,
     engineVersion: ENGINE_VERSION,
     device: computed.device,
     predictors,
@@ -153,7 +152,7 @@ export async function* writeGrown(
     out,
     overwrite,
     prepared: output,
-    tensors,
+    tensors: contentsOf(checkpoint, layout, filler),
     config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
     sidecarsFrom: checkpoint,
     files: {

@@ -1,16 +1,23 @@
 import { cp, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { AppError } from '@shared/errors'
 import type { ExportResult, ExportSpec, JobEvent } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planExport } from '../export/exportPlan'
 import { exportData, modelCard } from '../growth/record'
 import { verifyExport } from '../export/verify'
+import { contentsOf, type Filler } from '../growth/grownTensors'
 import type { JobEnv } from './JobEnv'
 import { writing } from '../growth/writing'
 
 /** The trained predictors lie there in a grown checkpoint. */
 const PREDICTORS = 'lesa'
+
+/** Every layer of a grown checkpoint is there: none is to be filled. */
+const refuse: Filler = ({ layer }) => {
+  throw new AppError('bug', `Layer ${layer} of an export is to be computed.`)
+}
 
 /** Writes a grown checkpoint to another place, in another element type or shard size if wanted, and verifies it. */
 export async function* exportModel(
@@ -39,7 +46,7 @@ export async function* exportModel(
         out: spec.out,
         overwrite: spec.overwrite,
         prepared: output,
-        tensors: planned.tensors,
+        tensors: contentsOf(grown, planned.layout, refuse),
         config: planned.config,
         sidecarsFrom: grown,
         files: {

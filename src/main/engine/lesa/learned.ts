@@ -126,7 +126,8 @@ function dependencies(context: StageContext, type: WeightType): unknown {
     device: context.device,
     type,
     method,
-    layers: computedLayers(context.plan),
+    // As they were before layers had a position and a label: earlier results are still found.
+    layers: computedLayers(context.plan).map(({ position: _, label: __, ...layer }) => layer),
     dtype: context.dtype,
     seed: context.seed,
   }

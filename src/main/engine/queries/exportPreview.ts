@@ -14,8 +14,8 @@ import { freeSpaceAt } from '@system/space'
 export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
   const grown = await Checkpoint.open(spec.model)
   try {
-    const { tensors, record } = planExport(grown, spec)
-    const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const { layout, record } = planExport(grown, spec)
+    const { tensors, bytes } = layout
     const destination = await destinationOf(spec.out)
     const freeBytes = await freeSpaceAt(spec.out)
     return {

@@ -2,7 +2,8 @@ import type { GrowthPreview } from '@shared/model'
 import { planExpansion } from '@shared/plan'
 import type { RunSettings } from '@shared/projects'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { assemble, tiedHead } from '../growth/grownTensors'
+import { layOut } from '../growth/grownLayout'
+import { tiedHead } from '../growth/grownTensors'
 import { grownConfig } from '../growth/grownConfig'
 
 /**
@@ -15,14 +16,11 @@ export async function previewGrowth(folder: string, settings: RunSettings): Prom
   try {
     const plan = planExpansion(settings.method, checkpoint.config.numHiddenLayers)
     const head = await tiedHead(checkpoint)
-    const tensors = assemble({
-      checkpoint,
-      plan,
+    const layout = layOut(checkpoint, {
+      layers: plan.layers,
       rest: settings.rest,
       dtype: settings.dtype,
-      // Nothing is read: only names, shapes and sizes are asked for.
-      predictedFile: () => '',
-      dropped: new Set(head === 'repeats_embeddings' ? [checkpoint.architecture.lmHead] : []),
+      dropsHead: head === 'repeats_embeddings',
     })
     const { parameters, bytes } = checkpoint.summarize()
     const config = grownConfig(checkpoint, plan, {
@@ -33,12 +31,9 @@ export async function previewGrowth(folder: string, settings: RunSettings): Prom
       layersBefore: checkpoint.config.numHiddenLayers,
       layersAfter: plan.layers.length,
       parametersBefore: parameters,
-      parametersAfter: tensors.reduce(
-        (sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1),
-        0,
-      ),
+      parametersAfter: layout.parameters,
       bytesBefore: bytes,
-      bytesAfter: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      bytesAfter: layout.bytes,
       configChanges: changes(checkpoint.rawConfig, config),
     }
   } finally {

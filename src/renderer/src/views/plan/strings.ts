@@ -1,6 +1,5 @@
 import type { Method } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
-import { layerLabel } from '../../lib/layerLabels'
 
 const plural = (count: number, one: string, many: string): string => (count === 1 ? one : many)
 
@@ -116,11 +115,11 @@ export const STACK = {
       case 'original':
         return `Layer ${index}: layer ${layer.source} of the base model`
       case 'computed':
-        return `Layer ${index} (${layerLabel(layer)}): new, from its neighbours, between base layers ${layer.gap} and ${layer.gap + 1}`
+        return `Layer ${index} (${layer.label}): new, from its neighbours, between base layers ${layer.gap} and ${layer.gap + 1}`
       case 'copy':
-        return `Layer ${index} (${layerLabel(layer)}): new, a copy of base layer ${layer.source}`
+        return `Layer ${index} (${layer.label}): new, a copy of base layer ${layer.source}`
       case 'identity':
-        return `Layer ${index} (${layerLabel(layer)}): new, a copy of base layer ${layer.source} that passes its input on`
+        return `Layer ${index} (${layer.label}): new, a copy of base layer ${layer.source} that passes its input on`
     }
   },
   pick: 'Point at a layer to see what it is.',

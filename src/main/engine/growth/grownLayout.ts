@@ -1,0 +1,170 @@
+/** @file Which tensors the grown model has, and where each comes from. Nothing is read but names and shapes. */
+import { AppError } from '@shared/errors'
+import type { OutputDtype } from '@shared/jobs'
+import type { RestChoice } from '@shared/methods'
+import type { PlannedLayer } from '@shared/plan'
+import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
+import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
+
+/** Two tensors of the base model, of the layers beside a gap, and how far from the first to the second. */
+export interface Neighbours {
+  readonly left: TensorInfo
+  readonly right: TensorInfo
+  /** Above 0, below 1. */
+  readonly position: number
+}
+
+/** Where a tensor of the grown model comes from. */
+export type TensorSource =
+  /** A tensor of the base model, in the output's element type. */
+  | { readonly kind: 'base'; readonly tensor: TensorInfo }
+  | { readonly kind: 'zeros' }
+  /** The weighted mean of both neighbours' tensors: norm weights and biases, which no method computes. */
+  | ({ readonly kind: 'mean' } & Neighbours)
+  /** A new layer's matrix, which the method's filler gives; `layer` is its index in the grown model. */
+  | ({ readonly kind: 'filled'; readonly type: WeightType; readonly layer: number } & Neighbours)
+
+export interface LaidOutTensor {
+  readonly name: string
+  /** Of the safetensors format. */
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly byteLength: number
+  readonly source: TensorSource
+}
+
+export interface GrownLayout {
+  readonly tensors: readonly LaidOutTensor[]
+  /** Elements of all tensors. */
+  readonly parameters: number
+  readonly bytes: number
+  /** Element types, each once. */
+  readonly dtypes: readonly string[]
+}
+
+export interface LayoutOptions {
+  readonly layers: readonly PlannedLayer[]
+  readonly rest: RestChoice
+  readonly dtype: OutputDtype
+  /** The base model's head repeats its tied embeddings; the grown one does without it. */
+  readonly dropsHead?: boolean
+}
+
+/** Every tensor of the grown model: what is not in a layer as it is, then the planned layers under their new numbers. */
+export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLayout {
+  const { layers, dtype, dropsHead = false } = options
+  const byLayer = new Map<number, Map<string, TensorInfo>>()
+  const tensors: LaidOutTensor[] = []
+  const put = (name: string, like: TensorInfo, source: TensorSource): void => {
+    tensors.push({ name, ...sizeOf(like, dtype), source })
+  }
+  for (const tensor of checkpoint.tensors.values()) {
+    if (dropsHead && tensor.name === checkpoint.architecture.lmHead) continue
+    const place = layerOf(checkpoint, tensor.name)
+    if (!place) put(tensor.name, tensor, { kind: 'base', tensor })
+    else {
+      const layer = byLayer.get(place.layer) ?? new Map<string, TensorInfo>()
+      byLayer.set(place.layer, layer.set(place.suffix, tensor))
+    }
+  }
+  layers.forEach((layer, index) => {
+    for (const [suffix, tensor] of byLayer.get(layer.source) ?? []) {
+      const source = sourceOf(checkpoint, options.rest, { layer, index, suffix, tensor })
+      const like = source.kind === 'base' ? source.tensor : tensor
+      put(checkpoint.layerTensorName(index, suffix), like, source)
+    }
+  })
+  return {
+    tensors,
+    parameters: tensors.reduce((sum, { shape }) => sum + elementsOf(shape), 0),
+    bytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    dtypes: [...new Set(tensors.map((tensor) => tensor.dtype))],
+  }
+}
+
+/** Whether a tensor's bytes are those of one of the base model's, so that they are copied and not made. */
+export function isCopy({ source, dtype }: LaidOutTensor): boolean {
+  return source.kind === 'base' && source.tensor.dtype === dtype
+}
+
+interface Place {
+  readonly layer: PlannedLayer
+  readonly index: number
+  /** The name within the layer. */
+  readonly suffix: string
+  /** The tensor of that name in the layer that the new one is planned from. */
+  readonly tensor: TensorInfo
+}
+
+function sourceOf(
+  checkpoint: Checkpoint,
+  rest: RestChoice,
+  { layer, index, suffix, tensor }: Place,
+): TensorSource {
+  const { identityZeros, weights } = checkpoint.architecture
+  if (layer.kind === 'identity' && identityZeros.includes(suffix)) return { kind: 'zeros' }
+  if (layer.kind !== 'computed') return { kind: 'base', tensor }
+  const of = (source: number): TensorInfo =>
+    find(checkpoint, checkpoint.layerTensorName(source, suffix))
+  const neighbours = (): Neighbours => ({
+    left: of(layer.gap),
+    right: of(layer.gap + 1),
+    position: layer.position,
+  })
+  const type = WEIGHT_TYPES.find((candidate) => suffix === `${weights[candidate]}.weight`)
+  if (type) return { kind: 'filled', type, layer: index, ...neighbours() }
+  switch (rest) {
+    case 'previous':
+      return { kind: 'base', tensor: of(layer.gap) }
+    case 'next':
+      return { kind: 'base', tensor: of(layer.gap + 1) }
+    case 'first':
+      return { kind: 'base', tensor: of(0) }
+    case 'mean':
+      // What is not a float (a counter, a mask) has no mean.
+      return isTensorDtype(tensor.dtype)
+        ? { kind: 'mean', ...neighbours() }
+        : { kind: 'base', tensor: of(layer.gap) }
+  }
+}
+
+/** What a tensor of `like`'s shape is in the output's element type. */
+function sizeOf(
+  like: TensorInfo,
+  choice: OutputDtype,
+): Pick<LaidOutTensor, 'dtype' | 'shape' | 'byteLength'> {
+  const dtype = outputDtype(like.dtype, choice)
+  return {
+    dtype,
+    shape: like.shape,
+    byteLength:
+      dtype !== like.dtype && isTensorDtype(dtype)
+        ? elementsOf(like.shape) * bytesPerElement(dtype)
+        : like.byteLength,
+  }
+}
+
+function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1)
+}
+
+function layerOf(checkpoint: Checkpoint, name: string): { layer: number; suffix: string } | null {
+  const { layerPrefix } = checkpoint.architecture
+  if (!name.startsWith(layerPrefix)) return null
+  const match = /^(\d+)\.(.+)$/.exec(name.slice(layerPrefix.length))
+  return match?.[1] && match[2] ? { layer: Number(match[1]), suffix: match[2] } : null
+}
+
+function find(checkpoint: Checkpoint, name: string): TensorInfo {
+  const tensor = checkpoint.tensors.get(name)
+  if (tensor) return tensor
+  throw new AppError('bad_checkpoint', `The checkpoint has no tensor "${name}".`, {
+    context: {
+      file: checkpoint.path,
+      tensor: name,
+      expected: 'the same tensors in every layer',
+      actual: 'missing',
+    },
+  })
+}
