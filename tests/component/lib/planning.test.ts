@@ -2,7 +2,6 @@ import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { describe, expect, it } from 'vitest'
 import { countsOf, everyKth, gapCount, gapsOf, withRange } from '../../../src/renderer/src/lib/gaps'
-import { newHistory, record, redo, undo } from '../../../src/renderer/src/lib/history'
 import {
   formatNumber,
   isChanged,
@@ -35,27 +34,6 @@ describe('gaps', () => {
     expect(everyKth(11, 1)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     expect(everyKth(11, 4)).toEqual([2, 6, 10])
     expect(everyKth(11, 11)).toEqual([10])
-  })
-})
-
-describe('the history', () => {
-  it('goes back and forth, and forgets the future when something new is done', () => {
-    let history = record(record(newHistory('a'), 'b'), 'c')
-    history = undo(undo(history))
-    expect(history.present).toBe('a')
-    expect(undo(history)).toBe(history)
-    history = redo(history)
-    expect(history.present).toBe('b')
-    history = record(history, 'd')
-    expect(redo(history)).toBe(history)
-    expect(undo(history).present).toBe('b')
-  })
-
-  it('takes a slider’s way as one step', () => {
-    let history = record(newHistory(0), 1)
-    for (const value of [2, 3, 4]) history = record(history, value, true)
-    expect(history.present).toBe(4)
-    expect(undo(history).present).toBe(0)
   })
 })
 

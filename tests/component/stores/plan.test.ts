@@ -139,6 +139,38 @@ describe('the draft', () => {
     expect(saves.at(-1)).toMatchObject({ method: 'noise', preset: 'paper' })
   })
 
+  it('goes no further back than its start, and forgets what was undone when something new is done', async () => {
+    const { plan } = await setUp()
+    plan.edit({ overlap: 1 })
+    plan.edit({ overlap: 2 })
+    plan.undo()
+    plan.undo()
+    plan.undo()
+    expect(plan.draft).toEqual(DEFAULT_DRAFT)
+    expect(plan.canUndo).toBe(false)
+    plan.redo()
+    expect(plan.draft.overlap).toBe(1)
+    plan.edit({ overlap: 3 })
+    expect(plan.canRedo).toBe(false)
+    plan.redo()
+    expect(plan.draft.overlap).toBe(3)
+    plan.undo()
+    expect(plan.draft.overlap).toBe(1)
+  })
+
+  it('takes a slider’s way as one step to undo, but not what comes after a rest', async () => {
+    const { plan } = await setUp()
+    for (const overlap of [1, 2, 3]) plan.edit({ overlap }, 'overlap')
+    await vi.advanceTimersByTimeAsync(2_000)
+    plan.edit({ overlap: 4 }, 'overlap')
+    plan.undo()
+    expect(plan.draft.overlap).toBe(3)
+    plan.undo()
+    expect(plan.draft).toEqual(DEFAULT_DRAFT)
+    plan.redo()
+    expect(plan.draft.overlap).toBe(3)
+  })
+
   it('asks what the plan comes to for the newest plan only', async () => {
     const { plan, transport } = await setUp()
     plan.edit({ method: 'solar', overlap: 1 })

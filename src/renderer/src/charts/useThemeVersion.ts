@@ -1,4 +1,5 @@
-import { onBeforeUnmount, ref, type Ref } from 'vue'
+import { useMediaQuery, useMutationObserver } from '@vueuse/core'
+import { ref, watch, type Ref } from 'vue'
 
 /** Rises whenever colours may have changed: what is painted on a canvas has to be painted again. */
 export function useThemeVersion(): Ref<number> {
@@ -6,18 +7,13 @@ export function useThemeVersion(): Ref<number> {
   const change = (): void => {
     version.value += 1
   }
-  const observer = new MutationObserver(change)
-  observer.observe(document.documentElement, {
-    attributes: true,
+  useMutationObserver(document.documentElement, change, {
     attributeFilter: ['data-theme', 'class'],
   })
-  const queries = ['(prefers-color-scheme: dark)', '(forced-colors: active)'].map((query) =>
-    window.matchMedia(query),
+  const queries = ['(prefers-color-scheme: dark)', '(forced-colors: active)']
+  watch(
+    queries.map((query) => useMediaQuery(query)),
+    change,
   )
-  for (const query of queries) query.addEventListener('change', change)
-  onBeforeUnmount(() => {
-    observer.disconnect()
-    for (const query of queries) query.removeEventListener('change', change)
-  })
   return version
 }

@@ -1,19 +1,13 @@
-import { onScopeDispose, ref, watch, type Ref } from 'vue'
+import { useIntervalFn, useTimestamp } from '@vueuse/core'
+import { watch, type Ref } from 'vue'
 
 /** The time, running only while it is looked at. */
 export function useNow(isRunning: Ref<boolean>, everyMs = 500): Ref<number> {
-  const now = ref(Date.now())
-  let timer: ReturnType<typeof setInterval> | undefined
-  const stop = (): void => clearInterval(timer)
-  watch(
-    isRunning,
-    (running) => {
-      stop()
-      now.value = Date.now()
-      if (running) timer = setInterval(() => (now.value = Date.now()), everyMs)
-    },
-    { immediate: true },
-  )
-  onScopeDispose(stop)
-  return now
+  const { timestamp, pause, resume } = useTimestamp({
+    controls: true,
+    scheduler: (tick) =>
+      useIntervalFn(tick, everyMs, { immediate: false, immediateCallback: true }),
+  })
+  watch(isRunning, (runs) => (runs ? resume() : pause()), { immediate: true })
+  return timestamp
 }

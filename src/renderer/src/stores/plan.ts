@@ -2,16 +2,18 @@ import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import type { GrowthPreview } from '@shared/model'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
+import { useManualRefHistory } from '@vueuse/core'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useClient } from '../api/client'
-import { newHistory, record, redo as redone, undo as undone, type History } from '../lib/history'
 import { useProjectStore } from './project'
 
 /** Long enough for a slider to come to rest. */
 const SAVE_AFTER_MS = 400
 /** Changes of the same thing within this time are one step to undo. */
 const MERGE_WITHIN_MS = 1_000
+/** More steps than anyone walks back. */
+const MAX_STEPS = 200
 
 /**
  * What is going to be run: the project's draft, edited by the Plan and Parameters views with one history, saved with
@@ -20,7 +22,8 @@ const MERGE_WITHIN_MS = 1_000
 export const usePlanStore = defineStore('plan', () => {
   const client = useClient()
   const project = useProjectStore()
-  const history = shallowRef<History<ProjectDraft>>(newHistory(DEFAULT_DRAFT))
+  const present = shallowRef<ProjectDraft>(DEFAULT_DRAFT)
+  const history = useManualRefHistory(present, { capacity: MAX_STEPS })
   const isUnsaved = ref(false)
   const saveError = shallowRef<AppErrorData | null>(null)
   let owner: string | null = null
@@ -28,11 +31,10 @@ export const usePlanStore = defineStore('plan', () => {
   let lastKey: string | null = null
   let lastAt = 0
 
-  const draft = computed(() => history.value.present)
+  const draft = computed(() => present.value)
   const settings = computed(() => runSettingsOf(draft.value))
   const layerCount = computed(() => project.model?.num_hidden_layers ?? null)
-  const canUndo = computed(() => history.value.past.length > 0)
-  const canRedo = computed(() => history.value.future.length > 0)
+  const { canUndo, canRedo } = history
 
   /** The grown model's layers, or why the method's parameters do not fit. */
   const planned = computed<{ plan: ExpansionPlan | null; problem: AppErrorData | null }>(() => {
@@ -61,9 +63,10 @@ export const usePlanStore = defineStore('plan', () => {
         owner = view.id
         isUnsaved.value = false
         saveError.value = null
-        history.value = newHistory(view.draft)
+        record(view.draft)
+        history.clear()
       } else if (!isUnsaved.value && !isSameDraft(view.draft, draft.value)) {
-        history.value = record(history.value, view.draft)
+        record(view.draft)
       }
     },
     { immediate: true },
@@ -74,25 +77,30 @@ export const usePlanStore = defineStore('plan', () => {
     const next = { ...draft.value, ...patch }
     if (isSameDraft(next, draft.value)) return
     const now = Date.now()
-    const merges = key !== null && key === lastKey && now - lastAt < MERGE_WITHIN_MS
+    // A slider's way is one change: the step before is taken back and made anew.
+    if (key !== null && key === lastKey && now - lastAt < MERGE_WITHIN_MS) history.undo()
     lastKey = key
     lastAt = now
-    history.value = record(history.value, next, merges)
+    record(next)
     scheduleSave()
   }
 
+  function record(next: ProjectDraft): void {
+    present.value = next
+    history.commit()
+  }
+
   function undo(): void {
-    walk(undone(history.value))
+    if (canUndo.value) walk(history.undo)
   }
 
   function redo(): void {
-    walk(redone(history.value))
+    if (canRedo.value) walk(history.redo)
   }
 
-  function walk(to: History<ProjectDraft>): void {
-    if (to === history.value) return
+  function walk(step: () => void): void {
+    step()
     lastKey = null
-    history.value = to
     scheduleSave()
   }
 
