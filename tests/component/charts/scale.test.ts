@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { formatTick, roundLogRange, scaleFor } from '../../../src/renderer/src/charts/scale'
+import {
+  formatTick,
+  roundLogRange,
+  scaleFor,
+  ticksOf,
+} from '../../../src/renderer/src/charts/scale'
 
 describe('a linear axis', () => {
   it('reaches from round number to round number', () => {
@@ -30,6 +35,15 @@ describe('a linear axis', () => {
   })
 })
 
+it('marks an axis where its texts say', () => {
+  const scale = scaleFor([0, 1], { kind: 'linear', range: [100, 0], tickCount: 2 })
+  expect(ticksOf(scale)).toEqual([
+    { at: 100, text: '0' },
+    { at: 50, text: '0.5' },
+    { at: 0, text: '1' },
+  ])
+})
+
 describe('a logarithmic axis', () => {
   it('gives equal lengths to equal ratios', () => {
     const scale = scaleFor([1, 100], { kind: 'log', range: [0, 200] })
@@ -42,6 +56,15 @@ describe('a logarithmic axis', () => {
     expect(scale.at(0)).toBeNull()
     expect(scale.at(-1)).toBeNull()
     expect(scale.at(null)).toBeNull()
+  })
+
+  it('has round marks only, no more than fit: finer ones where it is short', () => {
+    const ticks = (values: number[], tickCount = 5): readonly number[] =>
+      scaleFor(values, { kind: 'log', range: [0, 100], tickCount }).ticks
+    expect(ticks([0.55, 1.9])).toEqual([0.5, 0.7, 1, 1.5, 2])
+    expect(ticks([1, 100], 7)).toEqual([1, 2, 5, 10, 20, 50, 100])
+    expect(ticks([1, 100], 4)).toEqual([1, 5, 20, 100])
+    expect(ticks([1e-6, 1], 7)).toEqual([1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1])
   })
 
   it('is there even without values', () => {

@@ -1,3 +1,5 @@
+import { scaleLinear, scaleLog } from 'd3-scale'
+
 /** Maps a value to pixels; what a logarithmic axis cannot show is `null`. */
 export interface Scale {
   readonly domain: readonly [number, number]
@@ -7,6 +9,14 @@ export interface Scale {
 }
 
 export type ScaleKind = 'linear' | 'log'
+
+/** A mark of an axis. */
+export interface Tick {
+  /** Pixels along the axis. */
+  readonly at: number
+  readonly text: string
+  readonly isNew?: boolean
+}
 
 interface ScaleOptions {
   readonly kind: ScaleKind
@@ -32,85 +42,77 @@ export function scaleFor(values: Iterable<number | null>, options: ScaleOptions)
   for (const value of values) widen(value)
   include.forEach(widen)
   if (low > high) [low, high] = kind === 'log' ? [1, 10] : [0, 1]
-  return kind === 'log'
-    ? logScale(low, high, range, tickCount, isTight)
-    : linearScale(low, high, range, tickCount, isTight)
-}
-
-function linearScale(
-  low: number,
-  high: number,
-  range: readonly [number, number],
-  tickCount: number,
-  isTight: boolean,
-): Scale {
   if (low === high) {
     const margin = low === 0 ? 1 : Math.abs(low) * 0.1
-    ;[low, high] = [low - margin, high + margin]
+    ;[low, high] = kind === 'log' ? [low / 2, high * 2] : [low - margin, high + margin]
   }
-  const step = niceStep((high - low) / Math.max(1, tickCount))
-  const [from, to] = isTight
-    ? [low, high]
-    : [Math.floor(low / step + 1e-9) * step, Math.ceil(high / step - 1e-9) * step]
-  const ticks: number[] = []
-  for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index += 1) {
-    // 3 × 0.1 is 0.30000000000000004.
-    ticks.push(Number((index * step).toPrecision(12)))
+  if (kind === 'linear') {
+    const scale = scaleLinear([low, high], range)
+    if (!isTight) scale.nice(tickCount)
+    return { domain: ends(scale.domain()), ticks: scale.ticks(tickCount), at: guarded(scale) }
   }
-  return {
-    domain: [from, to],
-    ticks,
-    at: (value) => (isNumber(value) ? interpolate(value, from, to, range) : null),
-  }
-}
-
-function logScale(
-  low: number,
-  high: number,
-  range: readonly [number, number],
-  tickCount: number,
-  isTight: boolean,
-): Scale {
-  if (low === high) [low, high] = [low / 2, high * 2]
-  const decades = Math.log10(high / low)
-  const multiples = decades < 0.8 ? [1, 1.5, 2, 3, 4, 5, 7] : decades < 3 ? [1, 2, 5] : [1]
-  const all: number[] = []
-  for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.ceil(Math.log10(high)); power++) {
-    for (const multiple of multiples) all.push(Number(`${multiple}e${power}`))
-  }
-  const below = all.filter((tick) => tick <= low * (1 + 1e-9)).at(-1) ?? low
-  const above = all.find((tick) => tick >= high * (1 - 1e-9)) ?? high
-  const [from, to] = isTight ? [low, high] : [below, above]
-  const inside = all.filter((tick) => tick >= from * (1 - 1e-9) && tick <= to * (1 + 1e-9))
+  const multiples = multiplesFor(low, high)
+  const domain: [number, number] = isTight ? [low, high] : roundLogRange(low, high, multiples)
+  const inside = logSteps(...domain, multiples).filter(
+    (step) => isAtMost(domain[0], step) && isAtMost(step, domain[1]),
+  )
   const every = Math.max(1, Math.ceil(inside.length / (tickCount + 1)))
   return {
-    domain: [from, to],
+    domain,
     ticks: inside.filter((_, index) => index % every === 0),
-    at: (value) =>
-      isNumber(value) && value > 0
-        ? interpolate(Math.log(value), Math.log(from), Math.log(to), range)
-        : null,
+    at: guarded(scaleLog(domain, range)),
   }
 }
 
-function interpolate(
-  value: number,
+/** The axis's marks with their texts. */
+export function ticksOf({ ticks, at }: Scale): Tick[] {
+  return ticks.map((value) => ({ at: at(value) ?? 0, text: formatTick(value) }))
+}
+
+function ends(domain: readonly number[]): [number, number] {
+  return [domain[0] ?? 0, domain.at(-1) ?? 1]
+}
+
+/** Without what has no place: infinite values, and on a logarithmic scale zero and below. */
+function guarded(scale: (value: number) => number): Scale['at'] {
+  return (value) => {
+    const at = value === null || value === undefined ? NaN : scale(value)
+    return Number.isFinite(at) ? at : null
+  }
+}
+
+/** Of a power of ten; d3 rounds a logarithmic axis to whole powers only, which leaves most of a short one empty. */
+const MULTIPLES = [1, 2, 5] as const
+
+function multiplesFor(low: number, high: number): readonly number[] {
+  const decades = Math.log10(high / low)
+  return decades < 0.8 ? [1, 1.5, 2, 3, 4, 5, 7] : decades < 3 ? MULTIPLES : [1]
+}
+
+/** The multiples of the powers of ten around a range, ascending. */
+function logSteps(low: number, high: number, multiples: readonly number[]): number[] {
+  const steps: number[] = []
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+    for (const multiple of multiples) steps.push(Number(`${multiple}e${power}`))
+  }
+  return steps
+}
+
+/** The narrowest range between multiples of a power of ten that holds both; for a logarithmic axis. */
+export function roundLogRange(
   low: number,
   high: number,
-  [start, end]: readonly [number, number],
-): number {
-  return start + ((value - low) / (high - low)) * (end - start)
+  multiples: readonly number[] = MULTIPLES,
+): [number, number] {
+  const steps = logSteps(low, high, multiples)
+  const from = steps.findLast((step) => isAtMost(step, low)) ?? low
+  const to = steps.find((step) => isAtMost(high, step)) ?? high
+  return from === to ? [from / 2, to * 2] : [from, to]
 }
 
-/** 1, 2 or 5 times a power of ten, at least `rough`. */
-function niceStep(rough: number): number {
-  const power = 10 ** Math.floor(Math.log10(rough))
-  const factor = [1, 2, 5, 10].find((multiple) => multiple * power >= rough * (1 - 1e-9)) ?? 10
-  return factor * power
-}
-
-function isNumber(value: number | null | undefined): value is number {
-  return typeof value === 'number' && Number.isFinite(value)
+/** Up to rounding. */
+function isAtMost(low: number, high: number): boolean {
+  return low <= high * (1 + 1e-9)
 }
 
 /** A tick's text: whole numbers as they are, `1e-5` where zeros would hide it. */
@@ -121,15 +123,4 @@ export function formatTick(value: number): string {
     return Number(value.toPrecision(3)).toExponential().replace('e+', 'e')
   }
   return String(Number(value.toPrecision(6)))
-}
-
-/** The narrowest range between 1, 2 or 5 times a power of ten that holds both; for a logarithmic axis. */
-export function roundLogRange(low: number, high: number): [number, number] {
-  const steps = (value: number): number[] => {
-    const power = Math.floor(Math.log10(value))
-    return [1, 2, 5, 10].map((multiple) => Number(`${multiple}e${power}`))
-  }
-  const from = steps(low).findLast((step) => step <= low) ?? low
-  const to = steps(high).find((step) => step >= high) ?? high
-  return from === to ? [from / 2, to * 2] : [from, to]
 }

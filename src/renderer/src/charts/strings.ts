@@ -10,6 +10,7 @@ export const CHART_STRINGS = {
   pngLabel: (title: string) => `Save “${title}” as a PNG picture`,
   tableLabel: (title: string) => `${title}, as a table`,
   keys: 'Left and right arrow keys read the values.',
+  rowKeys: 'Up and down arrow keys go from row to row.',
   planeKeys: 'Left and right arrow keys go from layer to layer.',
   all: 'All',
   none: 'None',

@@ -16,8 +16,30 @@ export interface ChartPlace {
   readonly isNew: boolean
 }
 
-/** A horizontal line that values are compared with. */
+/** A line across a chart that values are compared with. */
 export interface ChartReference {
   readonly value: number
   readonly label: string
+}
+
+/** The part of a picture between its axes, in pixels. */
+export interface PlotArea {
+  readonly left: number
+  readonly right: number
+  readonly top: number
+  readonly bottom: number
+}
+
+/** What the cursor reads, and where in the picture, in pixels. */
+export interface Reading {
+  readonly x: number
+  readonly y?: number
+  readonly name: string
+  readonly rows: readonly {
+    readonly label?: string
+    readonly value: string
+    /** The value in full, where `value` is rounded. */
+    readonly title?: string
+    readonly color?: string
+  }[]
 }

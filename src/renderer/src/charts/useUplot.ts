@@ -1,13 +1,14 @@
 import UPlot, { type AlignedData, type Options } from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { onBeforeUnmount, shallowRef, watch, type Ref, type ShallowRef } from 'vue'
-import { useElementWidth } from './useElementWidth'
 
 /** Everything about a plot but its size and data. */
 export type PlotOptions = Omit<Options, 'width' | 'height'>
 
 interface UseUplot {
   readonly host: Readonly<Ref<HTMLElement | null>>
+  /** CSS pixels; nothing is drawn while the width is 0. */
+  readonly width: Readonly<Ref<number>>
   readonly height: Readonly<Ref<number>>
   /** A change builds the plot anew. */
   readonly options: Readonly<Ref<PlotOptions | null>>
@@ -16,9 +17,14 @@ interface UseUplot {
 }
 
 /** Keeps a uPlot in an element: as wide as it, drawn once per frame however often the data change. */
-export function useUplot({ host, height, options, data }: UseUplot): ShallowRef<UPlot | null> {
+export function useUplot({
+  host,
+  width,
+  height,
+  options,
+  data,
+}: UseUplot): ShallowRef<UPlot | null> {
   const plot = shallowRef<UPlot | null>(null)
-  const width = useElementWidth(host)
   let frame = 0
 
   function fits({ series }: Pick<PlotOptions, 'series'>): boolean {

@@ -1,0 +1,218 @@
+import { flushPromises, mount, type VueWrapper } from '@vue/test-utils'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import ChartAxis from '../../../src/renderer/src/charts/ChartAxis.vue'
+import ChartTip from '../../../src/renderer/src/charts/ChartTip.vue'
+import DotChart from '../../../src/renderer/src/charts/DotChart.vue'
+import LineChart from '../../../src/renderer/src/charts/LineChart.vue'
+import { styleOf } from '../../../src/renderer/src/charts/marks'
+import PlaneChart from '../../../src/renderer/src/charts/PlaneChart.vue'
+
+const textsOf = (wrapper: VueWrapper): string[] =>
+  wrapper
+    .findAll('text')
+    .map((text) => text.text())
+    .filter((text) => text !== '')
+
+describe('an axis', () => {
+  const plot = { left: 60, right: 260, top: 10, bottom: 110 }
+  const ticks = [
+    { at: 60, text: '0' },
+    { at: 160, text: '' },
+    { at: 260, text: '2½', isNew: true },
+  ]
+
+  it('below a picture has a line, a mark for each text, and its name', () => {
+    const axis = mount(ChartAxis, { props: { side: 'bottom', plot, ticks, label: 'Layer' } })
+    expect(textsOf(axis)).toEqual(['0', '2½', 'Layer'])
+    // The line itself and two marks: what has no text is not marked.
+    expect(axis.findAll('line')).toHaveLength(3)
+    expect(axis.findAll('line')[0]?.attributes()).toMatchObject({ x1: '60', x2: '260', y1: '110' })
+    expect(axis.findAll('line')[1]?.attributes()).toMatchObject({ x1: '60', y1: '114', y2: '110' })
+    expect(axis.findAll('.new').map((text) => text.text())).toEqual(['2½'])
+  })
+
+  it('reaches through the picture as a grid, from either side', async () => {
+    const props = { side: 'left' as const, plot, ticks: [{ at: 35, text: '7' }], label: 'Norm' }
+    const axis = mount(ChartAxis, { props: { ...props, hasGrid: true } })
+    const lines = (): Record<string, string>[] =>
+      axis.findAll('line').map((one) => one.attributes())
+    expect(lines()).toMatchObject([{ x1: '60', x2: '260', y1: '35', y2: '35' }])
+    await axis.setProps({ side: 'bottom', ticks: [{ at: 80, text: '7' }] })
+    expect(lines()).toMatchObject([{ x1: '80', x2: '80', y1: '10', y2: '110' }])
+  })
+})
+
+describe('a tip', () => {
+  const reading = {
+    x: 30,
+    name: 'Layer 3',
+    rows: [
+      { label: 'q_proj', value: '0.123', title: '0.12345', color: 'red' },
+      { value: '1.00, 2.00' },
+    ],
+  }
+
+  it('shows what is read, in full on demand, and says it', () => {
+    const tip = mount(ChartTip, { props: { reading, width: 100 } })
+    expect(tip.get('.box').text()).toContain('Layer 3')
+    expect(tip.get('[title="0.12345"]').text()).toBe('0.123')
+    expect(tip.findAll('circle')).toHaveLength(1)
+    expect(tip.get('[aria-live]').text()).toBe('Layer 3: q_proj 0.123, 1.00, 2.00')
+  })
+
+  it('opens towards the middle of the picture', async () => {
+    const tip = mount(ChartTip, { props: { reading, width: 100 } })
+    expect(tip.get('.tip').classes()).not.toContain('left')
+    await tip.setProps({ reading: { ...reading, x: 70 } })
+    expect(tip.get('.tip').classes()).toContain('left')
+  })
+
+  it('leaves the place where it speaks when there is nothing to read', () => {
+    const tip = mount(ChartTip, { props: { reading: null, width: 100 } })
+    expect(tip.find('.box').exists()).toBe(false)
+    expect(tip.get('[aria-live]').text()).toBe('')
+  })
+})
+
+describe('charts', () => {
+  beforeEach(() => {
+    // Nothing is laid out here: every element is 400 pixels wide.
+    vi.stubGlobal(
+      'ResizeObserver',
+      class {
+        constructor(readonly callback: (entries: { contentRect: DOMRect }[]) => void) {}
+        observe(): void {
+          void Promise.resolve().then(() =>
+            this.callback([{ contentRect: new DOMRect(0, 0, 400, 300) }]),
+          )
+        }
+        disconnect(): void {
+          // It reports once.
+        }
+      },
+    )
+  })
+  afterEach(() => vi.unstubAllGlobals())
+
+  const press = async (chart: VueWrapper, ...keys: string[]): Promise<string> => {
+    for (const key of keys) await chart.get('[role="group"]').trigger('keydown', { key })
+    return chart.get('[aria-live]').text()
+  }
+  const point = async (chart: VueWrapper, clientX: number, clientY: number): Promise<string> => {
+    await chart.get('[role="group"]').trigger('pointermove', { clientX, clientY })
+    return chart.get('[aria-live]').text()
+  }
+
+  const line = (id: 'q_proj' | 'k_proj', x: number[], y: (number | null)[]) => ({
+    id,
+    label: id,
+    style: styleOf(id),
+    x,
+    y,
+  })
+
+  it('of lines read every x that any line has', async () => {
+    const chart = mount(LineChart, {
+      props: {
+        label: 'Spectrum',
+        lines: [line('q_proj', [1, 2, 3], [5, 4, 3]), line('k_proj', [2, 4], [8, null])],
+        xLabel: 'Direction',
+        yLabel: 'Sigma',
+        include: [0],
+      },
+    })
+    await flushPromises()
+    expect(chart.get('[role="group"]').attributes('aria-label')).toBe('Spectrum')
+    expect(textsOf(chart)).toEqual([
+      '0',
+      '2',
+      '4',
+      '6',
+      '8',
+      'Sigma',
+      '1',
+      '2',
+      '3',
+      '4',
+      'Direction',
+    ])
+    expect(await press(chart, 'ArrowRight')).toBe('Direction 1: q_proj 5.00')
+    expect(await press(chart, 'ArrowRight')).toBe('Direction 2: q_proj 4.00, k_proj 8.00')
+    // From 58 to 384 pixels: 3 is at 275.
+    expect(await point(chart, 260, 50)).toBe('Direction 3: q_proj 3.00')
+    expect(await press(chart, 'Escape')).toBe('')
+  })
+
+  it('of lines over places break at what is not known, and leave new places out of a broken line', async () => {
+    const chart = mount(LineChart, {
+      props: {
+        label: 'Norms',
+        lines: [line('q_proj', [0, 1, 2, 3, 4], [1, 1, 1, null, 1])],
+        places: ['0', '½', '1', '2', '3'].map((label) => ({ label, isNew: label === '½' })),
+        isBroken: true,
+        xLabel: 'Layer',
+        yLabel: 'Norm',
+      },
+    })
+    await flushPromises()
+    const path = chart.get('path.line').attributes('d') ?? ''
+    // From 0 to 1, over the new layer; then 3 by itself.
+    expect(path.match(/M/g)).toHaveLength(2)
+    expect(path.match(/L/g)).toHaveLength(1)
+    expect(chart.findAll('.new-band')).toHaveLength(1)
+    expect(chart.findAll('path.hollow')).toHaveLength(1)
+    expect(await press(chart, 'Home', 'ArrowRight')).toBe('Layer ½ (new layer): q_proj 1.00')
+  })
+
+  it('of rows read row by row, as they write their values', async () => {
+    const dot = (value: number | null) => ({
+      label: 'Perplexity',
+      value,
+      mark: 'circle' as const,
+      color: 'red',
+    })
+    const chart = mount(DotChart, {
+      props: {
+        label: 'Perplexities',
+        rows: [
+          { id: 'a', label: 'Base', dots: [dot(10)] },
+          { id: 'b', label: 'Grown', dots: [dot(12.5)] },
+          { id: 'c', label: 'Failed', dots: [dot(null)] },
+        ],
+        xLabel: 'Lower is better',
+        format: (value: number) => value.toFixed(4),
+      },
+    })
+    await flushPromises()
+    expect(textsOf(chart)).toEqual(expect.arrayContaining(['10.0000', '12.5000', '–']))
+    expect(await press(chart, 'ArrowDown', 'ArrowDown')).toBe('Grown: Perplexity 12.5000')
+    expect(await point(chart, 100, 30)).toBe('Base: Perplexity 10.0000')
+    expect(await point(chart, 100, 4)).toBe('')
+  })
+
+  it('of a plane read the point under the pointer, and each of several at one place by the keyboard', async () => {
+    const at = (index: number, label: string, x: number, isNew = false) => ({
+      index,
+      label,
+      x,
+      y: 0,
+      isNew,
+      isPredicted: isNew,
+    })
+    const chart = mount(PlaneChart, {
+      props: {
+        label: 'Directions',
+        points: [at(0, '0', 0), at(1, '½', 0, true), at(2, '1', 1)],
+        color: 'red',
+        xLabel: 'PC 1',
+        yLabel: 'PC 2',
+      },
+    })
+    await flushPromises()
+    expect(await press(chart, 'ArrowRight', 'ArrowRight')).toBe('½ · predicted layer: 0.00, 0.00')
+    expect(await point(chart, 360, 215)).toBe('1 · base layer: 1.00, 0.00')
+    expect(await point(chart, 200, 215)).toBe('')
+    expect(chart.get('.legend').text()).toContain('predicted layer')
+    expect(chart.get('.legend').text()).not.toContain('copied layer')
+  })
+})
