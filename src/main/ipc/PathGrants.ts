@@ -1,7 +1,5 @@
-import { realpathSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
 import { AppError } from '@shared/errors'
-import { isWithin } from '../jobs/output'
+import { canonicalPath, isWithin } from '@system/paths'
 import { resolvePath } from './paths'
 
 /**
@@ -21,32 +19,21 @@ export class PathGrants {
   /** The person has opened this; it need not exist yet. Returns it as an absolute path. */
   grant(path: string): string {
     const full = resolvePath(path)
-    this.#roots.add(canonical(full))
+    this.#roots.add(canonicalPath(full))
     return full
   }
 
   /** @throws AppError `path_denied` for a path outside of what the person has opened. */
   async require(path: string): Promise<string> {
     const full = resolvePath(path)
-    const real = canonical(full)
-    for (const root of this.#roots) if (isWithin(real, root)) return full
-    for (const remembered of await this.#remembered()) {
-      if (isWithin(real, canonical(remembered))) return full
+    for (const root of this.#roots) {
+      // What has become a link since leads to where the person has not been.
+      if (canonicalPath(root) === root && isWithin(full, root)) return full
     }
+    for (const remembered of await this.#remembered()) if (isWithin(full, remembered)) return full
     throw new AppError('path_denied', `${full} is not in a folder that you have opened.`, {
       hint: 'Choose it with the button, or drop it on the window.',
       context: { file: full },
     })
-  }
-}
-
-/** With the links of the part that exists resolved. */
-function canonical(path: string): string {
-  for (let existing = path; ; existing = dirname(existing)) {
-    try {
-      return join(realpathSync.native(existing), relative(existing, path))
-    } catch {
-      if (existing === dirname(existing)) return path
-    }
   }
 }

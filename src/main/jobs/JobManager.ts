@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { AppError, toAppError } from '@shared/errors'
 import type { JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
 import type { JobOwner } from '@shared/projects'
-import { checkOutput, isWithin, outputOf } from './output'
+import { isWithin } from '@system/paths'
+import { checkOutput, outputOf } from './output'
 import {
   cancelled,
   cancelling,

@@ -1,44 +1,26 @@
-import { lstat, rm } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { dirname, isAbsolute, parse, relative, resolve, sep } from 'node:path'
-import { AppError } from '@shared/errors'
+import { lstat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import type { JobSpec } from '@shared/jobs'
+import { removeFolder } from '@system/files'
+import { refuseHarm } from '@system/harm'
 
 /** The folder that a job writes, resolved; `null` when it writes none. */
 export function outputOf(spec: JobSpec): string | null {
   return 'out' in spec ? resolve(spec.out) : null
 }
 
-/** True when `inner` is `outer` or lies in it. File systems that ignore case are compared without it. */
-export function isWithin(inner: string, outer: string): boolean {
-  const fold = (path: string): string =>
-    process.platform === 'linux' ? resolve(path) : resolve(path).toLowerCase()
-  const path = relative(fold(outer), fold(inner))
-  return path === '' || (path !== '..' && !path.startsWith(`..${sep}`) && !isAbsolute(path))
-}
-
 /**
- * Refuses an output that would take something else with it when it is replaced: the model itself, a folder around it
- * or in it, a drive, or the person's home.
+ * Refuses an output that would take something else with it when it is replaced, such as the model.
  *
  * @throws AppError `path_denied`.
  */
 export function checkOutput(spec: JobSpec): void {
   const out = outputOf(spec)
   if (out === null) return
-  const sources = sourcesOf(spec)
-  const reason = sources.some((source) => isWithin(source, out))
-    ? 'it holds the model that is read'
-    : sources.some((source) => isWithin(out, source))
-      ? 'it lies in the folder of the model that is read'
-      : out === parse(out).root || isWithin(homedir(), out)
-        ? 'it holds much more than a checkpoint'
-        : null
-  if (reason === null) return
-  throw new AppError('path_denied', `${out} cannot be the output folder: ${reason}.`, {
-    hint: 'Choose a new folder beside the model.',
-    context: { file: out, field: 'out' },
-  })
+  refuseHarm(
+    out,
+    sourcesOf(spec).map((path) => ({ path })),
+  )
 }
 
 /** The folders or files that a job with an output reads. */
@@ -81,5 +63,5 @@ export async function removePartialOutput(spec: JobSpec, foreign: string | null)
   const partial = partialOf(spec)
   const found = await identifyPartialOutput(spec)
   if (partial === null || found === null || found === foreign) return
-  await rm(partial, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  await removeFolder(partial)
 }

@@ -1,5 +1,5 @@
 import { appendFile, readFile } from 'node:fs/promises'
-import { codeOf } from '../storage/files'
+import { systemCode } from '@system/errors'
 import { Serial } from '../storage/Serial'
 
 /** How long lines wait for others before they are written together. */
@@ -44,7 +44,7 @@ export class JsonLines {
     try {
       text = await readFile(file, 'utf8')
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return []
+      if (systemCode(error) === 'ENOENT') return []
       throw error
     }
     return text.split('\n').flatMap((line) => {

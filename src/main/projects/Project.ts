@@ -31,11 +31,12 @@ import {
 } from '@shared/projects'
 import type { Settings } from '@shared/settings'
 import type { JobManager } from '../jobs/JobManager'
-import { isWithin } from '../jobs/output'
-import { exists, readStored, setAside, writeFileAtomic, writeJsonAtomic } from '../storage/files'
+import { exists, writeFileAtomic, writeJsonAtomic } from '@system/files'
+import { harmOf, refuseHarm, type Kept } from '@system/harm'
+import { readStored, setAside } from '../storage/stored'
 import { Serial } from '../storage/Serial'
 import { compareRuns } from './compare'
-import { projectFileSchema, salvageProject, SCHEMA_VERSION, type ProjectFile } from './files'
+import { projectFileSchema, salvageProject, SCHEMA_VERSION, type ProjectFile } from './schemas'
 import { PROJECT_FILE, projectPaths, runPaths } from './layout'
 import { resolveModelPath, storedModelPath } from './modelPath'
 import { Run, type Beginning, type RunListener } from './Run'
@@ -647,20 +648,12 @@ export class Project {
 
   /** Why an export must not go there: what is in its way would be replaced. `null` when it may. */
   refusesExport(out: string): string | null {
-    if (isWithin(out, this.folder)) return "The destination lies in the project's own folder."
-    if (isWithin(this.folder, out)) return 'The destination holds the project.'
-    return null
+    return harmOf(out, this.#kept)
   }
 
   /** @throws AppError `path_denied` as {@link refusesExport} says, `not_found`. */
   startExport(id: string, options: ExportOptions): JobSnapshot {
-    const refusal = this.refusesExport(options.out)
-    if (refusal !== null) {
-      throw new AppError('path_denied', refusal, {
-        hint: 'Choose a folder beside the project.',
-        context: { file: options.out, field: 'out' },
-      })
-    }
+    refuseHarm(options.out, this.#kept)
     const spec = this.exportSpec(id, options)
     const run = this.run(id)
     return this.services.jobs.start(spec, {
@@ -676,6 +669,10 @@ export class Project {
         },
       },
     })
+  }
+
+  get #kept(): Kept[] {
+    return [{ path: this.folder, what: 'the project' }]
   }
 
   #grownModel(id: string): string {

@@ -2,12 +2,14 @@ import { cp, mkdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { ProjectId } from '@shared/projects'
-import { isWithin } from '../jobs/output'
-import { codeOf, readProblem, renameRetrying, writeProblem } from '../storage/files'
+import { readError, systemCode, writeError } from '@system/errors'
+import { renameRetrying } from '@system/files'
+import type { Lock } from '@system/locks'
+import { isWithin } from '@system/paths'
 import type { UserStore } from '../storage/UserStore'
 import { folderNameOf, projectPaths, PROJECT_FILE } from './layout'
 import { Project, projectIdOf, type ProjectServices } from './Project'
-import { ProjectLock } from './ProjectLock'
+import { lockProject } from './projectLock'
 
 export interface ProjectManagerOptions {
   readonly services: ProjectServices
@@ -22,7 +24,7 @@ export interface ProjectManagerOptions {
 
 interface OpenProject {
   readonly project: Project
-  readonly lock: ProjectLock
+  readonly lock: Lock
 }
 
 /** The projects that are open in this program. */
@@ -56,7 +58,7 @@ export class ProjectManager {
    */
   async open(path: string): Promise<Project> {
     const folder = await realpath(path).catch((error: unknown) => {
-      throw readProblem(error, path)
+      throw readError(error, path, 'damaged_file')
     })
     const id = projectIdOf(folder)
     const known = this.#open.get(id)
@@ -72,7 +74,7 @@ export class ProjectManager {
    */
   async create(options: { name: string; model: string; parent?: string }): Promise<Project> {
     const model = await realpath(options.model).catch((error: unknown) => {
-      throw readProblem(error, options.model)
+      throw readError(error, options.model)
     })
     const parent = options.parent ?? (await this.projectsFolder())
     if (isWithin(parent, model)) {
@@ -174,7 +176,7 @@ export class ProjectManager {
   }
 
   async #openFolder(id: ProjectId, folder: string): Promise<Project> {
-    const lock = await ProjectLock.acquire(this.options.user.folder, id, folder)
+    const lock = await lockProject(this.options.user.folder, id, folder)
     try {
       const project = await Project.open(folder, this.options.services)
       this.#open.set(id, { project, lock })
@@ -193,7 +195,7 @@ export class ProjectManager {
   ): Promise<Project> {
     const folder = await newFolder(parent, folderNameOf(name))
     const id = projectIdOf(folder)
-    const lock = await ProjectLock.acquire(this.options.user.folder, id, folder)
+    const lock = await lockProject(this.options.user.folder, id, folder)
     try {
       const project = await make(folder)
       this.#open.set(id, { project, lock })
@@ -202,7 +204,7 @@ export class ProjectManager {
     } catch (error) {
       await lock.release()
       await rm(folder, { recursive: true, force: true })
-      throw writeProblem(error, folder)
+      throw writeError(error, folder)
     }
   }
 
@@ -222,7 +224,7 @@ export class ProjectManager {
       await renameRetrying(folder, target)
       return target
     } catch (error) {
-      throw writeProblem(error, folder)
+      throw writeError(error, folder)
     }
   }
 }
@@ -237,10 +239,10 @@ async function newFolder(parent: string, name: string): Promise<string> {
         await mkdir(folder)
         return await realpath(folder)
       } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error
+        if (systemCode(error) !== 'EEXIST') throw error
       }
     }
   } catch (error) {
-    throw writeProblem(error, parent)
+    throw writeError(error, parent)
   }
 }

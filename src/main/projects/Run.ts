@@ -12,9 +12,10 @@ import type {
 } from '@shared/projects'
 import type { ExpansionPlan } from '@shared/plan'
 import type { JobObserver } from '../jobs/JobManager'
-import { exists, readStored, setAside, writeJsonAtomic } from '../storage/files'
+import { exists, removeFolder, writeJsonAtomic } from '@system/files'
+import { readStored, setAside } from '../storage/stored'
 import { Serial } from '../storage/Serial'
-import { runFileSchema, SCHEMA_VERSION, type ProjectFile, type RunFile } from './files'
+import { runFileSchema, SCHEMA_VERSION, type ProjectFile, type RunFile } from './schemas'
 import { JsonLines } from './JsonLines'
 import { RUN_FILE, runPaths } from './layout'
 import { gatherSeries, seriesLine, thinSeries } from './series'
@@ -391,8 +392,4 @@ function isLogLine(line: unknown): line is RunDetail['log'][number] {
   return (
     typeof at === 'number' && (level === 'info' || level === 'warning') && typeof text === 'string'
   )
-}
-
-function removeFolder(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
 }

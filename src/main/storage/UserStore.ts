@@ -8,9 +8,10 @@ import {
   type Settings,
   type SettingsPatch,
 } from '@shared/settings'
+import { writeJsonAtomic } from '@system/files'
 import { z } from 'zod'
-import { readStored, setAside, writeJsonAtomic } from './files'
 import { Serial } from './Serial'
+import { readStored, setAside } from './stored'
 
 const SCHEMA_VERSION = 1
 

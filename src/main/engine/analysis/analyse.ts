@@ -6,7 +6,7 @@ import type { ExpandResult, JobEvent } from '@shared/jobs'
 import type { ExpansionPlan } from '@shared/plan'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { writeRecord } from '../checkpoint/jsonFile'
+import { writeRecord } from '@system/files'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { loadDirections, writeFloats, type Directions } from '../lesa/directions'
 

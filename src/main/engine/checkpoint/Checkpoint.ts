@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
 import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
+import { readError, systemCode } from '@system/errors'
 import {
   architectureNamesOf,
   architectureOf,
@@ -11,7 +12,7 @@ import {
 } from '../architectures/architectures'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
-import { FilePool, readError, systemCode } from './files'
+import { FilePool } from './FilePool'
 import { JsonProblem, parseStrictJson } from './json'
 import { MAX_HEADER_BYTES, readSafetensorsHeader, type TensorEntry } from './safetensors'
 

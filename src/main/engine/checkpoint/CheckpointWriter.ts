@@ -4,7 +4,8 @@ import { dirname, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement } from './dtypes'
-import { FilePool, writeError } from './files'
+import { writeError } from '@system/errors'
+import { FilePool } from './FilePool'
 import { stringifyLike } from './json'
 import { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
 import { encodeSafetensorsHeader } from './safetensors'
@@ -88,7 +89,8 @@ const TEMPLATE_FOLDER = 'additional_chat_templates'
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { overwrite, sidecarsFrom, signal } = options
   const model = resolve(typeof sidecarsFrom === 'string' ? sidecarsFrom : sidecarsFrom.path)
-  const output = options.prepared ?? (await prepareOutput(options.out, { overwrite, model }))
+  const output =
+    options.prepared ?? (await prepareOutput(options.out, { overwrite, reads: [model] }))
   try {
     signal?.throwIfAborted()
     const tensors = checkedTensors(options.tensors)

@@ -1,7 +1,7 @@
 import { constants, writeSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { systemCode } from './files'
+import { systemCode } from '@system/errors'
 
 const { O_WRONLY, O_CREAT, O_EXCL } = constants
 

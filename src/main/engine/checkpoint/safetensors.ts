@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { AppError, type ErrorContext } from '@shared/errors'
 import { bitsPerElement } from './dtypes'
-import { readError, readFully } from './files'
+import { readError } from '@system/errors'
+import { readFully } from './FilePool'
 import { JsonProblem, parseStrictJson } from './json'
 
 /** The reference implementation's own ceiling: a longer header is refused before it is read. */

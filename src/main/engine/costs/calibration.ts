@@ -2,7 +2,7 @@
  * @file How fast this machine is at what the jobs do, measured once by the jobs' own kernels at small sizes and kept.
  */
 import { readFile, rm, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { PredictorSettings } from '@shared/predictorSettings'
 import { z } from 'zod'
@@ -11,7 +11,8 @@ import { isTensorDtype } from '../checkpoint/dtypes'
 import { SequentialFile, WriteBlocks } from '../checkpoint/SequentialFile'
 import { CoordinateStore } from '../lesa/decomposition/CoordinateStore'
 import { symmetricEigen } from '../lesa/decomposition/symmetricEigen'
-import { writeRecord } from '../checkpoint/jsonFile'
+import { writeRecord } from '@system/files'
+import { existingFolder } from '@system/paths'
 import { Graph } from '../onnx/graph'
 import type { Runtime } from '../onnx/Runtime'
 import { Samples } from '../lesa/predictor/Samples'
@@ -105,7 +106,7 @@ export class Calibration {
 
   /** Bytes a second copied from a checkpoint to where `path` will be; nothing is left behind. */
   async copyRate(checkpoint: Checkpoint, path: string, isQuick = false): Promise<number> {
-    const folder = await existingFolder(path)
+    const folder = existingFolder(path)
     const name = `copy/${await diskOf(checkpoint.path)}/${await diskOf(folder)}`
     if (isQuick && !this.figures[name]) return ORDINARY_DISK.copy
     return this.#figure(name, () => timeCopying(checkpoint, folder))
@@ -293,11 +294,4 @@ async function best(attempts: number, run: () => Promise<void>): Promise<number>
 
 async function diskOf(path: string): Promise<string> {
   return String((await stat(path)).dev)
-}
-
-async function existingFolder(path: string): Promise<string> {
-  for (let folder = resolve(path); ; folder = dirname(folder)) {
-    const found = await stat(folder).catch(() => null)
-    if (found?.isDirectory() === true || folder === dirname(folder)) return folder
-  }
 }

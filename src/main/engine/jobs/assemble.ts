@@ -28,7 +28,7 @@ export async function* assemble(
       : { device: null, types: [] }
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
-      model: checkpoint.path,
+      reads: [checkpoint.path],
     })
     try {
       yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }

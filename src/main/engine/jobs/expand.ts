@@ -30,7 +30,7 @@ export async function* expand(
     checkMemory(growth, WEIGHT_TYPES)
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
-      model: checkpoint.path,
+      reads: [checkpoint.path],
     })
     try {
       if (spec.job !== undefined) await writeJobFile(spec.job, spec)

@@ -28,7 +28,8 @@ export async function* exportModel(
   const grown = await Checkpoint.open(spec.model)
   try {
     const planned = planExport(grown, spec)
-    const output = await prepareOutput(spec.out, { overwrite: spec.overwrite, model: spec.model })
+    const reads = [spec.model, spec.base]
+    const output = await prepareOutput(spec.out, { overwrite: spec.overwrite, reads })
     try {
       yield {
         type: 'plan',

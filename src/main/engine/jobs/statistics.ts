@@ -4,7 +4,7 @@ import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { StatisticsSum } from '../analysis/tensorStatistics'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
-import { writeRecord } from '../checkpoint/jsonFile'
+import { writeRecord } from '@system/files'
 import type { JobEnv } from './JobEnv'
 
 const CHUNK_BYTES = 2 ** 22

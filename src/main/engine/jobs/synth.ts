@@ -16,7 +16,7 @@ export async function* synth(
   const plan = await planSynthesis(spec)
   const output = await prepareOutput(spec.out, {
     overwrite: spec.overwrite,
-    ...('config' in spec.like ? { model: spec.like.config } : {}),
+    reads: 'config' in spec.like ? [spec.like.config] : [],
   })
   try {
     yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }

@@ -4,7 +4,7 @@ import { AppError } from '@shared/errors'
 import type { ModelConfigText } from '@shared/model'
 import type { TensorTable } from '@shared/statistics'
 import { Checkpoint, MAX_CONFIG_BYTES, type TensorInfo } from '../checkpoint/Checkpoint'
-import { readError } from '../checkpoint/files'
+import { readError } from '@system/errors'
 import { JsonProblem, parseStrictJson } from '../checkpoint/json'
 import { inStateDictOrder } from '../checkpoint/sharding'
 

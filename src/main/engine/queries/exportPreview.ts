@@ -1,14 +1,14 @@
 import { readdir, stat } from 'node:fs/promises'
-import { relative, resolve, sep, isAbsolute } from 'node:path'
 import type { ExportPreview } from '@shared/exports'
 import type { ExportSpec } from '@shared/jobs'
 import { formatBytes } from '@shared/units'
+import { harmOf } from '@system/harm'
+import { freeSpaceAt } from '@system/space'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { inStateDictOrder, splitIntoShards } from '../checkpoint/sharding'
 import { planExport } from '../export/exportPlan'
 import { modelCard } from '../growth/record'
-import { freeSpaceAt } from '@system/space'
 
 /** What an export would write, and why it would fail. Nothing is written. */
 export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
@@ -41,13 +41,11 @@ function problemsOf(
   if (isTaken && !spec.overwrite) {
     problems.push('The folder is not empty: choose another one, or allow it to be replaced.')
   }
-  for (const [folder, what] of [
-    [spec.base, 'the base model'],
-    [spec.model, 'the run'],
-  ] as const) {
-    if (isWithin(spec.out, folder)) problems.push(`The destination lies in the folder of ${what}.`)
-    else if (isWithin(folder, spec.out)) problems.push(`The destination holds ${what}.`)
-  }
+  const harm = harmOf(spec.out, [
+    { path: spec.base, what: 'the base model' },
+    { path: spec.model, what: 'the run' },
+  ])
+  if (harm !== null) problems.push(harm)
   const needed = found.bytes + DISK_MARGIN_BYTES
   if (found.freeBytes !== null && found.freeBytes < needed) {
     problems.push(
@@ -68,9 +66,4 @@ async function destinationOf(out: string): Promise<ExportPreview['destination']>
   return isCheckpoint || names.some((name) => /^model-\d+-of-\d+\.safetensors$/.test(name))
     ? 'checkpoint'
     : 'other_files'
-}
-
-function isWithin(inner: string, outer: string): boolean {
-  const path = relative(resolve(outer), resolve(inner))
-  return path === '' || (path !== '..' && !path.startsWith(`..${sep}`) && !isAbsolute(path))
 }

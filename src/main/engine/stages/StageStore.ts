@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { disown, mayLive, own } from '@system/locks'
 
 /** Marks the folder of a result under way: `<name>.<host>.<pid>.tmp`. */
 const DRAFT_SUFFIX = '.tmp'
@@ -45,6 +46,11 @@ export class StageStore {
     await mkdir(this.root, { recursive: true })
     await this.sweep()
     const folder = `${target}.${hostname()}.${process.pid}${DRAFT_SUFFIX}`
+    const owner = own(folder)
+    const discard = async (): Promise<void> => {
+      await rm(folder, { recursive: true, force: true })
+      disown(owner)
+    }
     await rm(folder, { recursive: true, force: true })
     await mkdir(folder)
     return {
@@ -55,11 +61,11 @@ export class StageStore {
         } catch (error) {
           // Another process was first: its result is the same.
           if (!(await isFolder(target))) throw error
-          await rm(folder, { recursive: true, force: true })
         }
+        await discard()
         return target
       },
-      discard: () => rm(folder, { recursive: true, force: true }),
+      discard,
     }
   }
 
@@ -69,13 +75,14 @@ export class StageStore {
   }
 
   private async sweep(): Promise<void> {
-    const mine = `.${hostname()}.`
+    const host = hostname()
     for (const name of await readdir(this.root)) {
-      if (!name.endsWith(DRAFT_SUFFIX) || !name.includes(mine)) continue
-      const pid = Number(name.slice(name.lastIndexOf(mine) + mine.length, -DRAFT_SUFFIX.length))
-      if (pid !== process.pid && !isAlive(pid)) {
-        await rm(join(this.root, name), { recursive: true, force: true })
-      }
+      const from = name.lastIndexOf(`.${host}.`)
+      const pid = name.slice(from + host.length + 2, -DRAFT_SUFFIX.length)
+      if (from < 0 || !name.endsWith(DRAFT_SUFFIX) || !/^\d+$/.test(pid)) continue
+      const folder = join(this.root, name)
+      if (mayLive({ token: folder, pid: Number(pid), host })) continue
+      await rm(folder, { recursive: true, force: true })
     }
   }
 }
@@ -87,16 +94,6 @@ function canonical(value: unknown): string {
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part,
   )
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // A process of another user exists, too.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,8 +1,8 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { stagesSpecSchema, type StagesSpec } from '@shared/jobs'
+import { writeJsonAtomic } from '@system/files'
 
 const JOB_FILE = 'job.json'
 
@@ -14,9 +14,7 @@ export type JobFile = Omit<StagesSpec, 'kind' | 'job' | 'only'>
 /** Notes in a job's folder what the job is, for the assembly. Machines that work on one job all write the same. */
 export async function writeJobFile(folder: string, spec: JobFile): Promise<void> {
   await mkdir(folder, { recursive: true })
-  const temporary = join(folder, `${JOB_FILE}.${hostname()}.${process.pid}.tmp`)
-  await writeFile(temporary, `${JSON.stringify(schema.parse(spec), null, 2)}\n`)
-  await rename(temporary, join(folder, JOB_FILE))
+  await writeJsonAtomic(join(folder, JOB_FILE), schema.parse(spec))
 }
 
 /**

@@ -6,7 +6,7 @@ import { architectureOf, type Architecture, type LayerTensor } from '../architec
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, encodeFromFloat32 } from '../checkpoint/dtypes'
-import { readError } from '../checkpoint/files'
+import { readError } from '@system/errors'
 import { JsonProblem, parseStrictJson } from '../checkpoint/json'
 import { biasVector, matrixBlocks, normVector, type MatrixRecipe } from './matrix'
 import { PRESET_CONFIGS } from './presets'

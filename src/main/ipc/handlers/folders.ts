@@ -1,9 +1,11 @@
 import type { Dirent } from 'node:fs'
-import { access, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { FolderKind, FolderListing } from '@shared/contract'
 import { AppError } from '@shared/errors'
+import { systemCode } from '@system/errors'
+import { exists } from '@system/files'
 import { PROJECT_FILE } from '../../projects/layout'
 import { resolvePath } from '../paths'
 
@@ -81,8 +83,7 @@ async function readFolder(folder: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true })
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code
-    if (code === 'EACCES' || code === 'EPERM') {
+    if (['EACCES', 'EPERM'].includes(systemCode(cause))) {
       throw new AppError('path_denied', `${folder} may not be read.`, {
         hint: 'Choose another folder, or change its permissions.',
         context: { file: folder },
@@ -109,11 +110,4 @@ async function isModel(folder: string): Promise<boolean> {
     ? (await exists(join(folder, 'model.safetensors'))) ||
         (await exists(join(folder, 'model.safetensors.index.json')))
     : false
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

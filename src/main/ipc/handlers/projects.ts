@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises'
 import type { RunAnalysis } from '@shared/analysis'
 import type { Estimate } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
+import { systemCode } from '@system/errors'
 import type { EngineClient } from '../../jobs/EngineClient'
 import { runPaths } from '../../projects/layout'
 import type { Project } from '../../projects/Project'
 import type { ProjectManager } from '../../projects/ProjectManager'
-import { codeOf } from '../../storage/files'
 import type { PathGrants } from '../PathGrants'
 import type { Handlers } from '../router'
 
@@ -111,7 +111,9 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       const spec = project.exportSpec(run, { ...options, out })
       const preview = await engine.call('exportPreview', spec)
       const refusal = project.refusesExport(out)
-      return refusal === null ? preview : { ...preview, problems: [refusal, ...preview.problems] }
+      const problems = refusal === null ? preview.problems : [refusal, ...preview.problems]
+      // Of a disk or a home folder the engine says the same.
+      return { ...preview, problems: [...new Set(problems)] }
     },
     'exports:start': async (id, run, options) => {
       const out = await grants.require(options.out)
@@ -125,7 +127,7 @@ async function readAnalysis(run: string): Promise<RunAnalysis | null> {
   try {
     return JSON.parse(await readFile(runPaths.analysis(run), 'utf8')) as RunAnalysis
   } catch (error) {
-    if (error instanceof SyntaxError || codeOf(error) === 'ENOENT') return null
+    if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return null
     throw error
   }
 }

@@ -238,7 +238,7 @@ describe('a written checkpoint', () => {
 
   test('may go to an output that was claimed before, whose scratch it does not keep', async () => {
     const { base, out, write } = await workbench()
-    const prepared = await prepareOutput(out, { overwrite: false, model: base.path })
+    const prepared = await prepareOutput(out, { overwrite: false, reads: [base.path] })
     await writeFile(join(prepared.scratch, 'staged.bin'), 'temporary')
     const { files } = await write({ prepared })
     expect(await readdir(out)).toEqual(files)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, parse } from 'node:path'
+import { beginOf } from '@system/processes'
 import { describe, expect, test } from 'vitest'
 import {
   prepareOutput,
@@ -15,7 +16,8 @@ async function setting() {
   const model = join(folder, 'model')
   await mkdir(model)
   const out = join(folder, 'out')
-  const prepare = (overwrite = false, target = out) => prepareOutput(target, { overwrite, model })
+  const prepare = (overwrite = false, target = out) =>
+    prepareOutput(target, { overwrite, reads: [model] })
   return { folder, model, out, prepare }
 }
 
@@ -133,6 +135,32 @@ describe('a partial folder that is there already', () => {
     expect((await readdir(prepared.partial)).sort()).toEqual(['.lesa-owner.json', '.scratch'])
     await prepared.discard()
     expect(await readdir(folder)).toEqual(['model'])
+  })
+
+  test('is taken over when its owner had our number, and when another process has its number by now', async () => {
+    const { out, prepare } = await setting()
+    const begin = beginOf(process.ppid)
+    const host = hostname()
+    const owners = [
+      { token: 't', pid: process.pid, host },
+      ...(begin === null ? [] : [{ token: 't', pid: process.ppid, host, begin: `${begin}0` }]),
+    ]
+    for (const owner of owners) {
+      await leavePartial(out, owner)
+      await (await prepare()).discard()
+    }
+  })
+
+  test('is left alone when this process holds it by another name', async () => {
+    const { folder, prepare } = await setting()
+    const first = await prepare()
+    // On a disk that ignores case the folder of `OUT.partial` is the one of `out.partial`.
+    await symlink(first.partial, join(folder, 'OUT.partial'), 'junction')
+    await expect(prepare(true, join(folder, 'OUT'))).rejects.toMatchObject({
+      code: 'output_exists',
+    })
+    expect(await readdir(first.partial)).toContain('.scratch')
+    await first.discard()
   })
 
   test('is taken over when it is empty', async () => {

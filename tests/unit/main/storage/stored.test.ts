@@ -1,43 +1,12 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  readStored,
-  setAside,
-  writeFileAtomic,
-  writeJsonAtomic,
-} from '../../../../src/main/storage/files'
 import { Serial } from '../../../../src/main/storage/Serial'
+import { readStored, setAside } from '../../../../src/main/storage/stored'
 import { tempFolder } from '../../../support/tempFolder'
 
 const schema = z.object({ schema_version: z.literal(2), name: z.string().min(1) })
-
-describe('an atomic write', () => {
-  it('replaces the whole file and leaves nothing else', async () => {
-    const folder = await tempFolder()
-    const file = join(folder, 'a.json')
-    await writeJsonAtomic(file, { long: 'x'.repeat(10_000) })
-    await Promise.all([1, 2, 3].map((n) => writeJsonAtomic(file, { n })))
-    expect(Object.keys(JSON.parse(await readFile(file, 'utf8')) as object)).toEqual(['n'])
-    expect(await readdir(folder)).toEqual(['a.json'])
-  })
-
-  it('that fails says why, keeps the old file and cleans up', async () => {
-    const folder = await tempFolder()
-    const file = join(folder, 'a.json')
-    // A folder of that name, with something in it, cannot be replaced by a file.
-    await mkdir(join(file, 'inner'), { recursive: true })
-    await expect(writeFileAtomic(file, 'x')).rejects.toMatchObject({
-      name: 'AppError',
-      context: { file },
-    })
-    expect(await readdir(folder)).toEqual(['a.json'])
-    await expect(writeFileAtomic(join(folder, 'no', 'a'), 'x')).rejects.toMatchObject({
-      code: 'write_failed',
-    })
-  })
-})
 
 describe('reading what is stored', () => {
   const read = async (content: string | null): Promise<unknown> => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ProjectLock } from '../../../../src/main/projects/ProjectLock'
+import { lockProject } from '../../../../src/main/projects/projectLock'
 import { trimWork, workBytes } from '../../../../src/main/projects/work'
 import { tempFolder } from '../../../support/tempFolder'
 
@@ -15,13 +15,13 @@ const lockOf = (folder: string, pid: string): Promise<void> =>
 describe('a lock', () => {
   it('is held by one, until it lets go', async () => {
     const folder = await tempFolder()
-    const lock = await ProjectLock.acquire(folder, 'p', '/project')
-    await expect(ProjectLock.acquire(folder, 'p', '/project')).rejects.toMatchObject({
+    const lock = await lockProject(folder, 'p', '/project')
+    await expect(lockProject(folder, 'p', '/project')).rejects.toMatchObject({
       code: 'in_use',
     })
-    await ProjectLock.acquire(folder, 'q', '/other').then((other) => other.release())
+    await lockProject(folder, 'q', '/other').then((other) => other.release())
     await lock.release()
-    await (await ProjectLock.acquire(folder, 'p', '/project')).release()
+    await (await lockProject(folder, 'p', '/project')).release()
     expect(await readdir(join(folder, 'locks'))).toEqual([])
   })
 
@@ -31,15 +31,16 @@ describe('a lock', () => {
     try {
       await once(other, 'spawn')
       await lockOf(folder, String(other.pid))
-      await expect(ProjectLock.acquire(folder, 'p', '/project')).rejects.toMatchObject({
+      await expect(lockProject(folder, 'p', '/project')).rejects.toMatchObject({
         code: 'in_use',
+        hint: expect.stringContaining(join(folder, 'locks', 'p.lock')) as string,
         context: { actual: `process ${other.pid}` },
       })
     } finally {
       other.kill()
       await once(other, 'exit')
     }
-    await (await ProjectLock.acquire(folder, 'p', '/project')).release()
+    await (await lockProject(folder, 'p', '/project')).release()
   })
 
   it.each(['', 'nonsense', '-1', String(process.pid)])(
@@ -47,7 +48,7 @@ describe('a lock', () => {
     async (content) => {
       const folder = await tempFolder()
       await lockOf(folder, content)
-      await (await ProjectLock.acquire(folder, 'p', '/project')).release()
+      await (await lockProject(folder, 'p', '/project')).release()
     },
   )
 })

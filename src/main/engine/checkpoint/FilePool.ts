@@ -1,5 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
+import { readError } from '@system/errors'
 
 /** Well below the descriptor limit of every platform (macOS gives a process 256). */
 const MAX_OPEN_FILES = 48
@@ -93,54 +94,4 @@ function endsEarly(file: string, actual: number, expected: number): AppError {
     hint: 'The file is truncated or was changed while it was read. Download it again.',
     context: { file, expected: `at least ${expected} bytes`, actual: `${actual} bytes` },
   })
-}
-
-/** The error code of a failed system call, or the empty string. */
-export function systemCode(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return ''
-  return typeof error.code === 'string' ? error.code : ''
-}
-
-/** Says in the product's terms why `file` could not be read; an {@link AppError} passes unchanged. */
-export function readError(error: unknown, file: string): Error {
-  if (error instanceof AppError) return error
-  const context = { file, actual: systemCode(error) || String(error) }
-  switch (systemCode(error)) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new AppError('not_found', `${file} does not exist.`, { context, cause: error })
-    case 'EACCES':
-    case 'EPERM':
-      return new AppError('path_denied', `${file} may not be read.`, {
-        hint: 'Check the permissions of the file.',
-        context,
-        cause: error,
-      })
-    default:
-      return new AppError('bad_checkpoint', `${file} could not be read.`, { context, cause: error })
-  }
-}
-
-/** Says in the product's terms why `path` could not be written; other errors than the system's pass unchanged. */
-export function writeError(error: unknown, path: string): unknown {
-  const code = systemCode(error)
-  if (error instanceof AppError || !/^E[A-Z0-9]+$/.test(code)) return error
-  const options = { context: { file: path, actual: code }, cause: error }
-  switch (code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new AppError('not_enough_disk', `The disk became full while writing ${path}.`, {
-        ...options,
-        hint: 'Free some space or choose another output folder.',
-      })
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return new AppError('path_denied', `${path} may not be written.`, {
-        ...options,
-        hint: 'Choose an output folder that you may write to.',
-      })
-    default:
-      return new AppError('write_failed', `${path} could not be written (${code}).`, options)
-  }
 }

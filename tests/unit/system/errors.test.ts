@@ -1,9 +1,6 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
 import { AppError } from '@shared/errors'
-import { FilePool, readError, writeError } from '../../../../src/main/engine/checkpoint/files'
-import { tempFolder } from '../../../support/tempFolder'
+import { readError, systemCode, writeError } from '@system/errors'
+import { describe, expect, test } from 'vitest'
 
 const failed = (code: string) => Object.assign(new Error('failed'), { code })
 
@@ -28,7 +25,20 @@ describe('a failed system call is told in the product’s terms:', () => {
     ['EACCES', 'path_denied'],
     ['EIO', 'bad_checkpoint'],
   ])('reading, %s', (code, expected) => {
-    expect(readError(failed(code), '/in')).toMatchObject({ code: expected })
+    expect(readError(failed(code), '/in')).toMatchObject({
+      code: expected,
+      context: { file: '/in', actual: code },
+    })
+  })
+
+  test('reading what exists and may be read, as whoever reads it calls that', () => {
+    expect(readError(failed('EISDIR'), '/in', 'damaged_file')).toMatchObject({
+      code: 'damaged_file',
+    })
+    expect(readError(new RangeError('too long'), '/in')).toMatchObject({
+      code: 'bad_checkpoint',
+      context: { actual: 'RangeError: too long' },
+    })
   })
 
   test('what is no system error stays what it is', () => {
@@ -40,13 +50,11 @@ describe('a failed system call is told in the product’s terms:', () => {
   })
 })
 
-test('a file that could not be opened is tried again at the next read', async () => {
-  const file = join(await tempFolder(), 'late')
-  const pool = new FilePool()
-  onTestFinished(() => pool.close())
-  const target = new Uint8Array(2)
-  await expect(pool.read(file, 0, target)).rejects.toMatchObject({ code: 'not_found' })
-  await writeFile(file, 'abc')
-  await pool.read(file, 1, target)
-  expect([...target]).toEqual([0x62, 0x63])
+test.each([
+  [failed('EIO'), 'EIO'],
+  [{ code: 5 }, ''],
+  [null, ''],
+  ['EIO', ''],
+])('the code of %j', (error, code) => {
+  expect(systemCode(error)).toBe(code)
 })

@@ -6,7 +6,7 @@ import {
   salvageProject,
   type ProjectFile,
   type RunFile,
-} from '../../../../src/main/projects/files'
+} from '../../../../src/main/projects/schemas'
 
 const digest = 'a'.repeat(64)
 

@@ -1,0 +1,84 @@
+/** @file Files and folders that must survive a crash and never be half of themselves. */
+import { randomBytes } from 'node:crypto'
+import { access, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { systemCode, writeError } from './errors'
+
+/** A virus scanner or indexer may hold what was just written on Windows for a moment. */
+const RENAME_ATTEMPTS = process.platform === 'win32' ? 8 : 1
+
+/**
+ * Replaces a file's content as a whole: after a crash there is the old one or the new one. The folder must exist: that
+ * of a project which has been removed is not made again.
+ *
+ * @throws AppError `path_denied`, `not_enough_disk`, `write_failed`.
+ */
+export async function writeFileAtomic(file: string, content: string): Promise<void> {
+  // Several machines may write a file that they share.
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
+  try {
+    const handle = await open(temporary, 'wx')
+    try {
+      await handle.writeFile(content)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await renameRetrying(temporary, file)
+    await syncFolder(dirname(file))
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined)
+    throw writeError(error, file)
+  }
+}
+
+/** {@link writeFileAtomic} of a value as JSON that people can read. */
+export function writeJsonAtomic(file: string, value: unknown): Promise<void> {
+  return writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** {@link writeFileAtomic} of a value as JSON for programs; the folder is made if need be. */
+export async function writeRecord(file: string, value: unknown): Promise<void> {
+  await mkdir(dirname(file), { recursive: true }).catch((error: unknown) => {
+    throw writeError(error, file)
+  })
+  await writeFileAtomic(file, `${JSON.stringify(value)}\n`)
+}
+
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+export async function renameRetrying(from: string, to: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await rename(from, to)
+      return
+    } catch (error) {
+      const passing = ['EPERM', 'EACCES', 'EBUSY'].includes(systemCode(error))
+      if (!passing || attempt >= RENAME_ATTEMPTS) throw error
+      await wait(50 * 2 ** attempt)
+    }
+  }
+}
+
+/** Removes a folder with everything in it, or nothing when there is none. */
+export function removeFolder(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+}
+
+/** Makes renames within a folder last a power cut, where the system can sync a folder. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => null)
+  try {
+    await handle?.sync()
+  } catch {
+    // Windows and some network file systems cannot.
+  } finally {
+    await handle?.close()
+  }
+}
