@@ -1,11 +1,15 @@
 import { flushPromises, mount, type VueWrapper } from '@vue/test-utils'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Component } from 'vue'
 import ChartAxis from '../../../src/renderer/src/charts/ChartAxis.vue'
 import ChartTip from '../../../src/renderer/src/charts/ChartTip.vue'
 import DotChart from '../../../src/renderer/src/charts/DotChart.vue'
 import LineChart from '../../../src/renderer/src/charts/LineChart.vue'
 import { styleOf } from '../../../src/renderer/src/charts/marks'
 import PlaneChart from '../../../src/renderer/src/charts/PlaneChart.vue'
+
+const draw = (component: Component, props: Record<string, unknown>): VueWrapper =>
+  mount(component, { props }) as VueWrapper
 
 const textsOf = (wrapper: VueWrapper): string[] =>
   wrapper
@@ -22,7 +26,7 @@ describe('an axis', () => {
   ]
 
   it('below a picture has a line, a mark for each text, and its name', () => {
-    const axis = mount(ChartAxis, { props: { side: 'bottom', plot, ticks, label: 'Layer' } })
+    const axis = draw(ChartAxis, { side: 'bottom', plot, ticks, label: 'Layer' })
     expect(textsOf(axis)).toEqual(['0', '2½', 'Layer'])
     // The line itself and two marks: what has no text is not marked.
     expect(axis.findAll('line')).toHaveLength(3)
@@ -33,7 +37,7 @@ describe('an axis', () => {
 
   it('reaches through the picture as a grid, from either side', async () => {
     const props = { side: 'left' as const, plot, ticks: [{ at: 35, text: '7' }], label: 'Norm' }
-    const axis = mount(ChartAxis, { props: { ...props, hasGrid: true } })
+    const axis = draw(ChartAxis, { ...props, hasGrid: true })
     const lines = (): Record<string, string>[] =>
       axis.findAll('line').map((one) => one.attributes())
     expect(lines()).toMatchObject([{ x1: '60', x2: '260', y1: '35', y2: '35' }])
@@ -53,7 +57,7 @@ describe('a tip', () => {
   }
 
   it('shows what is read, in full on demand, and says it', () => {
-    const tip = mount(ChartTip, { props: { reading, width: 100 } })
+    const tip = draw(ChartTip, { reading, width: 100 })
     expect(tip.get('.box').text()).toContain('Layer 3')
     expect(tip.get('[title="0.12345"]').text()).toBe('0.123')
     expect(tip.findAll('circle')).toHaveLength(1)
@@ -61,14 +65,14 @@ describe('a tip', () => {
   })
 
   it('opens towards the middle of the picture', async () => {
-    const tip = mount(ChartTip, { props: { reading, width: 100 } })
+    const tip = draw(ChartTip, { reading, width: 100 })
     expect(tip.get('.tip').classes()).not.toContain('left')
     await tip.setProps({ reading: { ...reading, x: 70 } })
     expect(tip.get('.tip').classes()).toContain('left')
   })
 
   it('leaves the place where it speaks when there is nothing to read', () => {
-    const tip = mount(ChartTip, { props: { reading: null, width: 100 } })
+    const tip = draw(ChartTip, { reading: null, width: 100 })
     expect(tip.find('.box').exists()).toBe(false)
     expect(tip.get('[aria-live]').text()).toBe('')
   })
@@ -112,14 +116,12 @@ describe('charts', () => {
   })
 
   it('of lines read every x that any line has', async () => {
-    const chart = mount(LineChart, {
-      props: {
-        label: 'Spectrum',
-        lines: [line('q_proj', [1, 2, 3], [5, 4, 3]), line('k_proj', [2, 4], [8, null])],
-        xLabel: 'Direction',
-        yLabel: 'Sigma',
-        include: [0],
-      },
+    const chart = draw(LineChart, {
+      label: 'Spectrum',
+      lines: [line('q_proj', [1, 2, 3], [5, 4, 3]), line('k_proj', [2, 4], [8, null])],
+      xLabel: 'Direction',
+      yLabel: 'Sigma',
+      include: [0],
     })
     await flushPromises()
     expect(chart.get('[role="group"]').attributes('aria-label')).toBe('Spectrum')
@@ -144,15 +146,13 @@ describe('charts', () => {
   })
 
   it('of lines over places break at what is not known, and leave new places out of a broken line', async () => {
-    const chart = mount(LineChart, {
-      props: {
-        label: 'Norms',
-        lines: [line('q_proj', [0, 1, 2, 3, 4], [1, 1, 1, null, 1])],
-        places: ['0', '½', '1', '2', '3'].map((label) => ({ label, isNew: label === '½' })),
-        isBroken: true,
-        xLabel: 'Layer',
-        yLabel: 'Norm',
-      },
+    const chart = draw(LineChart, {
+      label: 'Norms',
+      lines: [line('q_proj', [0, 1, 2, 3, 4], [1, 1, 1, null, 1])],
+      places: ['0', '½', '1', '2', '3'].map((label) => ({ label, isNew: label === '½' })),
+      isBroken: true,
+      xLabel: 'Layer',
+      yLabel: 'Norm',
     })
     await flushPromises()
     const path = chart.get('path.line').attributes('d') ?? ''
@@ -171,17 +171,15 @@ describe('charts', () => {
       mark: 'circle' as const,
       color: 'red',
     })
-    const chart = mount(DotChart, {
-      props: {
-        label: 'Perplexities',
-        rows: [
-          { id: 'a', label: 'Base', dots: [dot(10)] },
-          { id: 'b', label: 'Grown', dots: [dot(12.5)] },
-          { id: 'c', label: 'Failed', dots: [dot(null)] },
-        ],
-        xLabel: 'Lower is better',
-        format: (value: number) => value.toFixed(4),
-      },
+    const chart = draw(DotChart, {
+      label: 'Perplexities',
+      rows: [
+        { id: 'a', label: 'Base', dots: [dot(10)] },
+        { id: 'b', label: 'Grown', dots: [dot(12.5)] },
+        { id: 'c', label: 'Failed', dots: [dot(null)] },
+      ],
+      xLabel: 'Lower is better',
+      format: (value: number) => value.toFixed(4),
     })
     await flushPromises()
     expect(textsOf(chart)).toEqual(expect.arrayContaining(['10.0000', '12.5000', '–']))
@@ -199,14 +197,12 @@ describe('charts', () => {
       isNew,
       isPredicted: isNew,
     })
-    const chart = mount(PlaneChart, {
-      props: {
-        label: 'Directions',
-        points: [at(0, '0', 0), at(1, '½', 0, true), at(2, '1', 1)],
-        color: 'red',
-        xLabel: 'PC 1',
-        yLabel: 'PC 2',
-      },
+    const chart = draw(PlaneChart, {
+      label: 'Directions',
+      points: [at(0, '0', 0), at(1, '½', 0, true), at(2, '1', 1)],
+      color: 'red',
+      xLabel: 'PC 1',
+      yLabel: 'PC 2',
     })
     await flushPromises()
     expect(await press(chart, 'ArrowRight', 'ArrowRight')).toBe('½ · predicted layer: 0.00, 0.00')

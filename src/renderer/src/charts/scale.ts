@@ -5,7 +5,7 @@ export interface Scale {
   readonly domain: readonly [number, number]
   /** Where the axis is marked, ascending. */
   readonly ticks: readonly number[]
-  at(value: number | null | undefined): number | null
+  readonly at: (value: number | null | undefined) => number | null
 }
 
 export type ScaleKind = 'linear' | 'log'
