@@ -31,6 +31,30 @@ const engineZones = ENGINE_LAYERS.flatMap((layer, level) =>
   })),
 )
 
+/**
+ * What each of the window's folders may import beside itself. Charts stand on the controls, because their frame has
+ * buttons; they know neither the program nor a store. What knows a store (pickers of folders, the shell) is a component,
+ * what does not is in `components/ui`. Places have their names in `lib`: only the router knows the views behind them.
+ */
+const WINDOW_IMPORTS = {
+  strings: [],
+  lib: ['strings'],
+  api: ['lib'],
+  'components/ui': ['lib', 'strings'],
+  charts: ['components/ui', 'lib', 'strings'],
+  stores: ['api', 'lib', 'strings'],
+  composables: ['stores', 'api', 'lib', 'strings'],
+  components: ['charts', 'composables', 'stores', 'api', 'lib', 'strings'],
+  views: ['components', 'charts', 'composables', 'stores', 'api', 'lib', 'strings'],
+  router: ['views', 'lib'],
+}
+
+const windowZones = Object.entries(WINDOW_IMPORTS).map(([folder, others]) => ({
+  target: `./src/renderer/src/${folder}`,
+  from: './src/renderer/src',
+  except: [folder, ...others].map((name) => `./${name}`),
+}))
+
 /** Who may import what: renderer and preload see only shared; the engine never sees the shell around it. */
 const zones = [
   { target: './src/shared', from: './src', except: ['./shared'] },
@@ -40,6 +64,7 @@ const zones = [
   { target: './src/main/engine', from: './src/main', except: ['./engine'] },
   { target: './src/main/engine', from: './src/renderer' },
   ...engineZones,
+  ...windowZones,
   {
     target: [
       './src/main/app',

@@ -1,7 +1,7 @@
 import type { ProjectView } from '@shared/projects'
 import { useRouter } from 'vue-router'
 import { useClient } from '../api/client'
-import { projectRoute } from '../router'
+import { projectRoute } from '../lib/views'
 import { useAppStore } from '../stores/app'
 import { useChooserStore } from '../stores/chooser'
 import { useProjectStore } from '../stores/project'

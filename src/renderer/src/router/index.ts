@@ -1,20 +1,5 @@
 import { createRouter, createWebHashHistory, type Router, type RouteRecordRaw } from 'vue-router'
-
-/** Views of a project, in the order in which one goes through them. */
-export const PROJECT_VIEWS = [
-  'model',
-  'plan',
-  'parameters',
-  'run',
-  'layers',
-  'compare',
-  'export',
-] as const
-
-export type ProjectViewName = (typeof PROJECT_VIEWS)[number]
-
-/** The route of a project's view: `project-plan`. */
-export const projectRoute = (view: ProjectViewName): string => `project-${view}`
+import { PROJECT_VIEWS, projectRoute, type ProjectViewName } from '../lib/views'
 
 const projectViews: Record<ProjectViewName, () => Promise<unknown>> = {
   model: () => import('../views/model/ModelView.vue'),
