@@ -20,8 +20,10 @@ export async function runCli(
   const program = buildProgram(io, paths, (code) => (exitCode = code))
   try {
     if (args.length === 0) {
+      const commands = program.createHelp().visibleCommands(program)
+      const names = commands.map((command) => command.name())
       throw new UsageError(
-        'which command? inspect, expand, evaluate, synth, devices or serve; see lesa --help',
+        `which command? ${names.slice(0, -1).join(', ')} or ${names.at(-1)}; see lesa --help`,
       )
     }
     await program.parseAsync([...args], { from: 'user' })

@@ -55,6 +55,17 @@ describe('runCli', () => {
   })
 })
 
+describe('without a command', () => {
+  it('every one is named that the help shows', async () => {
+    const { stderr } = await run()
+    expect(stderr).toBe(
+      'error: which command? inspect, expand, assemble, evaluate, synth, devices or serve; see lesa --help\n',
+    )
+    const { stdout } = await run('--help')
+    for (const name of ['assemble', 'serve']) expect(stdout).toContain(`  ${name} `)
+  })
+})
+
 describe('reportError', () => {
   const error = new AppError('output_exists', 'The folder\u001b[31m is not empty.', {
     hint: 'Pass --overwrite.',
