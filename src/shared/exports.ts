@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DEFAULT_SHARD_BYTES, OUTPUT_DTYPES } from './jobs'
+import { DEFAULT_SHARD_BYTES, OUTPUT_DTYPES } from './jobs/output'
 
 /** What a person decides about an export. */
 export const exportOptionsSchema = z.object({

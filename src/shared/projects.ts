@@ -206,13 +206,6 @@ export const evaluationRequestSchema = z.object({
 })
 export type EvaluationRequest = z.infer<typeof evaluationRequestSchema>
 
-/** A job that belongs to a project, as `JobSnapshot.owner` says. */
-export interface JobOwner {
-  readonly project: ProjectId
-  /** The run that it computes or exports. */
-  readonly run?: RunId
-}
-
 /** An export that was made of a run. */
 export interface ExportRecordEntry {
   readonly out: string

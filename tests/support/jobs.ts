@@ -1,4 +1,4 @@
-import { runJob } from '../../src/main/engine/jobs'
+import { runJob } from '../../src/main/engine/process/runJob'
 import type {
   EvaluateResult,
   EvaluateSpec,

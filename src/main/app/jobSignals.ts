@@ -1,4 +1,4 @@
-import type { JobSnapshot, JobState } from '@shared/jobs'
+import { kindOf, type JobSnapshot, type JobState } from '@shared/jobs'
 import { formatDuration } from '@shared/units'
 import type { PushHub } from '../ipc/pushes'
 
@@ -35,18 +35,8 @@ export function signalJobs(pushes: PushHub, targets: SignalTargets): () => void 
     if (ending === undefined || !wasRunning || elapsedMs < LONG_JOB_MS || targets.isFocused())
       return
     targets.notify(
-      `${ending}: ${KIND_NAMES[job.spec.kind]}`,
+      `${ending}: ${kindOf(job.spec).doing}`,
       job.error?.message ?? `It took ${formatDuration(elapsedMs)}.`,
     )
   })
-}
-
-const KIND_NAMES: Readonly<Record<JobSnapshot['spec']['kind'], string>> = {
-  expand: 'growing the model',
-  stages: 'computing weight types',
-  assemble: 'writing the checkpoint',
-  evaluate: 'measuring perplexity',
-  synth: 'writing a synthetic checkpoint',
-  statistics: 'reading the weights',
-  export: 'exporting the model',
 }

@@ -1,5 +1,5 @@
 import { AppError } from '@shared/errors'
-import type { JobResult, JobSpec } from '@shared/jobs'
+import type { JobSpec, ResultOf } from '@shared/jobs'
 import { EngineClient } from '../jobs/EngineClient'
 import { NodeEngineProcess } from '../jobs/NodeEngineProcess'
 import { checkOutput } from '../jobs/output'
@@ -14,12 +14,6 @@ export function startEngine({ paths }: CommandContext): EngineClient {
   return new EngineClient(() => new NodeEngineProcess(paths.engine))
 }
 
-/** Assembling a job's parts ends as growing in one go does. */
-type ResultOf<Spec extends JobSpec> = Extract<
-  JobResult,
-  { kind: Spec['kind'] extends 'assemble' ? 'expand' : Spec['kind'] }
->
-
 /** How a job that was run from the command line ended. */
 export type JobEnd<Result> =
   { readonly result: Result; readonly warned: ReadonlySet<string> } | { readonly exitCode: number }
@@ -31,7 +25,7 @@ export type JobEnd<Result> =
 export async function runJob<Spec extends JobSpec>(
   spec: Spec,
   context: CommandContext,
-): Promise<JobEnd<ResultOf<Spec>>> {
+): Promise<JobEnd<ResultOf<Spec['kind']>>> {
   const engine = startEngine(context)
   try {
     return await runJobIn(engine, spec, context)
@@ -45,7 +39,7 @@ export async function runJobIn<Spec extends JobSpec>(
   engine: EngineClient,
   spec: Spec,
   { io, json }: CommandContext,
-): Promise<JobEnd<ResultOf<Spec>>> {
+): Promise<JobEnd<ResultOf<Spec['kind']>>> {
   const progress = new Progress(io, spec)
   const interrupt = new Interrupt(
     {
@@ -63,7 +57,7 @@ export async function runJobIn<Spec extends JobSpec>(
     })
     progress.close()
     return {
-      result: result as ResultOf<Spec>,
+      result,
       warned: progress.warned,
     }
   } catch (thrown) {

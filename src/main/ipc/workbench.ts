@@ -3,8 +3,9 @@ import { join, sep } from 'node:path'
 import type { AppInfo, HostKind } from '@shared/contract'
 import type { DeviceReport } from '@shared/devices'
 import type { EngineVersions } from '@shared/engineProtocol'
+import { kindOf } from '@shared/jobs'
 import type { EngineClient } from '../jobs/EngineClient'
-import { JobManager, laneOf } from '../jobs/JobManager'
+import { JobManager } from '../jobs/JobManager'
 import { ProjectManager } from '../projects/ProjectManager'
 import { UserStore } from '../storage/UserStore'
 import { jobHandlers } from './handlers/jobs'
@@ -54,7 +55,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   }
   const pushes = new PushHub()
   const jobs = new JobManager((spec, run) =>
-    (laneOf(spec) === 'light' ? queries : engine).runJob(spec, run),
+    (kindOf(spec).lane === 'light' ? queries : engine).runJob(spec, run),
   )
   jobs.subscribe((snapshot) => pushes.emit('jobs:changed', snapshot))
 

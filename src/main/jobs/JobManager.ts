@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { AppError, toAppError } from '@shared/errors'
-import type { JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
-import type { JobOwner } from '@shared/projects'
+import {
+  isOver,
+  kindOf,
+  LANES,
+  type JobEvent,
+  type JobOwner,
+  type JobResult,
+  type JobSnapshot,
+  type JobSpec,
+  type Lane,
+} from '@shared/jobs'
 import { isWithin } from '@system/paths'
 import { checkOutput, outputOf } from './output'
 import {
@@ -10,7 +19,6 @@ import {
   failed,
   foldEvent,
   interrupted,
-  isOver,
   newSnapshot,
   started,
   succeeded,
@@ -54,14 +62,6 @@ const KEPT_JOBS = 100
 
 /** Jobs that may wait: more is a runaway client, not a person. */
 const MAX_QUEUED = 100
-
-/** One job at a time in each: what takes the device, and what only reads a file. */
-type Lane = 'heavy' | 'light'
-const LANES: readonly Lane[] = ['heavy', 'light']
-
-export function laneOf(spec: JobSpec): Lane {
-  return spec.kind === 'statistics' ? 'light' : 'heavy'
-}
 
 interface Entry {
   snapshot: JobSnapshot
@@ -181,7 +181,7 @@ export class JobManager {
     for (const lane of LANES) {
       if (this.#current.has(lane)) continue
       const entry = [...this.#entries.values()].find(
-        ({ snapshot }) => snapshot.state === 'queued' && laneOf(snapshot.spec) === lane,
+        ({ snapshot }) => snapshot.state === 'queued' && kindOf(snapshot.spec).lane === lane,
       )
       if (!entry) continue
       const done = this.#carryOut(entry).finally(() => {

@@ -1,12 +1,13 @@
 import { lstat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import type { JobSpec } from '@shared/jobs'
+import { pathsOf, type JobSpec } from '@shared/jobs'
 import { removeFolder } from '@system/files'
 import { refuseHarm } from '@system/harm'
 
 /** The folder that a job writes, resolved; `null` when it writes none. */
 export function outputOf(spec: JobSpec): string | null {
-  return 'out' in spec ? resolve(spec.out) : null
+  const [out] = pathsOf(spec, 'writes')
+  return out === undefined ? null : resolve(out)
 }
 
 /**
@@ -19,25 +20,8 @@ export function checkOutput(spec: JobSpec): void {
   if (out === null) return
   refuseHarm(
     out,
-    sourcesOf(spec).map((path) => ({ path })),
+    pathsOf(spec, 'reads').map((source) => ({ path: resolve(source) })),
   )
-}
-
-/** The folders or files that a job with an output reads. */
-function sourcesOf(spec: JobSpec): string[] {
-  switch (spec.kind) {
-    case 'expand':
-      return [resolve(spec.model)]
-    case 'export':
-      return [resolve(spec.model), resolve(spec.base)]
-    case 'synth':
-      return 'config' in spec.like ? [resolve(spec.like.config)] : []
-    case 'evaluate':
-    case 'statistics':
-    case 'stages':
-    case 'assemble':
-      return []
-  }
 }
 
 /** The checkpoint writer works in a sibling of the output and renames it at the end. */

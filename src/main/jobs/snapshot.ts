@@ -1,6 +1,5 @@
 import type { AppErrorData } from '@shared/errors'
-import type { JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
-import type { JobOwner } from '@shared/projects'
+import type { JobEvent, JobOwner, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
 
 /** Ceilings of what a snapshot carries: it is sent whole, up to ten times a second. */
 export const SNAPSHOT_LIMITS = {
@@ -83,10 +82,6 @@ export function cancelled(snapshot: JobSnapshot, now: number): JobSnapshot {
 /** The program ends while the job waits or runs. */
 export function interrupted(snapshot: JobSnapshot, now: number): JobSnapshot {
   return { ...snapshot, state: 'interrupted', endedAt: now, seq: snapshot.seq + 1 }
-}
-
-export function isOver(snapshot: JobSnapshot): boolean {
-  return snapshot.endedAt !== undefined
 }
 
 /** The steps' weighted mean; a step whose total is not known yet counts as not begun. */

@@ -1,8 +1,9 @@
 import { ERROR_CODES } from '@shared/errors'
+import { baseName } from '@shared/paths'
 import { describe, expect, it } from 'vitest'
 import { ERROR_TITLES } from '../../../src/renderer/src/lib/errorTitles'
 import { formatInteger, formatValue } from '../../../src/renderer/src/lib/numbers'
-import { baseName, joinPath } from '../../../src/renderer/src/lib/paths'
+import { joinPath } from '../../../src/renderer/src/lib/paths'
 import { elapsedMs, remainingMs } from '../../../src/renderer/src/lib/progress'
 import { snapshot } from '../../support/handlers'
 

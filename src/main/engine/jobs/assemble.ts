@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { DEVICES, type Device } from '@shared/devices'
 import { AppError } from '@shared/errors'
-import type { AssembleSpec, ExpandResult, JobEvent } from '@shared/jobs'
 import { planExpansion } from '@shared/plan'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
@@ -10,13 +9,10 @@ import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
 import { StageStore } from '../stages/StageStore'
 import { isLearned, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 
 /** Writes the checkpoint of a job whose weight types were computed apart. */
-export async function* assemble(
-  spec: AssembleSpec,
-  { signal }: JobEnv,
-): AsyncGenerator<JobEvent, ExpandResult> {
+export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
   const started = performance.now()
   const job = await readJobFile(spec.job)
   const checkpoint = await Checkpoint.open(job.model)

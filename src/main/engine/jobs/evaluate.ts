@@ -2,13 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '@shared/errors'
-import type {
-  EvaluateResult,
-  EvaluateSpec,
-  JobEvent,
-  JobStep,
-  PerplexityResult,
-} from '@shared/jobs'
+import type { EvaluateSpec, JobEvent, JobStep, PerplexityResult } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import type { ModelConfig } from '../architectures/config'
 import { checkForwardPass, ForwardPass } from '../decoder/ForwardPass'
@@ -23,7 +17,7 @@ import {
 import { checkIds, loadTokenizer, type Tokenizer } from '../evaluation/tokenizer'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 
 /** Tokens per window where neither the person nor the model says. */
 const DEFAULT_CONTEXT = 2048
@@ -44,10 +38,7 @@ interface Material {
  *
  * @throws AppError `bad_tokenizer`, `bad_request`, `numeric_failure`, and what opening a checkpoint throws.
  */
-export async function* evaluate(
-  spec: EvaluateSpec,
-  { signal }: JobEnv,
-): AsyncGenerator<JobEvent, EvaluateResult> {
+export const run: JobRunner<'evaluate'> = async function* (spec, { signal }) {
   const text = await readText(spec.text)
   const configs = await openConfigs(spec.models)
   yield { type: 'plan', steps: configs.flatMap(stepsOf) }

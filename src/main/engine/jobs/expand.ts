@@ -1,4 +1,3 @@
-import type { ExpandResult, ExpandSpec, JobEvent } from '@shared/jobs'
 import { planExpansion } from '@shared/plan'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { analyseGrown, ANALYSIS_STEP, recordStages } from '../analysis/analyse'
@@ -15,13 +14,10 @@ import {
   WRITE_COST_PER_BYTE,
   type Growth,
 } from '../growth/grow'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 
 /** Grows a checkpoint by any method and writes the result as a Hugging Face folder. */
-export async function* expand(
-  spec: ExpandSpec,
-  { signal, workDir, recordDir }: JobEnv,
-): AsyncGenerator<JobEvent, ExpandResult> {
+export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir, recordDir }) {
   const started = performance.now()
   const checkpoint = await Checkpoint.open(spec.model)
   try {

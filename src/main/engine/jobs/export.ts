@@ -1,14 +1,13 @@
 import { cp, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
-import type { ExportResult, ExportSpec, JobEvent } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planExport } from '../export/exportPlan'
 import { exportData, modelCard } from '../growth/record'
 import { verifyExport } from '../export/verify'
 import { contentsOf, type Filler } from '../growth/grownTensors'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 import { writing } from '../growth/writing'
 
 /** The trained predictors lie there in a grown checkpoint. */
@@ -20,10 +19,7 @@ const refuse: Filler = ({ layer }) => {
 }
 
 /** Writes a grown checkpoint to another place, in another element type or shard size if wanted, and verifies it. */
-export async function* exportModel(
-  spec: ExportSpec,
-  { signal }: JobEnv,
-): AsyncGenerator<JobEvent, ExportResult> {
+export const run: JobRunner<'export'> = async function* (spec, { signal }) {
   const started = performance.now()
   const grown = await Checkpoint.open(spec.model)
   try {

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
-import type { JobEvent, StagesResult, StagesSpec } from '@shared/jobs'
 import { planExpansion } from '@shared/plan'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
@@ -8,16 +7,13 @@ import { findPredicted, learnedSteps } from '../lesa/learned'
 import { writeJobFile } from '../stages/jobFile'
 import { StageStore } from '../stages/StageStore'
 import { checkMemory, computeTypes, isLearned, stageContext, type Growth } from '../growth/grow'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 
 /**
  * Computes some weight types' new matrices into a job's folder and says which are there and which are missing. Any
  * machine that sees the folder may do its share, at the same time as others.
  */
-export async function* stages(
-  spec: StagesSpec,
-  { signal }: JobEnv,
-): AsyncGenerator<JobEvent, StagesResult> {
+export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
   const started = performance.now()
   const { method } = spec
   if (!isLearned(method)) {

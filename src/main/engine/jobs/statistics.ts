@@ -1,20 +1,16 @@
-import type { JobEvent, StatisticsResult, StatisticsSpec } from '@shared/jobs'
 import type { ModelStatistics, TensorStatistics } from '@shared/statistics'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { StatisticsSum } from '../analysis/tensorStatistics'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { writeRecord } from '@system/files'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 
 const CHUNK_BYTES = 2 ** 22
 const MAX_DAMAGED = 1_000
 
 /** Computes a checkpoint's statistics, one pass over its bytes with a few megabytes in memory, and keeps them as JSON. */
-export async function* statistics(
-  spec: StatisticsSpec,
-  { signal }: JobEnv,
-): AsyncGenerator<JobEvent, StatisticsResult> {
+export const run: JobRunner<'statistics'> = async function* (spec, { signal }) {
   const started = performance.now()
   const checkpoint = await Checkpoint.open(spec.model)
   try {

@@ -1,17 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { JobEvent, SynthResult, SynthSpec } from '@shared/jobs'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planSynthesis, synthesizeTensors, type SynthesisPlan } from '../synthesis/synthesize'
 import { ENGINE_VERSION } from '../lib/version'
-import type { JobEnv } from './JobEnv'
+import type { JobRunner } from './runner'
 import { writing } from '../growth/writing'
 
 /** Writes a checkpoint of seeded random weights with the shape of a real model; memory does not depend on its size. */
-export async function* synth(
-  spec: SynthSpec,
-  { signal }: JobEnv,
-): AsyncGenerator<JobEvent, SynthResult> {
+export const run: JobRunner<'synth'> = async function* (spec, { signal }) {
   const started = performance.now()
   const plan = await planSynthesis(spec)
   const output = await prepareOutput(spec.out, {

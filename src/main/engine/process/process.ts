@@ -1,6 +1,7 @@
 /** @file Entry of the engine's process, under Electron's `utilityProcess` and Node's `child_process.fork` alike. */
+import { engineCalls } from './calls'
 import { connectToParent } from './port'
-import { engineCalls, runJob } from '../jobs'
+import { runJob } from './runJob'
 import { EngineWorker } from './worker'
 
 const port = connectToParent()

@@ -1,9 +1,3 @@
-/** The last part of a path of any system. */
-export function baseName(path: string): string {
-  const parts = path.split(/[/\\]/).filter((part) => part !== '')
-  return parts.at(-1) ?? path
-}
-
 export function joinPath(folder: string, name: string, separator: string): string {
   return folder.endsWith(separator) ? `${folder}${name}` : `${folder}${separator}${name}`
 }

@@ -26,7 +26,3 @@ export function remainingMs(job: JobSnapshot, now: number): number | null {
   if (job.progress < ESTIMATE_FROM.progress || elapsed < ESTIMATE_FROM.elapsedMs) return null
   return (elapsed * (1 - job.progress)) / job.progress
 }
-
-export function isOver(job: JobSnapshot): boolean {
-  return job.endedAt !== undefined
-}

@@ -1,10 +1,9 @@
-import type { JobSnapshot } from '@shared/jobs'
+import { isOver, type JobSnapshot } from '@shared/jobs'
 import type { EvaluationRequest, ProjectId, Subject } from '@shared/projects'
 import { defineStore } from 'pinia'
 import { computed } from 'vue'
 import { useClient } from '../api/client'
 import { useLoadable } from '../lib/loadable'
-import { isOver } from '../lib/progress'
 import { useJobsStore } from './jobs'
 import { useProjectStore } from './project'
 

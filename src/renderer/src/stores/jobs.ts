@@ -1,9 +1,8 @@
 import { toAppError, type AppErrorData } from '@shared/errors'
-import type { JobSnapshot, RequestedJobSpec } from '@shared/jobs'
+import { isOver, type JobSnapshot, type RequestedJobSpec } from '@shared/jobs'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowReactive, shallowRef } from 'vue'
 import { useClient } from '../api/client'
-import { isOver } from '../lib/progress'
 
 /** Every job that the program knows, kept up to date by its pushes. */
 export const useJobsStore = defineStore('jobs', () => {

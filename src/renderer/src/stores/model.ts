@@ -1,11 +1,11 @@
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
+import { isOver } from '@shared/jobs'
 import type { ModelConfigText, ModelSummary } from '@shared/model'
+import { baseName } from '@shared/paths'
 import type { StatisticsState, TensorTable } from '@shared/statistics'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch, type ShallowRef } from 'vue'
 import { useClient } from '../api/client'
-import { isOver } from '../lib/progress'
-import { baseName } from '../lib/paths'
 import { useJobsStore } from './jobs'
 
 /** A part of a model that is asked for when somebody looks at it. */

@@ -1,5 +1,5 @@
 import { toAppError, type AppErrorData } from '@shared/errors'
-import type { JobSnapshot } from '@shared/jobs'
+import { isOver, type JobSnapshot } from '@shared/jobs'
 import type {
   ProjectId,
   ProjectView,
@@ -12,7 +12,6 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useClient } from '../api/client'
 import { useLoadable } from '../lib/loadable'
-import { isOver } from '../lib/progress'
 import {
   addRatePoint,
   appendLatest,

@@ -13,7 +13,7 @@ import {
 } from '../../../../src/main/engine/analysis/analyse'
 import { StatisticsSum } from '../../../../src/main/engine/analysis/tensorStatistics'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
-import { statistics } from '../../../../src/main/engine/jobs/statistics'
+import { run as statistics } from '../../../../src/main/engine/jobs/statistics'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { tempFolder } from '../../../support/tempFolder'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ExpandSpec, JobEvent, JobSpec, SynthSpec } from '@shared/jobs'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
-import { runJob } from '../../../../src/main/engine/jobs'
+import { runJob } from '../../../../src/main/engine/process/runJob'
 import { expandSpec } from '../../../support/specs'
 import { tempFolder } from '../../../support/tempFolder'
 

@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { DEVICE_CHOICES } from '../devices'
+import { baseName } from '../paths'
+import type { RequestedKind } from './kind'
+import { path } from './output'
+
+/** Measure perplexity of one or more checkpoints on one text. */
+export const evaluateSpecSchema = z.object({
+  kind: z.literal('evaluate'),
+  models: z.array(path).min(1).max(64),
+  text: path,
+  /** Tokens per window; the default is the model's own context, at most 2048. */
+  context: z.int().min(2).max(1_048_576).optional(),
+  /** The mean of each line's perplexity (the authors' notebook) instead of the whole text's. */
+  perLine: z.boolean(),
+  device: z.enum(DEVICE_CHOICES),
+})
+export type EvaluateSpec = z.infer<typeof evaluateSpecSchema>
+
+export interface PerplexityResult {
+  readonly model: string
+  readonly perplexity: number
+  /** Tokens of the text. */
+  readonly tokens: number
+  /** Positions that were predicted. */
+  readonly predicted: number
+  readonly context: number
+  readonly num_hidden_layers: number
+  readonly seconds: number
+}
+
+export interface EvaluateResult {
+  readonly kind: 'evaluate'
+  readonly results: readonly PerplexityResult[]
+}
+
+export const evaluate: RequestedKind<EvaluateSpec, EvaluateResult> = {
+  kind: 'evaluate',
+  schema: evaluateSpecSchema,
+  lane: 'heavy',
+  mapPaths: (spec, at) => ({
+    ...spec,
+    models: spec.models.map((model) => at(model, 'reads')),
+    text: at(spec.text, 'reads'),
+  }),
+  title: ({ models }) =>
+    models.length === 1
+      ? `Measuring perplexity of ${baseName(models[0] ?? '')}`
+      : `Measuring perplexity of ${models.length} models`,
+  doing: 'measuring perplexity',
+}

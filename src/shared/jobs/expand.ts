@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import type { DeviceDecision } from '../devices'
+import { METHOD_NAMES, type Method } from '../methods'
+import { growthFields } from './growth'
+import type { RequestedKind } from './kind'
+import { outputFields, path } from './output'
+
+/** Grow a checkpoint. */
+export const expandSpecSchema = z.object({
+  kind: z.literal('expand'),
+  ...growthFields,
+  ...outputFields,
+  /** Folder that keeps the results of stages for a later run. */
+  job: path.optional(),
+})
+export type ExpandSpec = z.infer<typeof expandSpecSchema>
+
+/** How one weight type's predictor turned out. */
+export interface PredictorReport {
+  readonly weightType: string
+  /** Directions of the shared basis; rows of a layer without SVD. */
+  readonly rank: number
+  readonly samples: number
+  readonly steps: number
+  /** Mean training loss of each epoch, in order. */
+  readonly lossPerEpoch: readonly number[]
+  /** Over all training samples: mean squared errors and ‖prediction‖_F / ‖target‖_F. */
+  readonly mse: number
+  readonly mseOfZero: number
+  readonly mseOfMean: number
+  readonly normRatio: number
+  /** The same on the layer that was kept out of training. */
+  readonly holdout?: {
+    readonly layer: number
+    readonly mse: number
+    readonly mseOfZero: number
+    readonly mseOfMean: number
+    readonly normRatio: number
+    readonly cosine: number
+  }
+}
+
+/** Result of an `expand` job; the names are those of the command line's JSON. */
+export interface ExpandResult {
+  readonly kind: 'expand'
+  readonly out: string
+  readonly method: Method
+  readonly num_hidden_layers: number
+  /** Indices of the new layers in the new model. */
+  readonly new_layers: readonly number[]
+  readonly parameters: number
+  readonly bytes: number
+  readonly shards: number
+  readonly device: DeviceDecision | null
+  readonly seed: number
+  readonly seconds: number
+  readonly predictors: readonly PredictorReport[]
+  readonly warnings: readonly string[]
+}
+
+export const expand: RequestedKind<ExpandSpec, ExpandResult> = {
+  kind: 'expand',
+  schema: expandSpecSchema,
+  lane: 'heavy',
+  mapPaths: (spec, at) => ({
+    ...spec,
+    model: at(spec.model, 'reads'),
+    out: at(spec.out, 'writes'),
+    ...(spec.job === undefined ? {} : { job: at(spec.job, 'keeps') }),
+  }),
+  title: ({ method }, run) =>
+    run === undefined
+      ? `Growing with ${METHOD_NAMES[method.name]}`
+      : `${run}: growing with ${METHOD_NAMES[method.name]}`,
+  doing: 'growing the model',
+}

@@ -1,0 +1,45 @@
+import type { ExportCheck } from '../exports'
+import { baseName } from '../paths'
+import type { PerplexityResult } from './evaluate'
+import type { ExpandResult, ExpandSpec } from './expand'
+import type { JobKind } from './kind'
+import type { OutputDtype } from './output'
+
+/** Write a grown checkpoint to another place, and check what was written. */
+export interface ExportSpec {
+  readonly kind: 'export'
+  /** The grown checkpoint, and what it was grown from. */
+  readonly model: string
+  readonly base: string
+  readonly out: string
+  readonly overwrite: boolean
+  readonly dtype: OutputDtype
+  readonly maxShardBytes: number
+  /** What the model card tells: how it was grown, and what was measured. */
+  readonly grown: { readonly spec: ExpandSpec; readonly result: ExpandResult }
+  readonly perplexities: readonly PerplexityResult[]
+}
+
+export interface ExportResult {
+  readonly kind: 'export'
+  readonly out: string
+  readonly bytes: number
+  readonly shards: number
+  readonly parameters: number
+  readonly seconds: number
+  /** All of `EXPORT_CHECKS`, in that order. */
+  readonly checks: readonly ExportCheck[]
+}
+
+export const exportModel: JobKind<ExportSpec, ExportResult> = {
+  kind: 'export',
+  lane: 'heavy',
+  mapPaths: (spec, at) => ({
+    ...spec,
+    model: at(spec.model, 'reads'),
+    base: at(spec.base, 'reads'),
+    out: at(spec.out, 'writes'),
+  }),
+  title: ({ out }) => `Exporting to ${baseName(out)}`,
+  doing: 'exporting the model',
+}

@@ -1,0 +1,6 @@
+/** @file What every process knows of jobs. A kind of job has a file of its own and its lines in `registry.ts`. */
+export * from './events'
+export { LANES, type Lane } from './kind'
+export * from './output'
+export * from './registry'
+export * from './snapshot'
