@@ -62,7 +62,7 @@ function start(): void {
   })
   Menu.setApplicationMenu(Menu.buildFromTemplate(menu))
   endCleanly(workbench)
-  signalJobs(workbench.pushes, {
+  signalJobs(workbench.jobs, {
     setProgress: (progress) => window?.setProgressBar(progress),
     isFocused: () => window?.isFocused() ?? false,
     notify: (title, body) => {

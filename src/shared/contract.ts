@@ -5,7 +5,13 @@ import type { DeviceReport } from './devices'
 import type { AppErrorData } from './errors'
 import type { Estimate } from './estimate'
 import { exportOptionsSchema, type ExportPreview } from './exports'
-import { evaluateSpecSchema, expandSpecSchema, jobSpecSchema, type JobSnapshot } from './jobs'
+import {
+  evaluateSpecSchema,
+  expandSpecSchema,
+  jobSpecSchema,
+  type JobSnapshot,
+  type JobUpdate,
+} from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
 import {
   evaluationRequestSchema,
@@ -281,7 +287,8 @@ export interface CallResults {
 
 /** What is pushed without being asked for. */
 export interface Pushes {
-  'jobs:changed': JobSnapshot
+  /** A change of state at once, all else at most ten times a second. `foldUpdate` says when one was missed. */
+  'jobs:changed': JobUpdate
   /** All ids, in the order of `jobs:list`. */
   'jobs:reordered': readonly string[]
   'projects:changed': ProjectView

@@ -3,7 +3,7 @@ import type { AppErrorData } from './errors'
 import type { DirectionProjection, ProjectionMethod } from './analysis'
 import type { Estimate } from './estimate'
 import type { ExportPreview } from './exports'
-import type { EvaluateSpec, ExpandSpec, ExportSpec, JobEvent, JobResult, JobSpec } from './jobs'
+import type { EvaluateSpec, ExpandSpec, ExportSpec, JobEvent, JobOutcome, JobSpec } from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
 import type { RunSettings } from './projects'
 import type { TensorTable } from './statistics'
@@ -82,12 +82,6 @@ export type EngineRequest =
       readonly recordDir?: string
     }
   | { readonly type: 'job:cancel'; readonly jobId: string }
-
-/** How a job ended. Cancellation is a state, not an error. */
-export type JobOutcome =
-  | { readonly state: 'succeeded'; readonly result: JobResult }
-  | { readonly state: 'failed'; readonly error: AppErrorData }
-  | { readonly state: 'cancelled' }
 
 /** Engine → main. */
 export type EngineAnswer =

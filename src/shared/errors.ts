@@ -3,7 +3,6 @@ export const ERROR_CODES = [
   'bad_checkpoint',
   'bad_request',
   'bad_tokenizer',
-  'cancelled',
   'damaged_file',
   'device_lost',
   'device_unavailable',

@@ -1,6 +1,6 @@
 import type { CallName } from '@shared/contract'
 import { CALL_NAMES } from '@shared/contractNames'
-import type { JobSnapshot } from '@shared/jobs'
+import type { JobSnapshot, JobUpdate } from '@shared/jobs'
 import type { Handlers } from '../../src/main/ipc/router'
 import { evaluateSpec } from './specs'
 
@@ -14,6 +14,11 @@ export const snapshot: JobSnapshot = {
   progress: 0,
   series: {},
   log: [],
+}
+
+/** What the program tells of a job that is new to a window. */
+export function told(job: JobSnapshot): JobUpdate {
+  return { job: job.id, seq: job.seq, events: [], snapshot: job }
 }
 
 /** Handlers that answer something of the right type and record what they were called with. */

@@ -1,6 +1,6 @@
-import { kindOf, type JobSnapshot, type JobState } from '@shared/jobs'
+import { kindOf, type JobState } from '@shared/jobs'
 import { formatDuration } from '@shared/units'
-import type { PushHub } from '../ipc/pushes'
+import type { JobManager } from '../jobs/JobManager'
 
 /** A shorter job has been watched to its end; nobody needs to be called back. */
 const LONG_JOB_MS = 20_000
@@ -19,11 +19,12 @@ const ENDINGS: Readonly<Partial<Record<JobState, string>>> = {
 }
 
 /** Shows the running job on the taskbar or dock, and tells of a long job's end while the window is elsewhere. */
-export function signalJobs(pushes: PushHub, targets: SignalTargets): () => void {
+export function signalJobs(
+  jobs: Pick<JobManager, 'subscribe'>,
+  targets: SignalTargets,
+): () => void {
   const running = new Map<string, number>()
-  return pushes.subscribe((name, payload) => {
-    if (name !== 'jobs:changed') return
-    const job = payload as JobSnapshot
+  return jobs.subscribe((job) => {
     const isRunning = job.state === 'running' || job.state === 'cancelling'
     const wasRunning = running.has(job.id)
     if (isRunning) running.set(job.id, job.progress)

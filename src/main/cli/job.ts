@@ -51,22 +51,23 @@ export async function runJobIn<Spec extends JobSpec>(
   )
   try {
     checkOutput(spec)
-    const result = await engine.runJob(spec, {
+    const outcome = await engine.runJob(spec, {
       signal: interrupt.signal,
       onEvent: (event) => progress.onEvent(event),
     })
     progress.close()
-    return {
-      result,
-      warned: progress.warned,
+    switch (outcome.state) {
+      case 'succeeded':
+        return { result: outcome.result, warned: progress.warned }
+      case 'cancelled':
+        io.stderr.write('cancelled; nothing was left behind\n')
+        return { exitCode: interrupt.exitCode }
+      case 'failed':
+        throw AppError.fromData(outcome.error)
     }
   } catch (thrown) {
     progress.close()
     if (!(thrown instanceof AppError)) throw thrown
-    if (thrown.code === 'cancelled') {
-      io.stderr.write('cancelled; nothing was left behind\n')
-      return { exitCode: interrupt.exitCode }
-    }
     reportError(io, thrown, json)
     return { exitCode: EXIT_FAILED }
   } finally {

@@ -1,7 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
-import type { JobEvent, JobSnapshot, JobSpec } from '@shared/jobs'
+import { foldChange, newJob, type JobEvent, type JobSnapshot, type JobSpec } from '@shared/jobs'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
-import { foldEvent, newSnapshot } from '../jobs/snapshot'
 import type { CliIo } from './io'
 
 /** The bar is drawn at most this often: ten times a second. */
@@ -27,7 +26,7 @@ export class Progress {
   constructor(io: CliIo, spec: JobSpec, now: () => number = Date.now) {
     this.#io = io
     this.#now = now
-    this.#snapshot = { ...newSnapshot('', spec, now()), startedAt: now() }
+    this.#snapshot = { ...newJob('', spec, now()), startedAt: now() }
     const isLive = io.stderr.isTTY === true && io.env['TERM'] !== 'dumb'
     this.#view = isLive ? new LiveLine(io, now) : new PlainLines(io, now)
   }
@@ -38,7 +37,7 @@ export class Progress {
   }
 
   onEvent(event: JobEvent): void {
-    this.#snapshot = foldEvent(this.#snapshot, event, this.#now())
+    this.#snapshot = foldChange(this.#snapshot, { ...event, at: this.#now() })
     switch (event.type) {
       case 'device':
         this.note(`device: ${event.decision.device} (${event.decision.reason})`)

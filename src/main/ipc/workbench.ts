@@ -57,7 +57,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   const jobs = new JobManager((spec, run) =>
     (kindOf(spec).lane === 'light' ? queries : engine).runJob(spec, run),
   )
-  jobs.subscribe((snapshot) => pushes.emit('jobs:changed', snapshot))
+  jobs.subscribe((_job, update) => pushes.emit('jobs:changed', update))
 
   const user = new UserStore(options.userFolder)
   const grants = new PathGrants(async () => (await user.recents()).map(({ path }) => path))

@@ -5,10 +5,9 @@ import type {
   EngineCallName,
   EngineCallResult,
   EngineRequest,
-  JobOutcome,
 } from '@shared/engineProtocol'
-import { AppError } from '@shared/errors'
-import type { JobEvent, JobResult, JobSpec } from '@shared/jobs'
+import { AppError, toAppError } from '@shared/errors'
+import type { JobEvent, JobOutcome, JobSpec } from '@shared/jobs'
 import type { EngineExit, EngineProcess } from './EngineProcess'
 import { identifyPartialOutput, removePartialOutput } from './output'
 
@@ -27,6 +26,8 @@ export interface RunJobOptions {
 }
 
 const DEFAULT_GRACE_MS = 5_000
+
+const CANCELLED: JobOutcome = { state: 'cancelled' }
 
 /**
  * Supervises the engine's process: starts it when it is first needed, starts it again after a crash, and settles
@@ -62,37 +63,36 @@ export class EngineClient {
   }
 
   /**
-   * Runs a job to its end. Cancelling it is a ladder: the engine is told, and when the job has not ended after the
-   * grace period its process is ended and its unfinished output removed.
-   *
-   * @throws AppError what the job failed with, `engine_crashed`, or `cancelled`.
+   * Runs a job to its end, whichever that is; it never rejects. Cancelling is a ladder: the engine is told, and when the
+   * job has not ended after the grace period its process is ended and its unfinished output removed.
    */
-  runJob(spec: JobSpec, options: RunJobOptions): Promise<JobResult> {
-    const running = this.#runJob(spec, options)
+  runJob(spec: JobSpec, options: RunJobOptions): Promise<JobOutcome> {
+    const running = this.#runJob(spec, options).catch((thrown): JobOutcome => {
+      return { state: 'failed', error: toAppError(thrown).toData() }
+    })
     this.#running.add(running)
-    const forget = (): void => void this.#running.delete(running)
-    running.then(forget, forget)
+    void running.then(() => this.#running.delete(running))
     return running
   }
 
   /** Cancels what runs, waits for it to clean up, and ends the process; the client cannot be used afterwards. */
   async dispose(): Promise<void> {
     this.#shutdown.abort()
-    await Promise.allSettled(this.#running)
+    await Promise.all(this.#running)
     const session = this.#session
     if (!session) return
     session.kill()
     await session.gone
   }
 
-  async #runJob(spec: JobSpec, options: RunJobOptions): Promise<JobResult> {
+  async #runJob(spec: JobSpec, options: RunJobOptions): Promise<JobOutcome> {
     const signal = AbortSignal.any([
       this.#shutdown.signal,
       ...(options.signal ? [options.signal] : []),
     ])
-    if (signal.aborted) throw cancelled()
+    if (signal.aborted) return CANCELLED
     const [session, foreign] = await Promise.all([this.#connect(), identifyPartialOutput(spec)])
-    if (signal.aborted) throw cancelled()
+    if (signal.aborted) return CANCELLED
 
     const jobId = options.jobId ?? randomUUID()
     let grace: NodeJS.Timeout | undefined
@@ -102,20 +102,12 @@ export class EngineClient {
     }
     signal.addEventListener('abort', cancel, { once: true })
     try {
-      const outcome = await session.runJob(jobId, spec, options)
-      switch (outcome.state) {
-        case 'succeeded':
-          return outcome.result
-        case 'failed':
-          throw AppError.fromData(outcome.error)
-        case 'cancelled':
-          throw cancelled()
-      }
+      return await session.runJob(jobId, spec, options)
     } catch (thrown) {
-      if (!session.lost) throw thrown
       // The engine could not clean up behind the job.
-      await removePartialOutput(spec, foreign)
-      throw signal.aborted ? cancelled() : thrown
+      if (session.lost) await removePartialOutput(spec, foreign)
+      if (signal.aborted) return CANCELLED
+      throw thrown
     } finally {
       clearTimeout(grace)
       signal.removeEventListener('abort', cancel)
@@ -265,8 +257,4 @@ function crashError({ code, signal, reason, stderr }: EngineExit): AppError {
     hint: 'It starts again with the next job. If memory ran out, close other programs or choose another device.',
     context: { actual: how },
   })
-}
-
-function cancelled(): AppError {
-  return new AppError('cancelled', 'The job was cancelled.')
 }

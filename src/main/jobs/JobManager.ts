@@ -1,30 +1,26 @@
 import { randomUUID } from 'node:crypto'
-import { AppError, toAppError } from '@shared/errors'
+import { AppError } from '@shared/errors'
 import {
+  foldChange,
   isOver,
   kindOf,
   LANES,
+  newJob,
+  queueChange,
+  type JobChange,
   type JobEvent,
+  type JobOutcome,
   type JobOwner,
-  type JobResult,
   type JobSnapshot,
   type JobSpec,
+  type JobUpdate,
   type Lane,
+  type StateChange,
 } from '@shared/jobs'
 import { isWithin } from '@system/paths'
 import { checkOutput, outputOf } from './output'
-import {
-  cancelled,
-  cancelling,
-  failed,
-  foldEvent,
-  interrupted,
-  newSnapshot,
-  started,
-  succeeded,
-} from './snapshot'
 
-/** What carries a job out; {@link EngineClient.runJob} does. Rejects with `cancelled` when the signal was aborted. */
+/** What carries a job out and never rejects; {@link EngineClient.runJob} does. */
 export type RunJob = (
   spec: JobSpec,
   options: {
@@ -34,7 +30,7 @@ export type RunJob = (
     readonly workDir?: string
     readonly recordDir?: string
   },
-) => Promise<JobResult>
+) => Promise<JobOutcome>
 
 /** Is told of everything about one job, before those who have subscribed to all. */
 export interface JobObserver {
@@ -52,7 +48,7 @@ export interface JobExtras {
   readonly observer?: JobObserver
 }
 
-type Listener = (snapshot: JobSnapshot) => void
+type Listener = (job: JobSnapshot, update: JobUpdate) => void
 
 /** At most ten updates a second and job. */
 const UPDATE_INTERVAL_MS = 100
@@ -64,15 +60,20 @@ const KEPT_JOBS = 100
 const MAX_QUEUED = 100
 
 interface Entry {
+  /** With what waits in it; its number is that of the last update. */
   snapshot: JobSnapshot
+  /** What listeners have not been told yet. */
+  waiting: readonly JobChange[]
+  /** Set while something waits. */
+  timer: NodeJS.Timeout | null
   readonly extras: JobExtras
   readonly controller: AbortController
-  /** Waits to tell listeners of what has been folded since the last time. */
-  timer: NodeJS.Timeout | null
-  toldSeq: number
 }
 
-/** The queue: one job at a time in each lane, and a snapshot of every job for whoever asks or listens. */
+/**
+ * The queue: one job at a time in each lane, a snapshot of every job for whoever asks, and updates for whoever listens. A
+ * snapshot that is handed out holds exactly the updates up to its number, so that a listener can go on from it.
+ */
 export class JobManager {
   readonly #run: RunJob
   #entries = new Map<string, Entry>()
@@ -107,13 +108,13 @@ export class JobManager {
         context: { field: 'out', file: out },
       })
     }
-    const snapshot = newSnapshot(randomUUID(), spec, Date.now(), extras.owner)
+    const snapshot = newJob(randomUUID(), spec, Date.now(), extras.owner)
     const controller = new AbortController()
-    const entry: Entry = { snapshot, extras, controller, timer: null, toldSeq: -1 }
+    const entry: Entry = { snapshot, waiting: [], timer: null, extras, controller }
     this.#entries.set(snapshot.id, entry)
     extras.observer?.onState?.(snapshot)
     this.#forgetOldest()
-    this.#tell(entry)
+    this.#emit(snapshot, { job: snapshot.id, seq: 0, events: [], snapshot })
     this.#next()
     return entry.snapshot
   }
@@ -123,20 +124,20 @@ export class JobManager {
     const entry = this.#entry(id)
     switch (entry.snapshot.state) {
       case 'queued':
-        this.#change(entry, cancelled(entry.snapshot, Date.now()))
+        this.#change(entry, { state: 'cancelled' })
         break
       case 'running':
-        this.#change(entry, cancelling(entry.snapshot))
+        this.#change(entry, { state: 'cancelling' })
         entry.controller.abort()
         break
       default:
     }
-    return entry.snapshot
+    return this.#told(entry)
   }
 
   /** @throws AppError `not_found`. */
   get(id: string): JobSnapshot {
-    return this.#entry(id).snapshot
+    return this.#told(this.#entry(id))
   }
 
   /**
@@ -157,7 +158,7 @@ export class JobManager {
 
   /** Every job that is known, in the order in which they were or will be run. */
   list(): readonly JobSnapshot[] {
-    return [...this.#entries.values()].map(({ snapshot }) => snapshot)
+    return [...this.#entries.values()].map((entry) => this.#told(entry))
   }
 
   /** Tells of every change of state at once, of everything else at most ten times a second. */
@@ -171,7 +172,7 @@ export class JobManager {
     this.#disposed = true
     for (const entry of this.#entries.values()) {
       if (entry.snapshot.state === 'queued') {
-        this.#change(entry, interrupted(entry.snapshot, Date.now()))
+        this.#change(entry, { state: 'interrupted' })
       } else entry.controller.abort()
     }
     await Promise.all(this.#current.values())
@@ -194,32 +195,23 @@ export class JobManager {
 
   async #carryOut(entry: Entry): Promise<void> {
     const { id: jobId, spec } = entry.snapshot
-    this.#change(entry, started(entry.snapshot, Date.now()))
-    const onEvent = (event: JobEvent): void => {
-      if (isOver(entry.snapshot)) return
-      entry.snapshot = foldEvent(entry.snapshot, event, Date.now())
-      entry.extras.observer?.onEvent?.(event)
-      this.#tellSoon(entry)
-    }
-    const { workDir, recordDir } = entry.extras
-    try {
-      const result = await this.#run(spec, {
-        jobId,
-        signal: entry.controller.signal,
-        onEvent,
-        ...(workDir === undefined ? {} : { workDir }),
-        ...(recordDir === undefined ? {} : { recordDir }),
-      })
-      this.#change(entry, succeeded(entry.snapshot, result, Date.now()))
-    } catch (thrown) {
-      const error = toAppError(thrown)
-      const end = (): JobSnapshot => {
-        if (error.code !== 'cancelled') return failed(entry.snapshot, error.toData(), Date.now())
-        const wasAsked = entry.snapshot.state === 'cancelling'
-        return (wasAsked ? cancelled : interrupted)(entry.snapshot, Date.now())
-      }
-      this.#change(entry, end())
-    }
+    this.#change(entry, { state: 'running' })
+    const { workDir, recordDir, observer } = entry.extras
+    const outcome = await this.#run(spec, {
+      jobId,
+      signal: entry.controller.signal,
+      onEvent: (event) => {
+        if (isOver(entry.snapshot)) return
+        this.#fold(entry, { ...event, at: Date.now() })
+        observer?.onEvent?.(event)
+        entry.timer ??= setTimeout(() => this.#told(entry), UPDATE_INTERVAL_MS)
+      },
+      ...(workDir === undefined ? {} : { workDir }),
+      ...(recordDir === undefined ? {} : { recordDir }),
+    })
+    const wasAsked = entry.snapshot.state === 'cancelling'
+    const isInterrupted = outcome.state === 'cancelled' && !wasAsked
+    this.#change(entry, isInterrupted ? { state: 'interrupted' } : outcome)
   }
 
   #entry(id: string): Entry {
@@ -236,23 +228,32 @@ export class JobManager {
     })
   }
 
-  #change(entry: Entry, snapshot: JobSnapshot): void {
-    entry.snapshot = snapshot
-    entry.extras.observer?.onState?.(snapshot)
-    this.#tell(entry)
+  #change(entry: Entry, change: StateChange): void {
+    this.#fold(entry, { type: 'state', ...change, at: Date.now() })
+    entry.extras.observer?.onState?.(entry.snapshot)
+    this.#told(entry)
   }
 
-  #tellSoon(entry: Entry): void {
-    // The first update of a quiet job is told on the next turn of the interval, together with what follows it.
-    entry.timer ??= setTimeout(() => this.#tell(entry), UPDATE_INTERVAL_MS)
+  #fold(entry: Entry, change: JobChange): void {
+    entry.snapshot = foldChange(entry.snapshot, change)
+    entry.waiting = queueChange(entry.waiting, change)
   }
 
-  #tell(entry: Entry): void {
+  /** The job, once listeners know of it what it says. */
+  #told(entry: Entry): JobSnapshot {
     if (entry.timer) clearTimeout(entry.timer)
     entry.timer = null
-    if (entry.snapshot.seq === entry.toldSeq) return
-    entry.toldSeq = entry.snapshot.seq
-    for (const listener of this.#listeners) listener(entry.snapshot)
+    const { waiting: events, snapshot } = entry
+    if (events.length === 0) return snapshot
+    entry.waiting = []
+    entry.snapshot = { ...snapshot, seq: snapshot.seq + 1 }
+    const { id: job, seq } = entry.snapshot
+    this.#emit(entry.snapshot, { job, seq, events })
+    return entry.snapshot
+  }
+
+  #emit(job: JobSnapshot, update: JobUpdate): void {
+    for (const listener of this.#listeners) listener(job, update)
   }
 
   #forgetOldest(): void {

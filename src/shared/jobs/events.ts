@@ -1,4 +1,6 @@
 import type { DeviceDecision } from '../devices'
+import type { AppErrorData } from '../errors'
+import type { JobResult } from './registry'
 
 /** One step of a job as announced before it starts; weights are relative costs. */
 export interface JobStep {
@@ -23,5 +25,22 @@ export type JobEvent =
   | { readonly type: 'log'; readonly level: 'info' | 'warning'; readonly text: string }
   | { readonly type: 'artifact'; readonly path: string; readonly sizeBytes: number }
 
-export type JobState =
-  'queued' | 'running' | 'cancelling' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted'
+/** How a job ended. Cancellation is a state, not an error. */
+export type JobOutcome =
+  | { readonly state: 'succeeded'; readonly result: JobResult }
+  | { readonly state: 'failed'; readonly error: AppErrorData }
+  | { readonly state: 'cancelled' }
+
+/** A change of a job's state. The program ended while an `interrupted` job waited or ran. */
+export type StateChange =
+  | JobOutcome
+  | { readonly state: 'running' }
+  | { readonly state: 'cancelling' }
+  | { readonly state: 'interrupted' }
+
+export type JobState = 'queued' | StateChange['state']
+
+/** Everything that happens to a job after it was queued, with its time in milliseconds. */
+export type JobChange = { readonly at: number } & (
+  JobEvent | ({ readonly type: 'state' } & StateChange)
+)

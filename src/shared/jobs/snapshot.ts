@@ -1,7 +1,8 @@
 import type { DeviceDecision } from '../devices'
 import type { AppErrorData } from '../errors'
-import type { JobState, JobStep } from './events'
+import type { JobChange, JobState, JobStep } from './events'
 import { kindOf, type JobResult, type JobSpec } from './registry'
+import type { SeriesMap } from './series'
 
 /** A project's job. */
 export interface JobOwner {
@@ -18,7 +19,7 @@ export interface JobSnapshot {
   /** The project that it belongs to, if any. */
   readonly owner?: JobOwner
   readonly state: JobState
-  /** Rises with every change, so that a late answer can be told from a newer one. */
+  /** The number of the last update that is in it. */
   readonly seq: number
   readonly createdAt: number
   readonly startedAt?: number
@@ -27,10 +28,8 @@ export interface JobSnapshot {
   readonly steps: readonly (JobStep & { readonly done: number; readonly total: number })[]
   /** Overall progress, 0 … 1; it never goes back. */
   readonly progress: number
-  /** The latest points of each series, oldest first. */
-  readonly series: Readonly<
-    Record<string, { readonly x: readonly number[]; readonly y: readonly number[] }>
-  >
+  /** The course of each series, thinned where it is long; its newest points are all there. */
+  readonly series: SeriesMap
   readonly log: readonly {
     readonly at: number
     readonly level: 'info' | 'warning'
@@ -38,6 +37,16 @@ export interface JobSnapshot {
   }[]
   readonly result?: JobResult
   readonly error?: AppErrorData
+}
+
+/** What is told of a job: what has happened to it since the update before, or that it is there. */
+export interface JobUpdate {
+  readonly job: string
+  /** 0 for a new job; one more with each update. */
+  readonly seq: number
+  readonly events: readonly JobChange[]
+  /** The whole job as it is after the events; only when it is new. */
+  readonly snapshot?: JobSnapshot
 }
 
 export function isOver(job: JobSnapshot): boolean {

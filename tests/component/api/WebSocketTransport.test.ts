@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocketTransport } from '../../../src/renderer/src/api/WebSocketTransport'
-import { snapshot } from '../../support/handlers'
+import { snapshot, told } from '../../support/handlers'
 
 /** The browser's socket, driven by the test. */
 class FakeSocket extends EventTarget {
@@ -67,7 +67,7 @@ describe('the socket’s transport', () => {
     const heard: unknown[] = []
     const leave = transport.subscribe('app:command', (id) => heard.push(id))
     latest().receive({ type: 'push', name: 'app:command', payload: 'job:run' })
-    latest().receive({ type: 'push', name: 'jobs:changed', payload: snapshot })
+    latest().receive({ type: 'push', name: 'jobs:changed', payload: told(snapshot) })
     leave()
     latest().receive({ type: 'push', name: 'app:command', payload: 'job:cancel' })
     expect(heard).toEqual(['job:run'])

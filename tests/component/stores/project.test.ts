@@ -10,7 +10,7 @@ import { useJobsStore } from '../../../src/renderer/src/stores/jobs'
 import { useProjectStore } from '../../../src/renderer/src/stores/project'
 import { useSettingsStore } from '../../../src/renderer/src/stores/settings'
 import { activatePinia, FakeTransport, type Answers } from '../../support/fakeTransport'
-import { snapshot } from '../../support/handlers'
+import { snapshot, told } from '../../support/handlers'
 import { PROJECT_ID, projectView } from '../../support/projects'
 import { appInfo, modelSummary } from '../../support/summaries'
 
@@ -119,13 +119,8 @@ describe('the statistics of a model', () => {
       store,
       end: async (state: 'succeeded' | 'failed' | 'cancelled', error?: AppError) => {
         isReady = state === 'succeeded'
-        transport.push('jobs:changed', {
-          ...job,
-          seq: 9,
-          state,
-          endedAt: 2,
-          ...(error ? { error: error.toData() } : {}),
-        })
+        const failure = error ? { error: error.toData() } : {}
+        transport.push('jobs:changed', told({ ...job, seq: 9, state, endedAt: 2, ...failure }))
         await flushPromises()
       },
     }

@@ -1,3 +1,4 @@
+import type { JobUpdate } from '@shared/jobs'
 import type { RunSeries } from '@shared/projects'
 import { flushPromises } from '@vue/test-utils'
 import { describe, expect, it } from 'vitest'
@@ -5,6 +6,7 @@ import { useJobsStore } from '../../../src/renderer/src/stores/jobs'
 import { useProjectStore } from '../../../src/renderer/src/stores/project'
 import { useRunsStore } from '../../../src/renderer/src/stores/runs'
 import { activatePinia, FakeTransport, type Answers } from '../../support/fakeTransport'
+import { told } from '../../support/handlers'
 import { PROJECT_ID, projectView, runJob, runSummary } from '../../support/projects'
 
 const series = (x: number[], y: number[]): RunSeries => ({
@@ -37,33 +39,63 @@ async function setUp(answers: Answers): Promise<{
   return { runs: useRunsStore(), transport }
 }
 
+const metric = (x: number[], y: number[], seq: number, id = 'job-1'): JobUpdate => ({
+  job: id,
+  seq,
+  events: [{ type: 'metric', series: 'loss/q_proj', x, y, at: 1 }],
+})
+
 describe('a run that is watched', () => {
   it('has its recorded curve and what its job has added since', async () => {
-    const { runs, transport } = await setUp({ 'runs:series': () => series([1, 2], [9, 8]) })
-    transport.push('jobs:changed', runJob({ series: { 'loss/q_proj': { x: [2, 3], y: [8, 7] } } }))
+    const { runs, transport } = await setUp({
+      'runs:series': () => {
+        // While the answer is on its way: some of this is in it.
+        transport.push('jobs:changed', metric([2, 3], [8, 7], 2))
+        return series([1, 2], [9, 8])
+      },
+    })
+    transport.push('jobs:changed', told(runJob()))
     await runs.show('001-lesa')
     expect(runs.curves['loss/q_proj']).toMatchObject({ x: [1, 2, 3], y: [9, 8, 7] })
-    transport.push(
-      'jobs:changed',
-      runJob({ seq: 2, series: { 'loss/q_proj': { x: [3, 4], y: [7, 6] } } }),
-    )
+    transport.push('jobs:changed', metric([4], [6], 3))
+    expect(runs.curves['loss/q_proj']).toMatchObject({ x: [1, 2, 3, 4], y: [9, 8, 7, 6] })
+  })
+
+  it('keeps its curves as they are when nothing is new, so that nothing is drawn again', async () => {
+    const { runs, transport } = await setUp({ 'runs:series': () => series([1, 2], [9, 8]) })
+    transport.push('jobs:changed', told(runJob()))
+    await runs.show('001-lesa')
+    const { curves } = runs
+    transport.push('jobs:changed', { job: 'job-1', seq: 2, events: [] })
+    expect(runs.curves).toBe(curves)
+  })
+
+  it('is asked for its curve again when something was missed', async () => {
+    let recorded = series([1], [9])
+    const { runs, transport } = await setUp({
+      'runs:series': () => recorded,
+      'jobs:get': () => runJob({ seq: 5 }),
+    })
+    transport.push('jobs:changed', told(runJob()))
+    await runs.show('001-lesa')
+    recorded = series([1, 2, 3], [9, 8, 7])
+    transport.push('jobs:changed', metric([3], [7], 5))
+    transport.push('jobs:changed', metric([4], [6], 6))
+    await flushPromises()
     expect(runs.curves['loss/q_proj']).toMatchObject({ x: [1, 2, 3, 4], y: [9, 8, 7, 6] })
   })
 
   it('is not touched by jobs of other runs, other projects, or its own export', async () => {
     const { runs, transport } = await setUp({})
     await runs.show('001-lesa')
-    const points = { 'loss/q_proj': { x: [1], y: [1] } }
-    transport.push(
-      'jobs:changed',
-      runJob({ id: 'a', owner: { project: PROJECT_ID, run: '002-lesa' }, series: points }),
-    )
-    transport.push(
-      'jobs:changed',
-      runJob({ id: 'b', owner: { project: 'f'.repeat(16), run: '001-lesa' }, series: points }),
-    )
-    const spec = { kind: 'export' } as never
-    transport.push('jobs:changed', runJob({ id: 'c', spec, series: points }))
+    for (const other of [
+      runJob({ id: 'a', owner: { project: PROJECT_ID, run: '002-lesa' } }),
+      runJob({ id: 'b', owner: { project: 'f'.repeat(16), run: '001-lesa' } }),
+      runJob({ id: 'c', spec: { kind: 'export' } as never }),
+    ]) {
+      transport.push('jobs:changed', told(other))
+      transport.push('jobs:changed', metric([1], [1], 2, other.id))
+    }
     expect(runs.curves['loss/q_proj']?.x ?? []).toEqual([])
   })
 
@@ -87,7 +119,7 @@ describe('a run that is watched', () => {
     await runs.show('001-lesa')
     const count = (): number => transport.calls.filter(({ name }) => name === 'runs:get').length
     const before = count()
-    transport.push('jobs:changed', runJob({ seq: 9, state: 'succeeded', endedAt: 5 }))
+    transport.push('jobs:changed', told(runJob({ seq: 9, state: 'succeeded', endedAt: 5 })))
     await flushPromises()
     expect(count()).toBe(before + 1)
   })
@@ -111,8 +143,8 @@ describe('the queue', () => {
     const { runs, transport } = await setUp({
       'jobs:list': () => [waiting('b', 2), waiting('a', 1)],
     })
-    transport.push('jobs:changed', waiting('a', 1))
-    transport.push('jobs:changed', waiting('b', 2))
+    transport.push('jobs:changed', told(waiting('a', 1)))
+    transport.push('jobs:changed', told(waiting('b', 2)))
     await flushPromises()
     expect(runs.queued.map(({ id }) => id)).toEqual(['b', 'a'])
   })
@@ -127,7 +159,7 @@ describe('the queue', () => {
       'jobs:list': () => list,
       'jobs:moveBefore': () => [...list].reverse(),
     })
-    for (const job of list) transport.push('jobs:changed', job)
+    for (const job of list) transport.push('jobs:changed', told(job))
     await flushPromises()
     await runs.move(id, by)
     expect(transport.calls.find(({ name }) => name === 'jobs:moveBefore')?.args).toEqual(args)
@@ -137,7 +169,7 @@ describe('the queue', () => {
   it('does not move the first up or the last down', async () => {
     const list = [waiting('a', 1), waiting('b', 2)]
     const { runs, transport } = await setUp({ 'jobs:list': () => list })
-    for (const job of list) transport.push('jobs:changed', job)
+    for (const job of list) transport.push('jobs:changed', told(job))
     await flushPromises()
     await runs.move('a', -1)
     await runs.move('b', 1)

@@ -1,6 +1,6 @@
-import type { EngineCalls, EngineRequest, JobOutcome } from '@shared/engineProtocol'
-import { AppError, toAppError } from '@shared/errors'
-import type { JobEvent, JobResult, JobSpec } from '@shared/jobs'
+import type { EngineCalls, EngineRequest } from '@shared/engineProtocol'
+import { toAppError } from '@shared/errors'
+import type { JobEvent, JobOutcome, JobResult, JobSpec } from '@shared/jobs'
 import type { EnginePort } from './port'
 
 /** How long a job may take to clean up after the parent has gone. */
@@ -71,7 +71,7 @@ export class EngineWorker {
         return
       }
       case 'job:cancel':
-        this.#jobs.get(request.jobId)?.controller.abort(cancelled())
+        this.#jobs.get(request.jobId)?.controller.abort()
     }
   }
 
@@ -116,7 +116,7 @@ export class EngineWorker {
         await new Promise((resolve) => setImmediate(resolve))
       }
     } catch (thrown) {
-      if (signal.aborted && isCancellation(thrown, signal)) return { state: 'cancelled' }
+      if (signal.aborted && isAbort(thrown)) return { state: 'cancelled' }
       return { state: 'failed', error: toAppError(thrown).toData() }
     }
   }
@@ -124,7 +124,7 @@ export class EngineWorker {
   /** The parent has gone: jobs get a moment to remove their unfinished output, then the process ends. */
   async #leave(): Promise<void> {
     const jobs = [...this.#jobs.values()]
-    for (const { controller } of jobs) controller.abort(cancelled())
+    for (const { controller } of jobs) controller.abort()
     const limit = setTimeout(() => this.#exit(0), UNWIND_MS)
     await Promise.all(jobs.map(({ done }) => done))
     clearTimeout(limit)
@@ -132,12 +132,7 @@ export class EngineWorker {
   }
 }
 
-function cancelled(): AppError {
-  return new AppError('cancelled', 'The job was cancelled.')
-}
-
-function isCancellation(thrown: unknown, signal: AbortSignal): boolean {
-  if (thrown === signal.reason) return true
-  if (thrown instanceof AppError) return thrown.code === 'cancelled'
+/** What aborting throws, here or in one of Node's own functions; jobs unwind by it. */
+function isAbort(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.name === 'AbortError'
 }

@@ -5,7 +5,6 @@ export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   bad_checkpoint: 'The checkpoint cannot be read',
   bad_request: 'This does not fit',
   bad_tokenizer: 'The tokenizer cannot be read',
-  cancelled: 'Cancelled',
   damaged_file: 'A file is damaged',
   device_lost: 'The device was lost',
   device_unavailable: 'The device cannot be used',

@@ -1,5 +1,5 @@
 import { toAppError, type AppErrorData } from '@shared/errors'
-import { isOver, type JobSnapshot } from '@shared/jobs'
+import { addPoints, isOver, type JobChange, type JobSnapshot } from '@shared/jobs'
 import type {
   ProjectId,
   ProjectView,
@@ -11,19 +11,12 @@ import type {
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useClient } from '../api/client'
+import { addRatePoint, rateOf, stepsDone, type Curves, type RatePoint } from '../lib/curves'
 import { useLoadable } from '../lib/loadable'
-import {
-  addRatePoint,
-  appendLatest,
-  rateOf,
-  stepsDone,
-  type Curves,
-  type RatePoint,
-} from '../views/run/series'
 import { useJobsStore } from './jobs'
 import { useProjectStore } from './project'
 
-/** Points asked for of each series: more than a chart has pixels, few enough to be sent at once. */
+/** Points held of each series: more than a chart has pixels, few enough to be sent at once. */
 const MAX_POINTS = 100_000
 
 /** The runs of the project that is open: starting them, watching one of them, and the queue. */
@@ -37,6 +30,8 @@ export const useRunsStore = defineStore('runs', () => {
   const latest = shallowRef<RunSummary | null>(null)
   const curves = shallowRef<Curves>({})
   const curvesError = shallowRef<AppErrorData | null>(null)
+  /** What has happened since the recorded curves were asked for; `null` when they are there. */
+  let since: JobChange[] | null = null
   const ratePoints = shallowRef<readonly RatePoint[]>([])
   /** Ids of the jobs that wait, in the order in which they will be run. */
   const order = ref<readonly string[]>([])
@@ -63,7 +58,7 @@ export const useRunsStore = defineStore('runs', () => {
     return waiting.sort((a, b) => place(a.id) - place(b.id) || a.createdAt - b.createdAt)
   })
 
-  client.subscribe('jobs:changed', follow)
+  jobs.follow(follow)
 
   // What the program knows the order of is asked for when other jobs wait than before.
   watch(
@@ -100,6 +95,7 @@ export const useRunsStore = defineStore('runs', () => {
   }
 
   function forgetNumbers(): void {
+    since = null
     detail.clear()
     curves.value = {}
     curvesError.value = null
@@ -107,27 +103,35 @@ export const useRunsStore = defineStore('runs', () => {
   }
 
   async function loadCurves(id: ProjectId, run: RunId): Promise<void> {
+    const changes: JobChange[] = []
+    since = changes
     try {
       const { series } = await client.call('runs:series', id, run, { maxPoints: MAX_POINTS })
-      if (run !== watchedId.value) return
-      // What arrived while the answer was on its way is not lost.
-      curves.value = appendLatest(series, job.value?.series ?? {})
+      if (since !== changes) return
+      // What has happened meanwhile may be in the answer or not: adding it again changes nothing.
+      curves.value = extendCurves(series, changes)
       curvesError.value = null
     } catch (thrown) {
-      if (run === watchedId.value) curvesError.value = toAppError(thrown).toData()
+      if (since === changes) curvesError.value = toAppError(thrown).toData()
     }
+    if (since === changes) since = null
   }
 
-  function follow(snapshot: JobSnapshot): void {
-    const { owner } = snapshot
-    if (!owner || owner.project !== project.id || owner.run !== watchedId.value) return
-    if (snapshot.spec.kind === 'export') return
-    curves.value = appendLatest(curves.value, snapshot.series)
+  function follow(job: JobSnapshot, changes: readonly JobChange[] | null): void {
+    const { owner, spec } = job
+    const run = watchedId.value
+    if (run === null || owner?.project !== project.id || owner.run !== run) return
+    if (spec.kind === 'export') return
+    if (changes) {
+      since?.push(...changes)
+      curves.value = extendCurves(curves.value, changes)
+    }
     ratePoints.value = addRatePoint(ratePoints.value, {
       at: Date.now(),
-      count: stepsDone(snapshot.series),
+      count: stepsDone(job.series),
     })
-    if (isOver(snapshot)) void show(watchedId.value)
+    if (isOver(job)) void show(run)
+    else if (!changes) void loadCurves(owner.project, run)
   }
 
   /** Queues a run. @throws AppError */
@@ -216,3 +220,12 @@ export const useRunsStore = defineStore('runs', () => {
     move,
   }
 })
+
+/** Curves with the points of what has happened. */
+function extendCurves(curves: Curves, changes: readonly JobChange[]): Curves {
+  return changes.reduce(
+    (all, change) =>
+      change.type === 'metric' ? addPoints(all, change.series, change, MAX_POINTS) : all,
+    curves,
+  )
+}

@@ -130,13 +130,13 @@ describe('jobs', () => {
   })
 
   it.each([
-    ['an AbortError', () => new DOMException('Aborted.', 'AbortError')],
-    ['a cancellation of ours', () => new AppError('cancelled', 'Stopped.')],
+    ['the reason', (signal: AbortSignal): unknown => signal.reason],
+    ["another function's AbortError", () => new DOMException('Aborted.', 'AbortError')],
   ])('are cancelled when %s comes after the abort', async (_what, make) => {
     const { first, end } = startJob(async function* (_spec, { signal }) {
       yield log('on')
       await aborted(signal)
-      throw make()
+      throw make(signal)
     })
     await first
     port.receive({ type: 'job:cancel', jobId: 'a' })

@@ -1,32 +1,33 @@
-import type { JobSnapshot } from '@shared/jobs'
+import { newJob, type JobSnapshot, type JobUpdate } from '@shared/jobs'
 import { describe, expect, test } from 'vitest'
 import { signalJobs } from '../../../../src/main/app/jobSignals'
-import { PushHub } from '../../../../src/main/ipc/pushes'
+import { told } from '../../../support/handlers'
 import { expandSpec } from '../../../support/specs'
 
 function desk(focused = false) {
-  const pushes = new PushHub()
+  const listeners = new Set<(job: JobSnapshot, update: JobUpdate) => void>()
+  const jobs: Parameters<typeof signalJobs>[0] = {
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
   const progress: number[] = []
   const notices: [string, string][] = []
-  const stop = signalJobs(pushes, {
+  const stop = signalJobs(jobs, {
     setProgress: (value) => progress.push(value),
     isFocused: () => focused,
     notify: (title, body) => notices.push([title, body]),
   })
-  const say = (changes: Partial<JobSnapshot>): void =>
-    pushes.emit('jobs:changed', {
-      id: 'a',
-      spec: expandSpec(),
+  const say = (changes: Partial<JobSnapshot>): void => {
+    const job: JobSnapshot = {
+      ...newJob('a', expandSpec(), 0),
       state: 'running',
-      seq: 1,
-      createdAt: 0,
       startedAt: 0,
-      steps: [],
-      progress: 0,
-      series: {},
-      log: [],
       ...changes,
-    })
+    }
+    for (const listener of listeners) listener(job, told(job))
+  }
   return { progress, notices, say, stop }
 }
 

@@ -17,7 +17,7 @@ import {
   FakeWebContents,
   type FakeElectron,
 } from '../../../support/fakeElectron'
-import { recordingHandlers, snapshot } from '../../../support/handlers'
+import { recordingHandlers, snapshot, told } from '../../../support/handlers'
 
 vi.mock('electron', async () => {
   const { fakeElectron } = await import('../../../support/fakeElectron')
@@ -322,18 +322,18 @@ describe('17. the sender of a call', () => {
 
   it('gets pushes only while it shows our page', () => {
     const { webContents } = window
-    pushes.emit('jobs:changed', snapshot)
+    pushes.emit('jobs:changed', told(snapshot))
     webContents.mainFrame.origin = 'app://lesa.evil'
-    pushes.emit('jobs:changed', snapshot)
+    pushes.emit('jobs:changed', told(snapshot))
     webContents.mainFrame.origin = APP_ORIGIN
-    expect(webContents.sent).toEqual([[PUSH_CHANNEL, 'jobs:changed', snapshot]])
+    expect(webContents.sent).toEqual([[PUSH_CHANNEL, 'jobs:changed', told(snapshot)]])
   })
 
   it('is not heard after the host is taken down', () => {
     take()
     expect(electron.ipcMain.handlers.size).toBe(0)
     expect(electron.ipcMain.listenerCount(DROP_CHANNEL)).toBe(0)
-    pushes.emit('jobs:changed', snapshot)
+    pushes.emit('jobs:changed', told(snapshot))
     expect(window.webContents.sent).toHaveLength(1)
   })
 })

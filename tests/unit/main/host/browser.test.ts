@@ -10,7 +10,7 @@ import { WebSocket } from 'ws'
 import { serveWorkbench, type BrowserHost } from '../../../../src/main/host/browser'
 import { PushHub } from '../../../../src/main/ipc/pushes'
 import { createRouter } from '../../../../src/main/ipc/router'
-import { recordingHandlers, snapshot } from '../../../support/handlers'
+import { recordingHandlers, snapshot, told } from '../../../support/handlers'
 
 let rendererDir: string
 let host: BrowserHost
@@ -232,8 +232,8 @@ describe('the socket', () => {
   it('carries pushes to every window', async () => {
     const all = [await openOwnSocket(), await openOwnSocket()]
     const messages = Promise.all(all.map(nextMessage))
-    pushes.emit('jobs:changed', snapshot)
-    const expected = { type: 'push', name: 'jobs:changed', payload: snapshot }
+    pushes.emit('jobs:changed', told(snapshot))
+    const expected = { type: 'push', name: 'jobs:changed', payload: told(snapshot) }
     expect(await messages).toEqual([expected, expected])
   })
 

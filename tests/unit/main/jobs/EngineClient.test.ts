@@ -65,8 +65,6 @@ function startJob(model: string, signal?: AbortSignal) {
       begun()
     },
   })
-  // Looked at by the tests; until then a rejection is not an unhandled one.
-  result.catch(() => {})
   return { out, events, running, result }
 }
 
@@ -125,36 +123,52 @@ describe('calls', () => {
 })
 
 describe('jobs', () => {
-  it('tell their events in order and resolve with the result', async () => {
+  it('tell their events in order and end with the result', async () => {
     const { events, result } = startJob('/ok')
-    await expect(result).resolves.toMatchObject({ kind: 'evaluate' })
+    expect(await result).toMatchObject({ state: 'succeeded', result: { kind: 'evaluate' } })
     expect(events.map(({ type }) => type)).toEqual(['log', 'metric'])
     // Structured clone: JSON would have made it null.
     expect(events[1]).toMatchObject({ y: [Number.NaN] })
   })
 
-  it('reject with what they failed with', async () => {
-    await expect(startJob('/fail').result).rejects.toMatchObject({
-      code: 'bad_checkpoint',
-      hint: 'Try.',
+  it('end with what they failed with', async () => {
+    expect(await startJob('/fail').result).toMatchObject({
+      state: 'failed',
+      error: { code: 'bad_checkpoint', hint: 'Try.' },
     })
   })
 
-  it('reject with engine_crashed, the exit code and the last output, and leave nothing behind', async () => {
+  it('end with engine_crashed, the exit code and the last output, and leave nothing behind', async () => {
     const { out, result } = startJob('/crash')
-    await expect(result).rejects.toMatchObject({
-      code: 'engine_crashed',
-      message: expect.stringMatching(/exit code 134[^]*out of sorts/) as unknown,
-      hint: expect.any(String) as unknown,
+    expect(await result).toMatchObject({
+      state: 'failed',
+      error: {
+        code: 'engine_crashed',
+        message: expect.stringMatching(/exit code 134[^]*out of sorts/) as unknown,
+        hint: expect.any(String) as unknown,
+      },
     })
     expect(existsSync(`${out}.partial`)).toBe(false)
-    await expect(startJob('/ok').result).resolves.toBeDefined()
+    expect(await startJob('/ok').result).toMatchObject({ state: 'succeeded' })
+  })
+
+  it('end with why the engine could not be started', async () => {
+    await client.dispose()
+    expect(await client.runJob(expandSpec(), { onEvent: () => undefined })).toEqual({
+      state: 'cancelled',
+    })
+    const broken = new EngineClient(() => new NodeEngineProcess(join(folder, 'missing.mjs')))
+    expect(await broken.runJob(expandSpec(), { onEvent: () => undefined })).toMatchObject({
+      state: 'failed',
+      error: { code: 'engine_crashed' },
+    })
+    await broken.dispose()
   })
 
   it('leave the unfinished output of another program alone', async () => {
     const partial = join(folder, 'out.partial')
     mkdirSync(partial)
-    await expect(startJob('/crash').result).rejects.toEqual(withCode('engine_crashed'))
+    expect(await startJob('/crash').result).toMatchObject({ error: { code: 'engine_crashed' } })
     expect(existsSync(partial)).toBe(true)
   })
 })
@@ -166,7 +180,7 @@ describe('cancelling', () => {
     await running
     const { pid } = await probe()
     controller.abort()
-    await expect(result).rejects.toEqual(withCode('cancelled'))
+    expect(await result).toEqual({ state: 'cancelled' })
     expect(existsSync(`${out}.partial`)).toBe(false)
     expect((await probe()).pid).toBe(pid)
   })
@@ -180,13 +194,13 @@ describe('cancelling', () => {
     // Asked while the engine is deaf: it is asked again in the next process.
     const waiting = probe()
     controller.abort()
-    await expect(result).rejects.toEqual(withCode('cancelled'))
+    expect(await result).toEqual({ state: 'cancelled' })
     expect(existsSync(`${out}.partial`)).toBe(false)
     await expect(waiting).resolves.toMatchObject({ pid: processes[1]?.pid })
   })
 
   it('before the start starts nothing', async () => {
-    await expect(startJob('/ok', AbortSignal.abort()).result).rejects.toEqual(withCode('cancelled'))
+    expect(await startJob('/ok', AbortSignal.abort()).result).toEqual({ state: 'cancelled' })
     expect(processes).toHaveLength(0)
   })
 
@@ -194,7 +208,7 @@ describe('cancelling', () => {
     const { out, running, result } = startJob('/polite')
     await running
     await client.dispose()
-    await expect(result).rejects.toEqual(withCode('cancelled'))
+    expect(await result).toEqual({ state: 'cancelled' })
     expect(existsSync(`${out}.partial`)).toBe(false)
   })
 })

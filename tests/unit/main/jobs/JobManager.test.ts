@@ -1,5 +1,13 @@
 import { AppError } from '@shared/errors'
-import type { JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
+import {
+  foldUpdate,
+  isOver,
+  type JobEvent,
+  type JobOutcome,
+  type JobSnapshot,
+  type JobSpec,
+  type JobUpdate,
+} from '@shared/jobs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { JobManager } from '../../../../src/main/jobs/JobManager'
 import { evaluateSpec, expandSpec } from '../../../support/specs'
@@ -8,39 +16,54 @@ interface Run {
   readonly spec: JobSpec
   readonly signal: AbortSignal
   emit(event: JobEvent): void
-  finish(result?: JobResult): Promise<void>
-  fail(error: unknown): Promise<void>
+  /** Ends the job and resolves when the queue has taken note. */
+  end(outcome?: JobOutcome): Promise<void>
 }
 
 let runs: Run[]
 let seen: JobSnapshot[]
+let updates: JobUpdate[]
 let jobs: JobManager
 
-const settle = async (): Promise<void> => {
-  for (let turn = 0; turn < 8; turn += 1) await Promise.resolve()
+const DONE: JobOutcome = { state: 'succeeded', result: { kind: 'evaluate', results: [] } }
+
+/** Resolves when a job has ended, at once when it has. */
+function ended(id: string): Promise<void> {
+  if (seen.some((job) => job.id === id && isOver(job))) return Promise.resolve()
+  return new Promise((resolve) => {
+    const leave = jobs.subscribe((job) => {
+      if (job.id !== id || !isOver(job)) return
+      leave()
+      // What follows an end, the next job's start, happens in the turn that ends it.
+      setImmediate(resolve)
+    })
+  })
 }
 
 beforeEach(() => {
-  vi.useFakeTimers()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
   runs = []
   seen = []
+  updates = []
   jobs = new JobManager(
-    (spec, { signal, onEvent }) =>
-      new Promise((resolve, reject) => {
+    (spec, { jobId, signal, onEvent }) =>
+      new Promise((resolve) => {
         runs.push({
           spec,
           signal,
           emit: onEvent,
-          finish: (result = { kind: 'evaluate', results: [] }) => (resolve(result), settle()),
-          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
-          fail: (error) => (reject(error), settle()),
+          end: (outcome = DONE) => {
+            resolve(outcome)
+            return ended(jobId)
+          },
         })
-        signal.addEventListener('abort', () => {
-          reject(new AppError('cancelled', 'The job was cancelled.'))
-        })
+        signal.addEventListener('abort', () => resolve({ state: 'cancelled' }))
       }),
   )
-  jobs.subscribe((snapshot) => seen.push(snapshot))
+  jobs.subscribe((job, update) => {
+    seen.push(job)
+    updates.push(update)
+  })
 })
 
 afterEach(() => {
@@ -55,7 +78,7 @@ describe('the queue', () => {
     const [a, b] = [jobs.start(out('a')), jobs.start(out('b'))]
     expect([a.state, b.state]).toEqual(['running', 'queued'])
     expect(runs).toHaveLength(1)
-    await runs[0]?.finish()
+    await runs[0]?.end()
     expect(jobs.get(a.id).state).toBe('succeeded')
     expect(jobs.get(b.id).state).toBe('running')
     expect(runs[1]?.spec).toEqual(b.spec)
@@ -64,7 +87,10 @@ describe('the queue', () => {
   it('goes on after a failure, which the snapshot tells', async () => {
     const a = jobs.start(out('a'))
     jobs.start(out('b'))
-    await runs[0]?.fail(new AppError('not_enough_disk', 'Full.', { hint: 'Make room.' }))
+    await runs[0]?.end({
+      state: 'failed',
+      error: { code: 'not_enough_disk', message: 'Full.', hint: 'Make room.' },
+    })
     expect(jobs.get(a.id)).toMatchObject({
       state: 'failed',
       error: { code: 'not_enough_disk', hint: 'Make room.' },
@@ -82,7 +108,7 @@ describe('the queue', () => {
     const again = (): JobSnapshot =>
       jobs.start(expandSpec({ model: '/elsewhere/base', out: second }))
     expect(again).toThrow(expect.objectContaining({ code: 'bad_request' }))
-    await runs[0]?.finish()
+    await runs[0]?.end()
     expect(again().state).toBe('running')
   })
 
@@ -106,7 +132,7 @@ describe('the queue', () => {
   it('forgets the oldest of many finished jobs', async () => {
     const first = jobs.start(evaluateSpec())
     for (let count = 0; count < 105; count += 1) {
-      await runs.at(-1)?.finish()
+      await runs.at(-1)?.end()
       jobs.start(evaluateSpec())
     }
     expect(jobs.list().length).toBeLessThanOrEqual(101)
@@ -119,7 +145,7 @@ describe('cancelling', () => {
     const { id } = jobs.start(out('a'))
     expect(jobs.cancel(id).state).toBe('cancelling')
     expect(runs[0]?.signal.aborted).toBe(true)
-    await settle()
+    await ended(id)
     expect(jobs.get(id).state).toBe('cancelled')
     expect(jobs.get(id)).not.toHaveProperty('error')
     expect(seen.map(({ state }) => state)).toEqual(['queued', 'running', 'cancelling', 'cancelled'])
@@ -129,13 +155,13 @@ describe('cancelling', () => {
     jobs.start(out('a'))
     const b = jobs.start(out('b'))
     expect(jobs.cancel(b.id).state).toBe('cancelled')
-    await runs[0]?.finish()
+    await runs[0]?.end()
     expect(runs).toHaveLength(1)
   })
 
   it('does nothing to a job that has ended', async () => {
     const { id } = jobs.start(out('a'))
-    await runs[0]?.finish()
+    await runs[0]?.end()
     const count = seen.length
     expect(jobs.cancel(id).state).toBe('succeeded')
     expect(seen).toHaveLength(count)
@@ -162,7 +188,7 @@ describe('the order of waiting jobs', () => {
         .map(({ id }) => id)
         .slice(1),
     ).toEqual([d.id, c.id, b.id])
-    for (const run of [0, 1, 2]) await runs[run]?.finish()
+    for (const run of [0, 1, 2]) await runs[run]?.end()
     expect(runs.map(({ spec }) => spec)).toEqual([out('a'), out('d'), out('c'), out('b')])
   })
 
@@ -181,7 +207,7 @@ describe('statistics', () => {
     jobs.start(out('a'))
     const [first, second] = [jobs.start(statistics), jobs.start(statistics)]
     expect([first.state, second.state]).toEqual(['running', 'queued'])
-    await runs[1]?.finish()
+    await runs[1]?.end()
     expect(jobs.get(second.id).state).toBe('running')
   })
 })
@@ -199,7 +225,7 @@ describe("a job's observer", () => {
     })
     expect(job.owner).toEqual({ project: '0123456789abcdef', run: '001-lesa' })
     runs[0]?.emit(log('hello'))
-    await runs[0]?.finish()
+    await runs[0]?.end()
     expect(heard).toEqual([
       'queued',
       'listener queued',
@@ -216,7 +242,7 @@ describe("a job's observer", () => {
     const observer = { onState: ({ state }: JobSnapshot): unknown => states.push(state) }
     const job = jobs.start(out('a'), { observer })
     jobs.cancel(job.id)
-    await settle()
+    await ended(job.id)
     jobs.start(out('b'), { observer })
     await jobs.dispose()
     expect(states.filter((state) => state !== 'queued' && state !== 'running')).toEqual([
@@ -246,11 +272,50 @@ describe('telling listeners', () => {
   it('does not wait when the state changes, and says nothing twice', async () => {
     jobs.start(out('a'))
     runs[0]?.emit(log('last'))
-    await runs[0]?.finish()
+    await runs[0]?.end()
     expect(seen.at(-1)).toMatchObject({ state: 'succeeded', log: [{ text: 'last' }] })
     const count = seen.length
     vi.advanceTimersByTime(1_000)
     expect(seen).toHaveLength(count)
+  })
+
+  it('sends a job once, then only what has happened', () => {
+    const { id } = jobs.start(out('a'))
+    for (let step = 1; step <= 100; step += 1) {
+      runs[0]?.emit({ type: 'metric', series: 'loss/q_proj', x: [step], y: [1 / step] })
+      runs[0]?.emit({ type: 'step', id: 'q_proj/train', done: step, total: 100 })
+      if (step % 50 === 0) vi.advanceTimersByTime(100)
+    }
+    expect(updates.map(({ job, seq, snapshot }) => [job, seq, snapshot !== undefined])).toEqual([
+      [id, 0, true],
+      [id, 1, false],
+      [id, 2, false],
+      [id, 3, false],
+    ])
+    expect(updates[2]?.events).toMatchObject([
+      { type: 'metric', x: Array.from({ length: 50 }, (_, i) => i + 1) },
+      { type: 'step', done: 50 },
+    ])
+  })
+
+  it('leads whoever folds it, from any point on, to what is known here', async () => {
+    const { id } = jobs.start(out('a'))
+    runs[0]?.emit({ type: 'plan', steps: [{ id: 'write', label: 'Write', weight: 1 }] })
+    runs[0]?.emit({ type: 'step', id: 'write', done: 1, total: 3 })
+    // Asked for between two updates: what waits is told first.
+    const late = jobs.get(id)
+    expect(late).toEqual(jobs.list()[0])
+    expect(late).toMatchObject({ seq: 2, progress: 1 / 3 })
+    const from = updates.length
+    runs[0]?.emit(log('on'))
+    vi.advanceTimersByTime(100)
+    runs[0]?.emit({ type: 'step', id: 'write', done: 2, total: 3 })
+    await runs[0]?.end()
+    const fold = (known: JobSnapshot | undefined, update: JobUpdate): JobSnapshot | undefined =>
+      foldUpdate(known, update) ?? undefined
+    expect(updates.slice(from).reduce(fold, late)).toEqual(jobs.get(id))
+    expect(updates.reduce(fold, undefined)).toEqual(jobs.get(id))
+    expect(updates.reduce(fold, late)).toEqual(jobs.get(id))
   })
 
   it('stops when the listener leaves', () => {

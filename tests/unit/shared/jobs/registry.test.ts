@@ -3,6 +3,7 @@ import {
   JOB_KINDS,
   jobSpecSchema,
   kindOf,
+  newJob,
   pathsOf,
   resolvePaths,
   type JobKindName,
@@ -12,7 +13,6 @@ import {
 import type { PathRole } from '@shared/jobs/kind'
 import { describe, expect, it } from 'vitest'
 import { loadRunner } from '../../../../src/main/engine/process/runJob'
-import { newSnapshot } from '../../../../src/main/jobs/snapshot'
 import { evaluateSpec, expandSpec } from '../../../support/specs'
 
 const output = { out: '/out', overwrite: false, maxShardBytes: 5e9 }
@@ -94,13 +94,13 @@ describe('the kinds of jobs', () => {
     [SPECS.statistics, 'Statistics of base', 'reading the weights'],
     [SPECS.export, 'Exporting to out', 'exporting the model'],
   ])('say what they do: $kind', (spec, title, doing) => {
-    expect(describeJob(newSnapshot('a', spec, 0))).toBe(title)
+    expect(describeJob(newJob('a', spec, 0))).toBe(title)
     expect(kindOf(spec).doing).toBe(doing)
   })
 
   it('name the run that grows', () => {
     const owner = { project: '0123456789abcdef', run: '001-solar' }
-    expect(describeJob(newSnapshot('a', SPECS.expand, 0, owner))).toBe('001-solar: growing with SOLAR')
-    expect(describeJob(newSnapshot('a', SPECS.export, 0, owner))).toBe('Exporting to out')
+    expect(describeJob(newJob('a', SPECS.expand, 0, owner))).toBe('001-solar: growing with SOLAR')
+    expect(describeJob(newJob('a', SPECS.export, 0, owner))).toBe('Exporting to out')
   })
 })
