@@ -8,8 +8,9 @@ import type { Lock } from '@system/locks'
 import { isWithin } from '@system/paths'
 import type { UserStore } from '../storage/UserStore'
 import { folderNameOf, projectPaths, PROJECT_FILE } from './layout'
-import { Project, projectIdOf, type ProjectServices } from './Project'
+import { Project, type ProjectServices } from './Project'
 import { lockProject } from './projectLock'
+import { projectIdOf } from './ProjectRecord'
 
 export interface ProjectManagerOptions {
   readonly services: ProjectServices
@@ -97,7 +98,7 @@ export class ProjectManager {
       await cp(model, own, { recursive: true })
       const options = { name: basename(folder), model: own }
       const project = await Project.create(folder, options, this.options.services)
-      await project.addText(text)
+      await project.texts.add(text)
       return project
     })
   }

@@ -34,7 +34,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
   /** What an opened project leads to may be looked at: its folder and its model's. */
   const opened = async (project: Project): Promise<ReturnType<Project['view']>> => {
     grants.grant(project.folder)
-    const { model } = project
+    const { state: model } = project.base
     if (model.state === 'ready' || model.state === 'changed') grants.grant(model.path)
     await onRecents()
     return project.view()
@@ -79,45 +79,48 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       projects.get(id).relocateModel(await grants.require(path), acceptDifferent),
     'projects:addText': async (id, path) => {
       const file = await grants.require(path)
-      return changed(id, (project) => project.addText(file))
+      return changed(id, (project) => project.texts.add(file))
     },
-    'projects:removeText': (id, text) => changed(id, (project) => project.removeText(text)),
+    'projects:removeText': (id, text) => changed(id, (project) => project.texts.remove(text)),
     'projects:compare': (id, subjects) => projects.get(id).compare(subjects),
 
     'runs:estimate': async (id, settings) =>
-      estimate(await projects.get(id).specFor(settings), { keepsStages: true, isRecorded: true }),
-    'runs:start': (id, { settings, name }) => projects.get(id).startRun(settings, name),
-    'runs:resume': (id, run) => projects.get(id).resumeRun(run),
-    'runs:retry': (id, run) => projects.get(id).retryRun(run),
-    'runs:get': (id, run) => projects.get(id).detail(run),
-    'runs:series': (id, run, { maxPoints }) => projects.get(id).run(run).series(maxPoints),
-    'runs:analysis': (id, run) => readAnalysis(projects.get(id).run(run).folder),
+      estimate(await projects.get(id).runs.specFor(settings), {
+        keepsStages: true,
+        isRecorded: true,
+      }),
+    'runs:start': (id, { settings, name }) => projects.get(id).runs.start(settings, name),
+    'runs:resume': (id, run) => projects.get(id).runs.resume(run),
+    'runs:retry': (id, run) => projects.get(id).runs.retry(run),
+    'runs:get': (id, run) => projects.get(id).runs.detail(run),
+    'runs:series': (id, run, { maxPoints }) => projects.get(id).runs.get(run).series(maxPoints),
+    'runs:analysis': (id, run) => readAnalysis(projects.get(id).runs.get(run).folder),
     'runs:projection': (id, run, { type, method, seed, perplexity }) =>
       engine.call('projection', {
-        folder: projects.get(id).run(run).folder,
+        folder: projects.get(id).runs.get(run).folder,
         type,
         method,
         seed,
         ...(perplexity === undefined ? {} : { perplexity }),
       }),
-    'runs:rename': (id, run, name) => changed(id, (project) => project.renameRun(run, name)),
-    'runs:delete': (id, run) => changed(id, (project) => project.deleteRun(run)),
-    'runs:deleteModel': (id, run) => changed(id, (project) => project.deleteRunModel(run)),
+    'runs:rename': (id, run, name) => changed(id, (project) => project.runs.rename(run, name)),
+    'runs:delete': (id, run) => changed(id, (project) => project.runs.delete(run)),
+    'runs:deleteModel': (id, run) => changed(id, (project) => project.runs.deleteModel(run)),
 
-    'evaluations:start': (id, request) => projects.get(id).startEvaluation(request),
+    'evaluations:start': (id, request) => projects.get(id).texts.measure(request),
     'exports:preview': async (id, run, options) => {
       const out = await grants.require(options.out)
       const project = projects.get(id)
-      const spec = project.exportSpec(run, { ...options, out })
+      const spec = project.exports.specFor(run, { ...options, out })
       const preview = await engine.call('exportPreview', spec)
-      const refusal = project.refusesExport(out)
+      const refusal = project.exports.refusal(out)
       const problems = refusal === null ? preview.problems : [refusal, ...preview.problems]
       // Of a disk or a home folder the engine says the same.
       return { ...preview, problems: [...new Set(problems)] }
     },
     'exports:start': async (id, run, options) => {
       const out = await grants.require(options.out)
-      return projects.get(id).startExport(run, { ...options, out })
+      return projects.get(id).exports.start(run, { ...options, out })
     },
   }
 }

@@ -1,0 +1,277 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '@shared/errors'
+import type { ExpandSpec } from '@shared/jobs'
+import { METHOD_NAMES } from '@shared/methods'
+import { planExpansion } from '@shared/plan'
+import type { RunDetail, RunSettings, RunSummary } from '@shared/projects'
+import { removeFolder } from '@system/files'
+import { Serial } from '../storage/Serial'
+import type { BaseModel } from './BaseModel'
+import { projectPaths, runPaths } from './layout'
+import type { ProjectRecord } from './ProjectRecord'
+import { Run, type Beginning, type RunListener } from './Run'
+import type { PartServices } from './services'
+import { trimWork, workBytes } from './work'
+
+/** A project's runs, from their start to their removal, and the work that they leave for later ones. */
+export class RunBook {
+  readonly #runs = new Map<string, Run>()
+  readonly #serial = new Serial()
+  readonly #listener: RunListener
+  #workBytes = 0
+
+  constructor(
+    private readonly record: ProjectRecord,
+    private readonly base: BaseModel,
+    private readonly services: PartServices,
+  ) {
+    this.#listener = {
+      onChange: () => record.changed(),
+      onEnd: (run) => this.#onEnd(run),
+      onProblem: (error) => record.report(error),
+    }
+  }
+
+  /** Reads what is in the folder; runs that cannot be read become problems. */
+  async load(): Promise<void> {
+    const root = projectPaths.runs(this.record.folder)
+    const entries = await readdir(root, { withFileTypes: true }).catch(() => [])
+    const names = entries
+      .filter((entry) => entry.isDirectory() && /^\d{3,6}-[a-z-]{1,32}$/.test(entry.name))
+      .map(({ name }) => name)
+      .sort()
+    for (const name of names) {
+      const loaded = await Run.load(join(root, name), this.#listener)
+      if (loaded.state === 'ok') this.#runs.set(loaded.run.id, loaded.run)
+      else {
+        const { setAside, message } = loaded
+        this.record.problems.push({ file: `runs/${name}`, setAside, message })
+      }
+    }
+    this.#workBytes = await workBytes(this.#work)
+  }
+
+  has(id: string): boolean {
+    return this.#runs.has(id)
+  }
+
+  /** @throws AppError `not_found`. */
+  get(id: string): Run {
+    const run = this.#runs.get(id)
+    if (run) return run
+    throw new AppError('not_found', `The project has no run ${id}.`)
+  }
+
+  /** Newest first. */
+  summaries(): RunSummary[] {
+    return [...this.#runs.values()]
+      .map((run) => run.summary(this.record.file.model))
+      .sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1))
+  }
+
+  summary(id: string): RunSummary {
+    return this.get(id).summary(this.record.file.model)
+  }
+
+  detail(id: string): Promise<RunDetail> {
+    return this.get(id).detail(this.record.file.model, this.specOf(this.get(id)))
+  }
+
+  /** How many layers the model had when the first run was made. */
+  get layersBefore(): number | undefined {
+    const [first] = this.#runs.values()
+    return first?.file.layersBefore
+  }
+
+  /** Bytes that are kept for later runs. */
+  get workBytes(): number {
+    return this.#workBytes
+  }
+
+  /**
+   * Makes a run and queues its job.
+   *
+   * @throws AppError `model_missing`, `bad_request` for a plan that does not fit the model.
+   */
+  async start(settings: RunSettings, name: string | undefined): Promise<RunSummary> {
+    const { summary } = this.base.ready()
+    const plan = planExpansion(settings.method, summary.num_hidden_layers)
+    const run = await this.#serial.run(async () => {
+      const folder = await this.#newFolder(settings.method.name)
+      const { name: baseName, digest, shape } = this.record.file.model
+      return Run.create(
+        folder,
+        {
+          name: name ?? this.#nameFor(settings),
+          settings,
+          plan,
+          layersBefore: summary.num_hidden_layers,
+          base: { name: baseName, digest, shape },
+        },
+        this.#listener,
+      )
+    })
+    this.#runs.set(run.id, run)
+    try {
+      await this.#begin(run, 'first')
+    } catch (error) {
+      this.#runs.delete(run.id)
+      await removeFolder(run.folder)
+      throw error
+    }
+    return this.summary(run.id)
+  }
+
+  /** @throws AppError `bad_request` when there is nothing to go on with. */
+  async resume(id: string): Promise<RunSummary> {
+    const run = this.get(id)
+    if (!['failed', 'cancelled', 'interrupted'].includes(run.file.state)) {
+      throw new AppError('bad_request', `${run.name} has not been stopped.`, {
+        context: { actual: run.file.state },
+      })
+    }
+    await this.#begin(run, 'resume')
+    return this.summary(id)
+  }
+
+  /** @throws AppError `bad_request` while its job is open. */
+  async retry(id: string): Promise<RunSummary> {
+    await this.#begin(this.#closed(id), 'retry')
+    return this.summary(id)
+  }
+
+  async rename(id: string, name: string): Promise<void> {
+    await this.get(id).rename(name)
+    this.record.changed()
+  }
+
+  /** Removes a run with everything it made and everything that was measured of it. */
+  async delete(id: string): Promise<void> {
+    await this.#closed(id).remove()
+    this.#runs.delete(id)
+    await this.record.forgetPerplexities(({ subject }) => subject === id)
+  }
+
+  async deleteModel(id: string): Promise<void> {
+    await this.#closed(id).deleteModel()
+    this.record.changed()
+  }
+
+  /** Where the checkpoint of a run is. @throws AppError `not_found` when it is not on the disk. */
+  modelOf(id: string): string {
+    const { name, model } = this.summary(id)
+    if (model) return model.path
+    throw new AppError('not_found', `The grown model of ${name} is not on the disk.`, {
+      hint: 'Run it again to have it back.',
+      context: { file: runPaths.model(this.get(id).folder) },
+    })
+  }
+
+  /** The job that made a run, without what only this machine says of it. */
+  specOf({ folder, file }: Run): ExpandSpec {
+    return specIn(folder, file.settings, this.base.state.path, null)
+  }
+
+  /** The job that a run of these settings would be, for an estimate. @throws AppError `model_missing`. */
+  async specFor(settings: RunSettings): Promise<ExpandSpec> {
+    return this.#specIn(projectPaths.run(this.record.folder, 'next'), settings)
+  }
+
+  /** Removes what is kept for later runs; no job of the project may be open. */
+  async clearWork(): Promise<void> {
+    this.#workBytes = await trimWork(this.#work, 0)
+    this.record.changed()
+  }
+
+  /** Resolves when everything is on the disk. */
+  async settle(): Promise<void> {
+    for (const run of this.#runs.values()) await run.settle()
+    await this.#serial.idle()
+  }
+
+  get #work(): string {
+    return projectPaths.work(this.record.folder)
+  }
+
+  /** A run that no job makes or reads. @throws AppError `not_found`, `bad_request`. */
+  #closed(id: string): Run {
+    const run = this.get(id)
+    const isBusy = this.services.jobs
+      .list()
+      .some(
+        ({ owner, spec, endedAt }) =>
+          endedAt === undefined &&
+          owner?.project === this.record.id &&
+          (owner.run === run.id ||
+            (spec.kind === 'evaluate' && spec.models.includes(runPaths.model(run.folder)))),
+      )
+    if (!isBusy && !run.isOpen) return run
+    throw new AppError('bad_request', `${run.name} has a job that waits or runs.`, {
+      hint: 'Cancel it, or wait until it has ended.',
+    })
+  }
+
+  async #begin(run: Run, how: Beginning): Promise<void> {
+    const spec = await this.#specIn(run.folder, run.file.settings)
+    await run.begin(how, await this.services.engine.versions())
+    if (how === 'retry') await this.record.forgetPerplexities(({ subject }) => subject === run.id)
+    this.services.jobs.start(spec, {
+      owner: { project: this.record.id, run: run.id },
+      workDir: this.#work,
+      recordDir: run.folder,
+      observer: run.observer(),
+    })
+  }
+
+  async #specIn(folder: string, settings: RunSettings): Promise<ExpandSpec> {
+    const { path } = this.base.ready()
+    const { memoryLimitBytes } = await this.services.settings()
+    return specIn(folder, settings, path, memoryLimitBytes)
+  }
+
+  /** Numbers are never given twice, so that a folder's name means one run. */
+  async #newFolder(method: string): Promise<string> {
+    const runs = projectPaths.runs(this.record.folder)
+    await mkdir(runs, { recursive: true })
+    const used = (await readdir(runs)).map((name) => Number(/^(\d+)-/.exec(name)?.[1] ?? 0))
+    const number = used.reduce((most, value) => Math.max(most, value), 0) + 1
+    const folder = join(runs, `${String(number).padStart(3, '0')}-${method}`)
+    await mkdir(folder)
+    return folder
+  }
+
+  #nameFor({ method }: RunSettings): string {
+    const names = new Set([...this.#runs.values()].map(({ name }) => name))
+    for (let n = 1; ; n += 1) {
+      const name = n === 1 ? METHOD_NAMES[method.name] : `${METHOD_NAMES[method.name]} ${n}`
+      if (!names.has(name)) return name
+    }
+  }
+
+  async #onEnd(run: Run): Promise<void> {
+    const { workLimitBytes } = await this.services.settings()
+    // Another run may be at work in it; a stopped one goes on from it.
+    const hasOpen = [...this.#runs.values()].some(({ isOpen }) => isOpen)
+    const isFinal = run.file.state === 'succeeded' && !hasOpen
+    this.#workBytes = await (isFinal ? trimWork(this.#work, workLimitBytes) : workBytes(this.#work))
+    this.record.changed()
+  }
+}
+
+function specIn(
+  folder: string,
+  settings: RunSettings,
+  model: string,
+  memoryLimitBytes: number | null,
+): ExpandSpec {
+  return {
+    kind: 'expand',
+    model,
+    out: runPaths.model(folder),
+    // Nothing but an earlier attempt's checkpoint can be there.
+    overwrite: true,
+    ...settings,
+    ...(memoryLimitBytes === null ? {} : { memoryBytes: memoryLimitBytes }),
+  }
+}

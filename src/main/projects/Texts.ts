@@ -1,0 +1,190 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
+import { AppError } from '@shared/errors'
+import type { EvaluateSpec, JobSnapshot, PerplexityResult } from '@shared/jobs'
+import type { ModelSummary } from '@shared/model'
+import type { EvaluationRequest, Perplexity, ProjectText } from '@shared/projects'
+import { exists, writeFileAtomic } from '@system/files'
+import type { BaseModel } from './BaseModel'
+import { projectPaths } from './layout'
+import type { ProjectRecord } from './ProjectRecord'
+import type { RunBook } from './RunBook'
+import type { PartServices } from './services'
+
+/** Longer than any text that perplexity is sensibly measured on. */
+const MAX_TEXT_BYTES = 256e6
+
+/** Where neither the person nor the model says; the engine's own default. */
+const DEFAULT_CONTEXT = 2048
+
+/** A project's texts, and the perplexities that were measured on them. */
+export class Texts {
+  readonly #missing = new Set<string>()
+
+  constructor(
+    private readonly record: ProjectRecord,
+    private readonly base: BaseModel,
+    private readonly runs: RunBook,
+    private readonly services: PartServices,
+  ) {}
+
+  /** Finds out which are there. */
+  async load(): Promise<void> {
+    for (const { id } of this.record.file.texts) {
+      if (!(await exists(projectPaths.text(this.record.folder, id)))) this.#missing.add(id)
+    }
+  }
+
+  list(): ProjectText[] {
+    return this.record.file.texts.map((text) => ({ ...text, exists: !this.#missing.has(text.id) }))
+  }
+
+  /** Copies a text into the project. @throws AppError `bad_request` when it is no text or too long. */
+  async add(path: string): Promise<void> {
+    const bytes = await readText(path)
+    const id = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
+    const { folder } = this.record
+    const target = projectPaths.text(folder, id)
+    await mkdir(projectPaths.texts(folder), { recursive: true })
+    if (!(await exists(target))) await writeFileAtomic(target, bytes.toString('utf8'))
+    this.#missing.delete(id)
+    const others = this.record.file.texts.filter((text) => text.id !== id)
+    const text = { id, name: basename(path), bytes: bytes.byteLength }
+    await this.record.change({ texts: [...others, text] })
+  }
+
+  /** @throws AppError `not_found`. */
+  async remove(id: string): Promise<void> {
+    this.#get(id)
+    const { texts, perplexities } = this.record.file
+    await rm(projectPaths.text(this.record.folder, id), { force: true })
+    await this.record.change({
+      texts: texts.filter((text) => text.id !== id),
+      perplexities: perplexities.filter(({ text }) => text !== id),
+    })
+  }
+
+  /** Those of what is there. */
+  perplexities(): Perplexity[] {
+    return this.record.file.perplexities.filter(({ subject }) => this.#isThere(subject))
+  }
+
+  /**
+   * Queues the measurement of what has not been measured yet.
+   *
+   * @throws AppError `bad_request` when there is nothing to measure, `not_found`, `model_missing`.
+   */
+  measure(request: EvaluationRequest): JobSnapshot {
+    const text = this.#get(request.text)
+    const model = this.base.ready()
+    const { perLine, device: asked } = request
+    const context = request.context ?? defaultContext(model.summary)
+    const isKnown = (subject: string): boolean =>
+      this.record.file.perplexities.some(
+        (known) =>
+          known.subject === subject &&
+          known.text === text.id &&
+          known.context === context &&
+          known.perLine === perLine,
+      )
+    const subjects = [...new Set(request.subjects)].filter((subject) => !isKnown(subject))
+    if (subjects.length === 0) {
+      throw new AppError('bad_request', 'All of that has been measured already.', {
+        context: { field: 'subjects' },
+      })
+    }
+    const spec: EvaluateSpec = {
+      kind: 'evaluate',
+      models: subjects.map((subject) =>
+        subject === 'base' ? model.path : this.runs.modelOf(subject),
+      ),
+      text: projectPaths.text(this.record.folder, text.id),
+      context,
+      perLine,
+      device: asked,
+    }
+    return this.services.jobs.start(spec, {
+      owner: { project: this.record.id },
+      observer: {
+        onState: (snapshot) => {
+          if (snapshot.result?.kind !== 'evaluate') return
+          const device = snapshot.device?.device ?? asked
+          const measured = snapshot.result.results.map((result, index): Perplexity => ({
+            ...measurementOf(result),
+            subject: subjects[index] ?? '',
+            text: text.id,
+            perLine,
+            device,
+          }))
+          void this.#keep(measured).catch((error: unknown) => this.record.report(error))
+        },
+      },
+    })
+  }
+
+  async #keep(measured: readonly Perplexity[]): Promise<void> {
+    const keyOf = ({ subject, text, context, perLine }: Perplexity): string =>
+      [subject, text, context, perLine].join('/')
+    const replaced = new Set(measured.map(keyOf))
+    const { texts, perplexities } = this.record.file
+    // A run or a text may have been removed meanwhile.
+    const kept = measured.filter(
+      ({ subject, text }) => this.#isThere(subject) && texts.some(({ id }) => id === text),
+    )
+    const others = perplexities.filter((known) => !replaced.has(keyOf(known)))
+    await this.record.change({ perplexities: [...others, ...kept] })
+  }
+
+  #isThere(subject: string): boolean {
+    return subject === 'base' || this.runs.has(subject)
+  }
+
+  #get(id: string): ProjectText {
+    const text = this.list().find((each) => each.id === id)
+    if (text) return text
+    throw new AppError('not_found', `The project has no text ${id}.`)
+  }
+}
+
+function measurementOf(
+  result: PerplexityResult,
+): Pick<Perplexity, 'perplexity' | 'context' | 'tokens' | 'predicted' | 'seconds' | 'measuredAt'> {
+  const { perplexity, context, tokens, predicted, seconds } = result
+  return {
+    // JSON knows no infinity.
+    perplexity: Number.isFinite(perplexity) ? perplexity : null,
+    context,
+    tokens,
+    predicted,
+    seconds,
+    measuredAt: Date.now(),
+  }
+}
+
+function defaultContext({ max_position_embeddings: limit }: ModelSummary): number {
+  return Math.min(limit ?? DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+}
+
+async function readText(path: string): Promise<Buffer> {
+  const file = resolve(path)
+  const refuse = (reason: string, cause?: unknown): AppError =>
+    new AppError('bad_request', `${basename(file)} cannot be used: ${reason}.`, {
+      hint: 'Choose a file of plain UTF-8 text.',
+      context: { file, field: 'text' },
+      ...(cause === undefined ? {} : { cause }),
+    })
+  const found = await stat(file).catch((cause: unknown) => {
+    throw new AppError('not_found', `${file} does not exist.`, { context: { file }, cause })
+  })
+  if (!found.isFile()) throw refuse('it is not a file')
+  if (found.size > MAX_TEXT_BYTES) throw refuse('it is longer than 256 MB')
+  const bytes = await readFile(file)
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw refuse('it is not UTF-8 text', cause)
+  }
+  if (bytes.byteLength === 0) throw refuse('it is empty')
+  return bytes
+}
