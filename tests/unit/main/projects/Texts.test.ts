@@ -1,0 +1,148 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { EvaluateResult } from '@shared/jobs'
+import type { EvaluationRequest } from '@shared/projects'
+import { describe, expect, it } from 'vitest'
+import { Texts } from '../../../../src/main/projects/Texts'
+import { grow, projectParts, solar } from '../../../support/projectParts'
+
+async function withText() {
+  const parts = await projectParts()
+  const file = join(parts.home, 'größe.txt')
+  await writeFile(file, 'Größe ist nicht alles.')
+  await parts.texts.add(file)
+  const [text] = parts.texts.list()
+  const request = (changes: Partial<EvaluationRequest> = {}): EvaluationRequest => ({
+    text: text?.id ?? '',
+    subjects: ['base'],
+    perLine: false,
+    device: 'cpu',
+    ...changes,
+  })
+  return { ...parts, file, id: text?.id ?? '', request }
+}
+
+const results = (...perplexities: number[]): EvaluateResult => ({
+  kind: 'evaluate',
+  results: perplexities.map((perplexity) => ({
+    model: 'm',
+    perplexity,
+    tokens: 30,
+    predicted: 29,
+    context: 256,
+    num_hidden_layers: 12,
+    seconds: 1,
+  })),
+})
+
+describe('a text', () => {
+  it('is copied, once however often it is added', async () => {
+    const { texts, folder, file, id } = await withText()
+    await texts.add(file)
+    expect(texts.list()).toEqual([{ id, name: 'größe.txt', bytes: 24, exists: true }])
+    expect(await readdir(join(folder, 'texts'))).toEqual([`${id}.txt`])
+    expect(await readFile(join(folder, 'texts', `${id}.txt`), 'utf8')).toBe(
+      'Größe ist nicht alles.',
+    )
+  })
+
+  it.each([
+    ['Latin-1', Uint8Array.of(0x47, 0xf6), 'it is not UTF-8 text'],
+    ['nothing', new Uint8Array(), 'it is empty'],
+  ])('of %s is refused', async (_, content, reason) => {
+    const { texts, home } = await projectParts()
+    await writeFile(join(home, 'a'), content)
+    await expect(texts.add(join(home, 'a'))).rejects.toMatchObject({
+      code: 'bad_request',
+      message: `a cannot be used: ${reason}.`,
+    })
+    await expect(texts.add(home)).rejects.toMatchObject({ code: 'bad_request' })
+    await expect(texts.add(join(home, 'b'))).rejects.toMatchObject({ code: 'not_found' })
+    expect(texts.list()).toEqual([])
+  })
+
+  it('that has gone is said to, and is there again when it is added', async () => {
+    const { record, base, runs, program, texts, folder, file, id } = await withText()
+    await rm(join(folder, 'texts', `${id}.txt`))
+    const again = new Texts(record, base, runs, program.services)
+    await again.load()
+    expect(again.list()).toMatchObject([{ id, exists: false }])
+    await again.add(file)
+    expect(again.list()).toMatchObject([{ id, exists: true }])
+    expect(texts.list()).toHaveLength(1)
+  })
+
+  it('takes its perplexities with it', async () => {
+    const { texts, folder, id, request, program, settle } = await withText()
+    texts.measure(request())
+    program.end('succeeded', results(7))
+    await settle()
+    expect(texts.perplexities()).toHaveLength(1)
+    await texts.remove(id)
+    expect([texts.list(), texts.perplexities()]).toEqual([[], []])
+    expect(await readdir(join(folder, 'texts'))).toEqual([])
+    await expect(texts.remove(id)).rejects.toMatchObject({ code: 'not_found' })
+  })
+})
+
+describe('measuring', () => {
+  it('asks for what is not known, and keeps what is found', async () => {
+    const { texts, runs, folder, model, id, request, program, settle } = await withText()
+    const run = await runs.start(solar, undefined)
+    program.end('succeeded', await grow(runs.get(run.id).folder))
+    await settle()
+    texts.measure(request())
+    expect(program.jobs.at(-1)?.snapshot.spec).toEqual({
+      kind: 'evaluate',
+      models: [model],
+      text: join(folder, 'texts', `${id}.txt`),
+      // The model's own, which is less than the default.
+      context: 256,
+      perLine: false,
+      device: 'cpu',
+    })
+    program.end('succeeded', results(7))
+    await settle()
+    texts.measure(request({ subjects: ['base', run.id, run.id] }))
+    expect(program.jobs.at(-1)?.snapshot.spec).toMatchObject({ models: [runs.modelOf(run.id)] })
+    program.end('succeeded', results(Infinity))
+    await settle()
+    expect(
+      texts.perplexities().map(({ subject, perplexity, device }) => [subject, perplexity, device]),
+    ).toEqual([
+      ['base', 7, 'cpu'],
+      // JSON knows no infinity.
+      [run.id, null, 'cpu'],
+    ])
+    expect(() => texts.measure(request())).toThrow(
+      expect.objectContaining({ code: 'bad_request', context: { field: 'subjects' } }),
+    )
+    // Under other conditions it is another measurement.
+    texts.measure(request({ context: 128 }))
+    texts.measure(request({ perLine: true }))
+    expect(program.jobs).toHaveLength(5)
+  })
+
+  it('keeps nothing of what was removed meanwhile, and nothing when it fails', async () => {
+    const { texts, request, id, program, settle } = await withText()
+    texts.measure(request())
+    program.end('failed')
+    expect(texts.perplexities()).toEqual([])
+    texts.measure(request())
+    await texts.remove(id)
+    program.end('succeeded', results(7))
+    await settle()
+    expect(texts.perplexities()).toEqual([])
+  })
+
+  it('needs the text, the model and the grown checkpoint', async () => {
+    const { texts, request, base, program, model } = await withText()
+    const ask = (changes: Partial<EvaluationRequest>) => () => texts.measure(request(changes))
+    expect(ask({ text: 'f'.repeat(16) })).toThrow(expect.objectContaining({ code: 'not_found' }))
+    expect(ask({ subjects: ['001-lesa'] })).toThrow(expect.objectContaining({ code: 'not_found' }))
+    program.models.delete(model)
+    await base.check()
+    expect(ask({})).toThrow(expect.objectContaining({ code: 'model_missing' }))
+    expect(program.jobs).toEqual([])
+  })
+})
