@@ -1,16 +1,16 @@
 import { contextBridge, ipcRenderer, webUtils } from 'electron'
 import { CALL_CHANNEL, DROP_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
 import type { Envelope, Transport } from '@shared/contract'
-import { isCallName, isPushName } from '@shared/contractNames'
 
-/** The contract and nothing else: no channel name, no event object and no `ipcRenderer` reaches the page. */
+/**
+ * The contract's three functions and nothing else: no channel name, no event object and no `ipcRenderer` reaches the
+ * page. Which calls there are the router says, for every host.
+ */
 const transport: Transport = {
   call(name, args) {
-    if (!isCallName(name)) return Promise.reject(new TypeError('There is no such call.'))
     return ipcRenderer.invoke(CALL_CHANNEL, name, args) as Promise<Envelope<never>>
   },
   subscribe(name, listener) {
-    if (!isPushName(name)) throw new TypeError('There is no such push.')
     const onPush = (_event: unknown, pushed: unknown, payload: unknown): void => {
       if (pushed === name) listener(payload as never)
     }

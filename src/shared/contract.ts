@@ -171,7 +171,7 @@ export const callArguments = {
   'jobs:get': z.tuple([jobId]),
   'jobs:list': z.tuple([]),
   'jobs:moveBefore': z.tuple([jobId, jobId.nullable()]),
-} as const
+} as const satisfies Record<keyof CallResults, z.ZodType>
 
 /** What each call answers. */
 export interface CallResults {
@@ -238,9 +238,9 @@ export interface CallResults {
   'projects:rename': ProjectView
   /** A copy beside it, opened. Grown checkpoints are not copied. */
   'projects:duplicate': ProjectView
-  /** To the trash, once its jobs have ended (`bad_request` before); answers where to, where that is a folder. */
   /** Removes the stages that are kept for later runs; `bad_request` while a job of the project is open. */
   'projects:clearWork': ProjectView
+  /** To the trash, once its jobs have ended (`bad_request` before); answers where to, where that is a folder. */
   'projects:delete': { readonly movedTo: string | null }
   'projects:relocateModel': Relocation
   /** Copies a UTF-8 text file into the project. */
@@ -298,9 +298,13 @@ export interface Pushes {
   'app:command': CommandId
 }
 
-export type CallName = keyof typeof callArguments & keyof CallResults
+export type CallName = keyof CallResults
 export type CallArguments<C extends CallName> = z.infer<(typeof callArguments)[C]>
 export type PushName = keyof Pushes
+
+export function isCallName(name: unknown): name is CallName {
+  return typeof name === 'string' && Object.hasOwn(callArguments, name)
+}
 
 /** Electron passes only an error's text, so answers are wrapped on every host. */
 export type Envelope<T> =

@@ -30,8 +30,10 @@ export function existingFolder(path: string): string {
 export function isWithin(inner: string, outer: string): boolean {
   const [a, b] = [placeOf(inner), placeOf(outer)]
   const target = identityOf(b.existing)
-  if (b.missing.length === 0) return lineOf(a.existing).some((each) => identityOf(each) === target)
-  if (identityOf(a.existing) !== target) return false
+  // Electron gives what is in an archive another number every time.
+  const isTarget = (path: string): boolean => path === b.existing || identityOf(path) === target
+  if (b.missing.length === 0) return lineOf(a.existing).some(isTarget)
+  if (!isTarget(a.existing)) return false
   const fold = ignoresCase(b.existing)
     ? (name: string): string => name.normalize('NFC').toLowerCase()
     : (name: string): string => name

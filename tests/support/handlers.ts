@@ -1,5 +1,4 @@
-import type { CallName } from '@shared/contract'
-import { CALL_NAMES } from '@shared/contractNames'
+import { callArguments, type CallName } from '@shared/contract'
 import type { JobSnapshot, JobUpdate } from '@shared/jobs'
 import type { Handlers } from '../../src/main/ipc/router'
 import { evaluateSpec } from './specs'
@@ -34,7 +33,10 @@ export function recordingHandlers(changes: Partial<Handlers> = {}): {
       return answer
     }
   const others = Object.fromEntries(
-    CALL_NAMES.map((name) => [name, () => Promise.reject(new Error('not asked for'))]),
+    Object.keys(callArguments).map((name) => [
+      name,
+      () => Promise.reject(new Error('not asked for')),
+    ]),
   ) as unknown as Handlers
   const handlers: Handlers = {
     ...others,

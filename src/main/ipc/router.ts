@@ -1,6 +1,5 @@
 import type { CallArguments, CallName, CallResults, Envelope } from '@shared/contract'
-import { callArguments } from '@shared/contract'
-import { isCallName } from '@shared/contractNames'
+import { callArguments, isCallName } from '@shared/contract'
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import type { ZodError } from 'zod'
 

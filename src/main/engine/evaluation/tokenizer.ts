@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { AppError } from '@shared/errors'
+import { systemCode } from '@system/errors'
 
 /** The largest in use hold some 300,000 tokens with their merges in about 35 MB. */
 const MAX_TOKENIZER_BYTES = 512e6
@@ -143,7 +144,7 @@ async function readSmallFile(file: string): Promise<Uint8Array | null> {
     return await readFile(file)
   } catch (cause) {
     if (cause instanceof AppError) throw cause
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null
+    if (systemCode(cause) === 'ENOENT') return null
     throw badFile(file, cause instanceof Error ? cause.message : String(cause), cause)
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, symlink } from 'node:fs/promises'
+import { mkdir, rmdir, symlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -38,6 +38,21 @@ describe('paths from a window', () => {
     grants.grant(join(folder, 'opened'))
     for (const path of ['link', join('link', 'file'), join('link', 'not', 'yet', 'there')]) {
       await expect(grants.require(join(folder, 'opened', path))).rejects.toMatchObject({
+        code: 'path_denied',
+      })
+    }
+  })
+
+  it('do not follow a folder that was opened and has become a link since', async () => {
+    const folder = await tempFolder()
+    await mkdir(join(folder, 'opened'))
+    await mkdir(join(folder, 'secret'))
+    const grants = new PathGrants()
+    grants.grant(join(folder, 'opened'))
+    await rmdir(join(folder, 'opened'))
+    await symlink(join(folder, 'secret'), join(folder, 'opened'), 'junction')
+    for (const path of ['opened', join('opened', 'file'), 'secret']) {
+      await expect(grants.require(join(folder, path))).rejects.toMatchObject({
         code: 'path_denied',
       })
     }
