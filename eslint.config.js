@@ -13,8 +13,8 @@ import tseslint from 'typescript-eslint'
 const ENGINE_LAYERS = [
   ['lib'],
   ['onnx', 'architectures'],
-  ['checkpoint', 'training'],
-  ['decoder', 'stages', 'synthesis'],
+  ['checkpoint'],
+  ['decoder', 'stages', 'synthesis', 'training'],
   ['evaluation', 'lesa'],
   ['growth'],
   ['analysis', 'export'],

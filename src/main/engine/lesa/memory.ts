@@ -7,7 +7,7 @@ import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
 import { bytesOfPrecision, type Precision } from './decomposition/CoordinateStore'
 import { GARBAGE_LIMIT } from '../onnx/hostMemory'
-import { maxRunBytes } from './predictor/train'
+import { MAX_STEPS_A_RUN } from '../training/pacing'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
 
@@ -22,6 +22,20 @@ const FREE_SHARE = 0.8
 
 /** Memory of a GPU that is used when nobody says how much there is. */
 const DEFAULT_DEVICE_BYTES = 4e9
+
+/** Bytes of samples' rows in one run of the training, where they are copied for it. */
+const MAX_BYTES_A_RUN = 64e6
+
+const PLANNED_BATCH = 64
+
+/**
+ * The most bytes of copied rows in one run of the training graph, at the usual batch size: a small share of all rows, or
+ * copying some of them would take more memory than having them all.
+ */
+export function maxRunBytes(width: number, allBytes: number): number {
+  const step = PLANNED_BATCH * 3 * width * FLOAT
+  return Math.max(step, Math.min(MAX_BYTES_A_RUN, MAX_STEPS_A_RUN * step, allBytes / 4))
+}
 
 /** Shape of one weight type: every layer's matrix is `[rows, width]`. */
 export interface WeightShape {

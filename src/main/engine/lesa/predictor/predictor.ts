@@ -1,5 +1,6 @@
 import type { Graph, Value } from '../../onnx/graph'
 import type { Random } from '../../lib/random'
+import { sizeOf, type Parameter, type ParameterValues } from '../../training/parameters'
 
 /**
  * The predictor's parameters in `nn.Linear` layout: an MLP 2·width → hidden → hidden → width with ReLU between
@@ -22,7 +23,7 @@ export interface PredictorShape {
 }
 
 /** Float32 values of every parameter. */
-export type PredictorWeights = Readonly<Record<ParameterName, Float32Array>>
+export type PredictorWeights = ParameterValues<ParameterName>
 
 /** Values of a graph for every parameter. */
 export type PredictorValues = Readonly<Record<ParameterName, Value>>
@@ -38,13 +39,18 @@ export function parameterDims({ width, hidden }: PredictorShape): Record<Paramet
   }
 }
 
-/** Zeros. */
-export function emptyWeights(shape: PredictorShape): PredictorWeights {
+/**
+ * The parameters as they are trained: in blocks of those weights' rows that grow with the width. The first layer's weight
+ * is trained as its transpose `[2·width, hidden]`, for which both of its products are faster; its parts belong to the
+ * left and the right neighbour.
+ */
+export function predictorParameters(shape: PredictorShape): Parameter<ParameterName>[] {
   const dims = parameterDims(shape)
-  const size = (name: ParameterName): number => dims[name].reduce((all, dim) => all * dim, 1)
-  return Object.fromEntries(
-    PARAMETER_NAMES.map((name) => [name, new Float32Array(size(name))]),
-  ) as unknown as PredictorWeights
+  const layouts: Partial<Record<ParameterName, Pick<Parameter, 'isTransposed' | 'parts'>>> = {
+    'fc1.weight': { isTransposed: true, parts: 2 },
+    'fc3.weight': { parts: 1 },
+  }
+  return PARAMETER_NAMES.map((name) => ({ name, dims: dims[name], ...layouts[name] }))
 }
 
 /** PyTorch's default for `nn.Linear`: weights and biases uniform within ±1/√fan_in. */
@@ -52,8 +58,10 @@ export function initialWeights(shape: PredictorShape, random: Random): Predictor
   const dims = parameterDims(shape)
   const uniform = (name: ParameterName, fanIn: number): Float32Array => {
     const bound = 1 / Math.sqrt(fanIn)
-    const size = dims[name].reduce((product, dim) => product * dim, 1)
-    return Float32Array.from({ length: size }, () => (2 * random.uniform() - 1) * bound)
+    return Float32Array.from(
+      { length: sizeOf(dims[name]) },
+      () => (2 * random.uniform() - 1) * bound,
+    )
   }
   const [first, second] = [2 * shape.width, shape.hidden]
   return {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { adamwSchedule } from '../../../../../src/main/engine/onnx/adamw'
+import { adamw, adamwScalars } from '../../../../../src/main/engine/training/adamw'
 import { gradients } from '../../../../../src/main/engine/onnx/gradients'
 import { Graph, type Value } from '../../../../../src/main/engine/onnx/graph'
 import { Runtime, type Tensor } from '../../../../../src/main/engine/onnx/Runtime'
@@ -72,14 +72,13 @@ describe('one training step equals PyTorch', () => {
   })
 
   test('AdamW: parameters after each of the three steps, from the recorded gradients', async () => {
-    const { adamw } = await import('../../../../../src/main/engine/onnx/adamw')
     const g = new Graph()
     const input = (name: string): Value => g.input(name, ['n'])
     const next = adamw(
       g,
       { value: input('value'), first: input('first'), second: input('second') },
       input('gradient'),
-      { scale: g.input('scale', [1]), offset: g.input('offset', [1]) },
+      { scale: g.input('scale', [1]), offset: g.input('offset', [1]), kept: g.input('kept', [1]) },
       SETTINGS,
     )
     g.output('value.next', next.value)
@@ -91,7 +90,7 @@ describe('one training step equals PyTorch', () => {
       let first = new Float32Array(value.length)
       let second = new Float32Array(value.length)
       for (const [index, step] of predictorSteps.steps.entries()) {
-        const [scale, offset] = adamwSchedule(index + 1, SETTINGS)
+        const [scale, offset, kept] = adamwScalars(index + 1, SETTINGS)
         const vector = (values: Float32Array): Tensor => runtime.float32(values, [values.length])
         const results = await kernel.run({
           value: vector(value),
@@ -100,6 +99,7 @@ describe('one training step equals PyTorch', () => {
           gradient: vector(flat(record(step['gradients'])[name])),
           scale: vector(Float32Array.of(scale)),
           offset: vector(Float32Array.of(offset)),
+          kept: vector(Float32Array.of(kept)),
         })
         value = results.floats('value.next').slice()
         first = results.floats('first.next').slice()

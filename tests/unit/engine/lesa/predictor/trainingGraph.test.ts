@@ -1,19 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { adamw, adamwSchedule } from '../../../../../src/main/engine/onnx/adamw'
+import { adamw, adamwScalars, SCALARS } from '../../../../../src/main/engine/training/adamw'
 import { gradients } from '../../../../../src/main/engine/onnx/gradients'
-import { Graph } from '../../../../../src/main/engine/onnx/graph'
+import { Graph, type Value } from '../../../../../src/main/engine/onnx/graph'
 import { Runtime, type Tensor } from '../../../../../src/main/engine/onnx/Runtime'
 import {
-  packWeights,
+  packParameters,
   parameterGroups,
-  unpackWeights,
-} from '../../../../../src/main/engine/lesa/predictor/parameterGroups'
+  unpackParameters,
+} from '../../../../../src/main/engine/training/parameters'
 import {
   initialWeights,
   PARAMETER_NAMES,
   parameterDims,
   predictorForward,
   predictorLoss,
+  predictorParameters,
   type ParameterName,
   type PredictorShape,
   type PredictorValues,
@@ -29,6 +30,7 @@ import { seededFloats } from '../../../../support/random'
 const SETTINGS = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 }
 const LAMBDA = 1e-3
 const SHAPE: PredictorShape = { width: 300, hidden: 120 }
+const PARAMETERS = predictorParameters(SHAPE)
 const [STEPS, BATCH, ROWS] = [3, 4, 50]
 
 let runtime: Runtime
@@ -59,7 +61,8 @@ async function plainSteps(): Promise<{ weights: PredictorWeights; losses: number
   const y = g.input('y', [BATCH, SHAPE.width])
   const loss = predictorLoss(g, [predictorForward(g, values, x)], [y], LAMBDA)
   const wrt = PARAMETER_NAMES.map((name) => values[name])
-  const scalars = { scale: g.input('scale', [1]), offset: g.input('offset', [1]) }
+  const [scale, offset, kept] = SCALARS.map((name) => g.input(name, [1])) as [Value, Value, Value]
+  const scalars = { scale, offset, kept }
   gradients(g, loss, wrt).forEach((slope, index) => {
     const name = PARAMETER_NAMES[index]!
     const [first, second] = [g.input(`${name}.1`, dims[name]), g.input(`${name}.2`, dims[name])]
@@ -83,15 +86,14 @@ async function plainSteps(): Promise<{ weights: PredictorWeights; losses: number
   for (let step = 0; step < STEPS; step += 1) {
     const own = (all: Int32Array): number[] => [...all.subarray(step * BATCH, (step + 1) * BATCH)]
     const [left, right] = [own(places.left), own(places.right)]
-    const [scale, offset] = adamwSchedule(step + 1, SETTINGS)
+    const stepScalars = adamwScalars(step + 1, SETTINGS)
     const results = await kernel.run({
       x: tensor(
         left.flatMap((row, k) => [...scaled(row), ...scaled(right[k]!)]),
         [BATCH, 2 * SHAPE.width],
       ),
       y: tensor(own(places.target).flatMap(scaled), [BATCH, SHAPE.width]),
-      scale: tensor([scale], [1]),
-      offset: tensor([offset], [1]),
+      ...Object.fromEntries(SCALARS.map((name, k) => [name, tensor([stepScalars[k]!], [1])])),
       ...Object.fromEntries(
         [...state].map(([key, values]) => [
           key,
@@ -112,8 +114,8 @@ async function graphSteps(
   samples: SampleTensors,
   atOnce: number,
 ): Promise<{ weights: PredictorWeights; losses: number[] }> {
-  const groups = parameterGroups(SHAPE, blockSize)
-  const kernel = await runtime.compile(trainingGraph(SHAPE, groups, samples, LAMBDA, SETTINGS))
+  const groups = parameterGroups(PARAMETERS, blockSize)
+  const kernel = await runtime.compile(trainingGraph(groups, samples, LAMBDA, SETTINGS))
   let column = 0
   const slabs = samples.slabs.map((columns, index) => {
     const from = column
@@ -126,7 +128,7 @@ async function graphSteps(
     return [`rows.${index}`, runtime.stored(stored, [ROWS, columns])] as const
   })
   const state = new Map<string, Tensor>()
-  for (const [name, values] of packWeights(SHAPE, groups, initial())) {
+  for (const [name, values] of packParameters(PARAMETERS, groups, initial())) {
     state.set(`${name}.value`, runtime.float32(values, [values.length]))
     for (const moment of ['first', 'second']) {
       state.set(
@@ -139,7 +141,7 @@ async function graphSteps(
   for (let step = 0; step < STEPS; step += atOnce) {
     const own = (all: Int32Array): Tensor =>
       runtime.int32(all.slice(step * BATCH, (step + atOnce) * BATCH), [atOnce, BATCH])
-    const schedule = Array.from({ length: atOnce }, (_, k) => adamwSchedule(step + k + 1, SETTINGS))
+    const schedule = Array.from({ length: atOnce }, (_, k) => adamwScalars(step + k + 1, SETTINGS))
     const results = await kernel.run({
       steps: runtime.int64(BigInt64Array.of(BigInt(atOnce)), []),
       ...Object.fromEntries(slabs),
@@ -147,7 +149,7 @@ async function graphSteps(
       left: own(places.left),
       right: own(places.right),
       target: own(places.target),
-      schedule: runtime.float32(Float32Array.from(schedule.flat()), [atOnce, 2]),
+      schedule: runtime.float32(Float32Array.from(schedule.flat()), [atOnce, 3]),
       ...Object.fromEntries(state),
     })
     for (const key of state.keys()) state.set(key, results.one(`${key}.next`))
@@ -155,7 +157,7 @@ async function graphSteps(
   }
   const values = new Map<string, Float32Array>()
   for (const { name } of groups) values.set(name, await runtime.read(state.get(`${name}.value`)!))
-  return { weights: unpackWeights(SHAPE, groups, values), losses }
+  return { weights: unpackParameters(PARAMETERS, groups, values), losses }
 }
 
 const rms = (values: Float32Array): number => Math.hypot(...values) / Math.sqrt(values.length)
@@ -201,13 +203,14 @@ describe('the optimiser’s groups', () => {
     ['one column, one hidden unit', { width: 1, hidden: 1 }, 2 ** 18, 1],
     ['odd sizes', { width: 1237, hidden: 311 }, 50_000, 31],
   ] as const)('hold every parameter once: %s', (_, shape, blockSize, count) => {
-    const groups = parameterGroups(shape, blockSize)
+    const parameters = predictorParameters(shape)
+    const groups = parameterGroups(parameters, blockSize)
     expect(groups).toHaveLength(count)
     const weights = initialWeights(shape, new Random(1, 'groups'))
-    const packed = packWeights(shape, groups, weights)
+    const packed = packParameters(parameters, groups, weights)
     const sizes = Object.values(weights).reduce((sum, { length }) => sum + length, 0)
     expect([...packed.values()].reduce((sum, { length }) => sum + length, 0)).toBe(sizes)
-    const again = unpackWeights(shape, groups, packed)
+    const again = unpackParameters(parameters, groups, packed)
     for (const name of PARAMETER_NAMES) {
       expect(again[name].every((value, at) => value === weights[name][at])).toBe(true)
     }
