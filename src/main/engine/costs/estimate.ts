@@ -14,6 +14,7 @@ import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { defaultLimits } from '../decoder/ForwardPass'
 import { isCopy, layOut } from '../growth/grownLayout'
+import type { Placement } from '../onnx/placement'
 import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { chooseDevice } from '../onnx/devices'
@@ -159,7 +160,7 @@ async function expandCost(
       return {
         seconds: [...learned, ...last],
         hostBytes: hostPeak(checkpoint, bound),
-        deviceBytes: device === 'cpu' ? null : devicePeak(checkpoint, spec.deviceMemoryBytes),
+        deviceBytes: devicePeak(runtime.placement, checkpoint, spec.deviceMemoryBytes),
         diskBytes: [
           ...disk,
           ...stagesOnDisk(spec, checkpoint, plan.newLayers.length, { keeps, bound }),
@@ -232,10 +233,17 @@ function hostPeak(checkpoint: Checkpoint, bound: number): EstimateItem[] {
   return memoryParts(highest, planMemory(highest, bound).coordinates)
 }
 
-/** Device memory at the highest point: that of the weight type that needs most. */
-function devicePeak(checkpoint: Checkpoint, bound: number | undefined): number {
+/** Device memory at the highest point: that of the weight type that needs most; `null` where it is the host's own. */
+function devicePeak(
+  placement: Placement,
+  checkpoint: Checkpoint,
+  bound: number | undefined,
+): number | null {
+  if (placement.isHost) return null
   return Math.max(
-    ...WEIGHT_TYPES.map((type) => deviceBytes(new StackedMatrix(checkpoint, type), bound)),
+    ...WEIGHT_TYPES.map((type) =>
+      deviceBytes(placement, new StackedMatrix(checkpoint, type), bound),
+    ),
   )
 }
 
@@ -321,7 +329,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
     return {
       seconds,
       hostBytes: highest,
-      deviceBytes: device === 'cpu' ? null : totalOf(highest.filter(isOnDevice)),
+      deviceBytes: runtime.placement.isHost ? null : totalOf(highest.filter(isOnDevice)),
       diskBytes: [],
       device,
       out: null,

@@ -25,7 +25,6 @@ import {
 } from './decomposition/storedDecomposition'
 import { writePredictor } from './predictor/predictorFile'
 import { layersStay, planMemory, residentBytes } from './memory'
-import { collectGarbage, noteGarbage } from '../onnx/hostMemory'
 import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel, type RowReader } from './predictor/PredictorKernel'
 import { measurePredictor } from './predictor/quality'
@@ -158,11 +157,8 @@ export async function* predictWeightType(
     return found
   }
   const draft = await context.stages.begin(`weights-${type}`, dependencies(context, type))
-  // The last type's arrays must not be counted with this one's.
-  collectGarbage()
   try {
     const decomposition = yield* decomposeStage(context, type, draft.folder)
-    collectGarbage()
     try {
       const { predictor, report } = yield* trainStage(context, type, decomposition)
       await writePredictor(predictorFile(draft.folder), predictor)
@@ -331,7 +327,6 @@ async function* predictStage(
           : weights
       await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
       directions.set(index, topDirection(decomposition, kept))
-      noteGarbage(weights.byteLength)
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
     await saveDirections(folder, decomposition, plan, directions)

@@ -7,6 +7,7 @@ import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
 import { bytesOfPrecision, type Precision } from './decomposition/CoordinateStore'
 import { GARBAGE_LIMIT } from '../onnx/hostMemory'
+import { stays, type Placement } from '../onnx/placement'
 import { MAX_STEPS_A_RUN } from '../training/pacing'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -131,12 +132,17 @@ export function layersStay(shape: WeightShape, bound: number = DEFAULT_DEVICE_BY
 }
 
 /** The most that a weight type takes of a GPU's memory, for the decomposition, the training and the new layers. */
-export function deviceBytes(shape: WeightShape, bound: number | undefined): number {
+export function deviceBytes(
+  placement: Placement,
+  shape: WeightShape,
+  bound: number | undefined,
+): number {
   const { rows, width } = shape
   const [layer, square] = [rows * width * FLOAT, rows * rows * FLOAT]
   const store = deviceStoreBytes(shape)
-  const layers = layersStay(shape, bound) ? store : layer
-  const samples = store <= residentBytes(width, bound) ? store : copiedBytes(shape)
+  const layers = placement.keepsResults && layersStay(shape, bound) ? store : layer
+  const samplesStay = stays(placement, store, residentBytes(width, bound))
+  const samples = samplesStay ? store : copiedBytes(shape)
   return Math.max(
     layers + DEVICE_SQUARES * square,
     trainingBytes(width) + samples,

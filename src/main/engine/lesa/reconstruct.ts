@@ -1,4 +1,5 @@
 import type { Decomposition } from './decomposition/decompose'
+import { floats } from '../onnx/hostMemory'
 import type { Runtime } from '../onnx/Runtime'
 import { TiledProduct } from '../onnx/tiles'
 
@@ -31,7 +32,7 @@ export class Reconstructor {
       for (let at = k * width; at < (k + 1) * width; at += 1) coordinates[at]! *= sigma
     })
     const v = await runtime.upload(coordinates, [rank, width])
-    const weights = new Float32Array(rows * width)
+    const weights = floats(rows * width)
     for (const tile of product.tiles) {
       const start = tile.first * width
       await product.run(tile, v, weights.subarray(start, start + tile.count * width))

@@ -1,9 +1,11 @@
 import { AppError } from '@shared/errors'
 import type { Device } from '@shared/devices'
 import type * as Ort from 'onnxruntime-node'
-import { Graph } from './graph'
-import { noteGarbage } from './hostMemory'
+import { Graph, type Value } from './graph'
+import { keepTrailing } from '../lib/matrix'
+import { makeRoom, noteAllocation } from './hostMemory'
 import { encode } from './lowering'
+import { placementOf, type Placement } from './placement'
 
 export type Tensor = Ort.Tensor
 export type Feeds = Readonly<Record<string, Tensor>>
@@ -43,24 +45,27 @@ export interface CompileOptions {
  */
 export class Runtime {
   private readonly kernels = new Set<Kernel>()
-  private readonly copiers = new Map<string, Kernel>()
+  /** Those that move tensors or cut them. */
+  private readonly movers = new Map<string, Kernel>()
+  private host: Runtime | null = null
 
   private constructor(
     readonly device: Device,
+    readonly placement: Placement,
     private readonly ort: typeof Ort,
   ) {}
 
   /** Loads the runtime; whether the device works shows only when a kernel is compiled. */
-  static async open(device: Device): Promise<Runtime> {
+  static async open(device: Device, placement = placementOf(device)): Promise<Runtime> {
     // Imported when needed, so that a broken native library is an error of the job and not of the program's start.
     const ort = await import('onnxruntime-node')
     ort.env.logLevel = 'fatal'
-    return new Runtime(device, ort)
+    return new Runtime(device, placement, ort)
   }
 
-  /** True where results may stay in the device's memory between runs. */
-  get keepsTensors(): boolean {
-    return this.device === 'webgpu'
+  /** A runtime for what is better done on the host, as it would go to a device each time; ends with this one. */
+  async onHost(): Promise<Runtime> {
+    return this.placement.isHost ? this : (this.host ??= await Runtime.open('cpu'))
   }
 
   /**
@@ -69,7 +74,7 @@ export class Runtime {
    * @throws AppError `device_unavailable` when the device or its driver refuses.
    */
   async compile(graph: Graph, options: CompileOptions = {}): Promise<Kernel> {
-    const resident = this.keepsTensors ? (options.resident ?? []) : []
+    const resident = this.placement.keepsResults ? (options.resident ?? []) : []
     const locations = Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const]))
     try {
       const session = await this.ort.InferenceSession.create(encode(graph), {
@@ -80,7 +85,9 @@ export class Runtime {
         extra: FLUSH_TO_ZERO,
         ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
       })
-      const kernel = new Kernel(session, this.device, () => this.kernels.delete(kernel))
+      const kernel = new Kernel(session, this.device, this.placement, () =>
+        this.kernels.delete(kernel),
+      )
       this.kernels.add(kernel)
       return kernel
     } catch (cause) {
@@ -124,7 +131,7 @@ export class Runtime {
   /** A float32 tensor in the device's memory, for feeding it many times. */
   async upload(values: Float32Array, dims: readonly number[]): Promise<Tensor> {
     const tensor = this.float32(values, dims)
-    return this.keepsTensors ? this.copy(tensor, ['y']) : tensor
+    return this.placement.keepsResults ? this.copy(tensor, ['y']) : tensor
   }
 
   /** The values of a float32 tensor, fetched from the device when it is there. */
@@ -135,29 +142,62 @@ export class Runtime {
     throw new AppError('bug', `Expected a float32 tensor, found ${local.type}.`)
   }
 
-  /** Gives up a tensor: frees its device memory, or has its host memory collected soon. */
+  /**
+   * What is left of a square float32 matrix without its first rows and columns, where it lies.
+   *
+   * @param matrix Given up; on the host its array is used again.
+   */
+  async trailing(matrix: Tensor, dropped: number): Promise<Tensor> {
+    const size = matrix.dims[0] ?? 0
+    if (matrix.location === 'cpu') {
+      const rest = keepTrailing(await this.read(matrix), size, size - dropped)
+      return this.float32(rest, [size - dropped, size - dropped])
+    }
+    const cut = await this.mover(`trailing/${dropped}`, ['y'], (g) =>
+      g.sliceFrom(g.input('x', ['m', 'm']), [0, 1], dropped, 'rest'),
+    )
+    const rest = (await cut.run({ x: matrix })).one('y')
+    this.release(matrix)
+    return rest
+  }
+
+  /** Gives up a tensor: frees its device memory. An array of the host goes when nothing uses it any more. */
   release(tensor: Tensor): void {
     if (tensor.location !== 'cpu') tensor.dispose()
-    else if (ArrayBuffer.isView(tensor.data)) noteGarbage(tensor.data.byteLength)
   }
 
   async dispose(): Promise<void> {
     for (const kernel of [...this.kernels]) await kernel.dispose()
-    this.copiers.clear()
+    this.movers.clear()
+    await this.host?.dispose()
+    this.host = null
   }
 
   private async copy(tensor: Tensor, resident: readonly string[]): Promise<Tensor> {
     const rank = tensor.dims.length
-    const key = `${rank}/${resident.join()}`
-    let copier = this.copiers.get(key)
-    if (!copier) {
-      const g = new Graph()
-      const dims = Array.from({ length: rank }, (_, axis) => `d${axis}`)
-      g.output('y', g.input('x', dims))
-      copier = await this.compile(g, { resident, keepsMemory: false })
-      this.copiers.set(key, copier)
-    }
+    const copier = await this.mover(`copy/${rank}/${resident.join()}`, resident, (g) =>
+      g.input(
+        'x',
+        Array.from({ length: rank }, (_, axis) => `d${axis}`),
+      ),
+    )
     return (await copier.run({ x: tensor })).one('y')
+  }
+
+  /** A kernel from `x` to `y`. */
+  private async mover(
+    key: string,
+    resident: readonly string[],
+    build: (g: Graph) => Value,
+  ): Promise<Kernel> {
+    let kernel = this.movers.get(key)
+    if (!kernel) {
+      const g = new Graph()
+      g.output('y', build(g))
+      kernel = await this.compile(g, { resident, keepsMemory: false })
+      this.movers.set(key, kernel)
+    }
+    return kernel
   }
 }
 
@@ -184,31 +224,35 @@ export class Kernel {
   constructor(
     private readonly session: Ort.InferenceSession,
     private readonly device: Device,
+    private readonly placement: Placement,
     private readonly onDispose: () => void,
   ) {}
 
   /**
    * Runs the graph once. Blocks the thread until it is done.
    *
-   * @param into Tensors on the host that take results, by output. On the CPU the results are computed in place, so one
-   *   of them may be a feed at the same time where the operators allow it (`Gemm` on its third operand).
+   * @param into Tensors on the host that take results, by output, unless these stay on the device. On the host the results
+   *   are computed in place, so one of them may be a feed at the same time where the operators allow it (`Gemm` on its
+   *   third operand).
    * @throws AppError `device_lost` when a device other than the CPU fails, `not_enough_memory` or `bug` on the CPU.
    */
   async run(feeds: Feeds, into: Feeds = {}): Promise<Results> {
     try {
-      if (this.device === 'cpu') {
-        const targets: Record<string, Tensor | null> = {}
-        for (const name of this.session.outputNames) targets[name] = into[name] ?? null
-        const results = await this.session.run(feeds, targets)
-        // The runtime hands every result over as a copy, these too.
-        for (const { data } of Object.values(into)) noteGarbage((data as Float32Array).byteLength)
-        return new Results(results)
+      makeRoom()
+      const results = this.placement.isHost
+        ? await this.session.run(feeds, this.#targets(into))
+        : await this.session.run(feeds)
+      const tensors: Record<string, Tensor> = { ...results }
+      for (const [name, tensor] of Object.entries(results)) {
+        if (tensor.location !== 'cpu') continue
+        // The runtime hands every result over as a copy, those with a place of their own too.
+        noteAllocation((tensor.data as Float32Array).byteLength)
+        const target = into[name]
+        if (!target) continue
+        if (!this.placement.isHost) (target.data as Float32Array).set(tensor.data as Float32Array)
+        tensors[name] = target
       }
-      const results = await this.session.run(feeds)
-      for (const [name, target] of Object.entries(into)) {
-        ;(target.data as Float32Array).set(results[name]?.data as Float32Array)
-      }
-      return new Results(results)
+      return new Results(tensors)
     } catch (cause) {
       const actual = cause instanceof Error ? cause.message : String(cause)
       const code = this.device === 'cpu' ? 'bug' : 'device_lost'
@@ -218,6 +262,10 @@ export class Kernel {
         cause,
       })
     }
+  }
+
+  #targets(into: Feeds): Record<string, Tensor | null> {
+    return Object.fromEntries(this.session.outputNames.map((name) => [name, into[name] ?? null]))
   }
 
   /** Frees the session, and with it every tensor that it left on the device. */

@@ -1,9 +1,7 @@
-/** @file Matrices in tiles of rows, so that on the CPU what a product works on stays in a core's cache. */
+/** @file Matrices in tiles of as many rows as suit the device. */
 import { Graph, type Value } from './graph'
+import { tileRows } from './placement'
 import type { Feeds, Kernel, Results, Runtime, Tensor } from './Runtime'
-
-/** Rows of a tile on the CPU. */
-export const TILE_ROWS = 1024
 
 /** Rows `first … first + count − 1` of a matrix, on the device. */
 export interface Tile {
@@ -12,10 +10,10 @@ export interface Tile {
   readonly rows: Tensor
 }
 
-/** Brings a row-major matrix to the device: in tiles on the CPU, whole where tensors have a memory of their own. */
+/** Brings a row-major matrix to the device. */
 async function uploadTiles(runtime: Runtime, matrix: Float32Array, width: number): Promise<Tile[]> {
   const height = matrix.length / width
-  const step = runtime.keepsTensors ? height : TILE_ROWS
+  const step = tileRows(runtime.placement, height)
   const tiles: Tile[] = []
   for (let first = 0; first < height; first += step) {
     const count = Math.min(step, height - first)

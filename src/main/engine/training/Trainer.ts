@@ -13,8 +13,8 @@ import {
 import { constant, type Schedule } from './schedules'
 import { stateNames } from './trainingSteps'
 
-/** Elements of a large weight that the optimiser treats at once on the CPU: 1 MiB, of which a core's cache holds some. */
-const CPU_BLOCK = 2 ** 18
+/** Elements of a large weight that the optimiser treats at once on the host: 1 MiB, of which a core's cache holds some. */
+const HOST_BLOCK = 2 ** 18
 
 /** All that decides how training goes on: steps taken, and every parameter's value and scaled moments (`adamw.ts`). */
 export interface TrainingState<N extends string = string> {
@@ -54,7 +54,7 @@ export class Trainer<N extends string> {
     options: TrainerOptions<N>,
   ): Promise<Trainer<N>> {
     const { parameters, state } = options
-    const groups = parameterGroups(parameters, runtime.device === 'cpu' ? CPU_BLOCK : Infinity)
+    const groups = parameterGroups(parameters, runtime.placement.isHost ? HOST_BLOCK : Infinity)
     const resident = stateNames(groups).map((name) => `${name}.next`)
     const kernel = await runtime.compile(options.graph(groups), { resident })
     const tensors = new Map<string, Tensor>()

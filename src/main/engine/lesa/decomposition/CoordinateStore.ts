@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 import { bytesOf } from '../../lib/matrix'
-import { noteGarbage } from '../../onnx/hostMemory'
+import { makeRoom, noteAllocation } from '../../onnx/hostMemory'
 
 /**
  * How a store keeps its numbers. `float32`: as they are. `int16`: as integers times a step of each row, its largest
@@ -23,8 +23,11 @@ export const bytesOfPrecision = (precision: Precision): number =>
   ARRAYS[precision].BYTES_PER_ELEMENT
 
 /** Zeros. */
-export const rowsOf = (precision: Precision, length: number): StoredRows =>
-  new ARRAYS[precision](length)
+export function rowsOf(precision: Precision, length: number): StoredRows {
+  makeRoom()
+  noteAllocation(length * bytesOfPrecision(precision))
+  return new ARRAYS[precision](length)
+}
 
 export const INT16_MAX = 32_767
 
@@ -184,7 +187,6 @@ export class CoordinateStore {
     for (let done = 0; done < bytes.length;) {
       done += writeSync(backing.descriptor, bytes, done, bytes.length - done, position + done)
     }
-    noteGarbage(bytes.length)
   }
 
   /** Forgets all rows from `rank` on. */
@@ -245,7 +247,6 @@ export class CoordinateStore {
     }
     const rows = rowsOf(this.precision, count * width)
     this.#readFile(layer, first, rows)
-    noteGarbage(rows.byteLength)
     return rows
   }
 

@@ -64,7 +64,9 @@ export async function decompose(
   options: DecomposeOptions,
 ): Promise<Decomposition> {
   const { layerCount, rows, width } = source
-  const layers = new LayersOnDevice(runtime, source, options.keepsLayers === true)
+  collectGarbage()
+  const keepsLayers = options.keepsLayers === true && runtime.placement.keepsResults
+  const layers = new LayersOnDevice(runtime, source, keepsLayers)
   const gram = await createGramAccumulator(runtime, rows, width)
   for (let layer = 0; layer < layerCount; layer += 1) {
     await layers.use(layer, (w) => gram.add(w))
@@ -152,7 +154,6 @@ class LayersOnDevice {
     const kept = this.#kept.get(layer)
     const w = kept ?? (await this.runtime.upload(await this.source.read(layer), [rows, width]))
     await work(w)
-    if (!this.runtime.keepsTensors) return
     if (this.keeps && !kept) this.#kept.set(layer, w)
     else this.runtime.release(w)
   }
@@ -164,6 +165,7 @@ export async function withoutDecomposition(
   source: WeightSource,
   options: Pick<DecomposeOptions, 'createStore' | 'onProgress'>,
 ): Promise<Decomposition> {
+  collectGarbage()
   const { layerCount, rows, width, precision } = source
   const coordinates = options.createStore({ layerCount, rank: rows, width, precision })
   const encoder = await RowEncoder.create(runtime, coordinates)

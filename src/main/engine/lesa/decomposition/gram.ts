@@ -3,7 +3,7 @@ import { Graph } from '../../onnx/graph'
 import type { Kernel, Runtime, Tensor } from '../../onnx/Runtime'
 
 /**
- * Columns of the Gram matrix computed at once on the CPU. Fewer waste less of its upper triangle, and keep what the
+ * Columns of the Gram matrix computed at once on the host. Fewer waste less of its upper triangle, and keep what the
  * product packs within a core's cache; more make larger products.
  */
 const BLOCK_COLUMNS = 256
@@ -27,9 +27,9 @@ export function createGramAccumulator(
   n: number,
   width: number,
 ): Promise<GramAccumulator> {
-  return runtime.keepsTensors
-    ? DeviceGram.create(runtime, n, width)
-    : HostGram.create(runtime, n, width)
+  return runtime.placement.isHost
+    ? HostGram.create(runtime, n, width)
+    : DeviceGram.create(runtime, n, width)
 }
 
 /** Columns `start … end − 1` of the Gram matrix, from the diagonal block down: `[n − start, end − start]`. */
@@ -92,7 +92,7 @@ class HostGram implements GramAccumulator {
   }
 }
 
-/** Sums in a device's memory, all blocks in one run. */
+/** Sums in a device's memory where that keeps them, all blocks in one run, to which a layer travels once. */
 class DeviceGram implements GramAccumulator {
   private sums: Tensor[] | null = null
 

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { bytesOf, floatsOf } from '../../lib/matrix'
+import { collectGarbage } from '../../onnx/hostMemory'
 import { CoordinateStore, PRECISIONS } from './CoordinateStore'
 import type { Decomposition } from './decompose'
 
@@ -39,6 +40,7 @@ export async function saveDecomposition(folder: string, result: Decomposition): 
 
 /** Opens a decomposition that {@link saveDecomposition} kept; coordinates are read into memory when `inMemory`. */
 export async function loadDecomposition(folder: string, inMemory: boolean): Promise<Decomposition> {
+  collectGarbage()
   const text = await readFile(join(folder, 'decomposition.json'), 'utf8')
   const meta = metaSchema.parse(JSON.parse(text))
   const { layerCount, storedRank: rank, width, precision } = meta

@@ -5,10 +5,9 @@
  *
  * Reflectors are H = I − u uᵀ with u scaled so that no separate factor is needed.
  */
-import { keepTrailing } from '../../lib/matrix'
 import { Graph, type Value } from '../../onnx/graph'
-import { Runtime, type Kernel, type Tensor } from '../../onnx/Runtime'
-import { TILE_ROWS } from '../../onnx/tiles'
+import type { Kernel, Runtime } from '../../onnx/Runtime'
+import { WorkMatrix } from '../../onnx/WorkMatrix'
 import { tridiagonalEigenvalues, tridiagonalEigenvectors } from './tridiagonalEigen'
 
 /** Columns reduced between two updates of the trailing matrix. */
@@ -85,34 +84,33 @@ export async function symmetricEigen(
   return { values, vectors, rank }
 }
 
-/** Takes from vectors their parts along others, always on the CPU: those of a cluster would go to a device each time. */
+/** Takes from vectors their parts along others, always on the host: those of a cluster would go to a device each time. */
 export class HostProjector {
-  private compiled: { readonly own: Runtime | null; readonly kernel: Kernel } | null = null
+  private kernel: Kernel | null = null
 
   constructor(private readonly runtime: Runtime) {}
 
   /** X ← X − (X Qᵀ) Q in place; rows of X `[b, n]` and Q `[m, n]`, those of Q orthonormal. */
   async project(x: Float32Array, q: Float32Array, n: number): Promise<void> {
     if (q.length === 0) return
-    const { own, kernel } = (this.compiled ??= await this.compile())
-    const host = own ?? this.runtime
+    const host = await this.runtime.onHost()
+    const kernel = (this.kernel ??= await host.compile(projectionGraph(), { keepsMemory: false }))
     const rows = host.float32(x, [x.length / n, n])
     await kernel.run({ x: rows, q: host.float32(q, [q.length / n, n]) }, { out: rows })
   }
 
   async dispose(): Promise<void> {
-    await this.compiled?.kernel.dispose()
-    await this.compiled?.own?.dispose()
+    await this.kernel?.dispose()
   }
+}
 
-  private async compile(): Promise<{ own: Runtime | null; kernel: Kernel }> {
-    const own = this.runtime.device === 'cpu' ? null : await Runtime.open('cpu')
-    const g = new Graph()
-    const x = g.input('x', ['b', 'n'])
-    const q = g.input('q', ['m', 'n'])
-    g.output('out', g.gemm(g.gemm(x, q, { transB: true }), q, { alpha: -1, c: x }))
-    return { own, kernel: await (own ?? this.runtime).compile(g, { keepsMemory: false }) }
-  }
+/** X − (X Qᵀ) Q. */
+function projectionGraph(): Graph {
+  const g = new Graph()
+  const x = g.input('x', ['b', 'n'])
+  const q = g.input('q', ['m', 'n'])
+  g.output('out', g.gemm(g.gemm(x, q, { transB: true }), q, { alpha: -1, c: x }))
+  return g
 }
 
 /** Householder reduction, some panels in each run. */
@@ -127,12 +125,7 @@ async function reduce(
   const panels: Reduction['panels'][number][] = []
   let a = runtime.float32(matrix, [n, n])
   // What a kernel leaves on the device dies with it, so they are all kept until the end.
-  const kernels = new Map<string, Kernel>()
-  const kernelOf = async (key: string, graph: () => Graph, resident: string): Promise<Kernel> => {
-    const kernel = kernels.get(key) ?? (await runtime.compile(graph(), { resident: [resident] }))
-    kernels.set(key, kernel)
-    return kernel
-  }
+  const kernels = new Map<number, Kernel>()
   let offset = 0
   while (n - offset > 1) {
     const size = n - offset
@@ -140,7 +133,9 @@ async function reduce(
     const columns = size > PANEL + 2 ? PANEL : size - 1
     const count = size > PANEL + 2 ? Math.min(PANELS_A_RUN, Math.floor((size - 2) / PANEL)) : 1
     const done = count * columns
-    const kernel = await kernelOf(`reduce ${columns}`, () => panelsGraph(columns), 'next')
+    const kernel =
+      kernels.get(columns) ?? (await runtime.compile(panelsGraph(columns), { resident: ['next'] }))
+    kernels.set(columns, kernel)
     const results = await kernel.run({
       a,
       count: runtime.int64(BigInt64Array.of(BigInt(count)), []),
@@ -161,28 +156,13 @@ async function reduce(
     }
     offset += done
     runtime.release(a)
-    const next = results.one('next')
-    if (runtime.keepsTensors) {
-      const cut = await kernelOf(`cut ${done}`, () => trailingGraph(done), 'rest')
-      a = (await cut.run({ a: next })).one('rest')
-      runtime.release(next)
-    } else {
-      const rest = keepTrailing(results.floats('next'), size, size - done)
-      a = runtime.float32(rest, [size - done, size - done])
-    }
+    a = await runtime.trailing(results.one('next'), done)
     await report(1 - ((n - offset) / n) ** 3)
   }
   diagonal[n - 1] = (await runtime.read(a))[0] ?? 0
   runtime.release(a)
   for (const kernel of kernels.values()) await kernel.dispose()
   return { diagonal, offDiagonal, panels }
-}
-
-/** A graph of what is left of a matrix without its first rows and columns. */
-function trailingGraph(dropped: number): Graph {
-  const g = new Graph()
-  g.output('rest', g.sliceFrom(g.input('a', ['m', 'm']), [0, 1], dropped, 'rest'))
-  return g
 }
 
 /**
@@ -306,37 +286,27 @@ async function transformBack(
   })
   const applyKernel = await runtime.compile(applyGraph(), { resident: ['out'], keepsMemory: false })
   const blocks = groupPanels(reduction.panels)
-  // Where tensors can stay on the device, Z does, and the reflectors are padded to its full height.
-  let resident: Tensor | null = runtime.keepsTensors ? runtime.float32(z, [n, rank]) : null
-  const inner = new Float32Array(resident ? 0 : BACK_BLOCK * rank)
+  const work = new WorkMatrix(runtime, z, rank)
+  const inner = new Float32Array(BACK_BLOCK * rank)
   for (const [done, { offset, columns, panels }] of blocks.entries()) {
-    const top = resident ? 0 : offset
+    const top = work.firstRow(offset)
     const reflectors = joinPanels(panels, top, n, columns)
     const y = runtime.float32(reflectors, [n - top, columns])
     const gram = (await gramKernel.run({ y })).floats('gram')
     const t = runtime.float32(triangularFactor(gram, columns), [columns, columns])
-    if (resident) {
-      const product = (await innerKernel.run({ y, t, z: resident })).one('inner')
-      const out = (await applyKernel.run({ y, inner: product, z: resident })).one('out')
-      runtime.release(resident)
-      runtime.release(product)
-      resident = out
-    } else {
-      const product = runtime.rows(inner, rank, 0, columns)
-      await innerKernel.run({ y, t, z: runtime.rows(z, rank, top, n - top) }, { inner: product })
-      for (let first = top; first < n; first += TILE_ROWS) {
-        const count = Math.min(TILE_ROWS, n - first)
-        const part = runtime.rows(z, rank, first, count)
-        const own = runtime.rows(reflectors, columns, first - top, count)
-        await applyKernel.run({ y: own, inner: product, z: part }, { out: part })
-      }
-    }
+    const results = await innerKernel.run(
+      { y, t, z: work.from(top) },
+      { inner: runtime.rows(inner, rank, 0, columns) },
+    )
+    const product = results.one('inner')
+    await work.update(top, 'out', ({ first, count, rows }, into) => {
+      const own = runtime.rows(reflectors, columns, first - top, count)
+      return applyKernel.run({ y: own, inner: product, z: rows }, into)
+    })
+    runtime.release(product)
     await report((done + 1) / blocks.length)
   }
-  if (resident) {
-    z.set(await runtime.read(resident))
-    runtime.release(resident)
-  }
+  await work.finish()
   for (const kernel of [gramKernel, innerKernel, applyKernel]) await kernel.dispose()
 }
 

@@ -1,5 +1,5 @@
 import { Graph } from '../../onnx/graph'
-import { noteGarbage } from '../../onnx/hostMemory'
+import { floats } from '../../onnx/hostMemory'
 import type { Kernel, Runtime, Tensor } from '../../onnx/Runtime'
 import {
   PARAMETER_NAMES,
@@ -49,9 +49,9 @@ export class PredictorKernel {
   /** Predicts `count` rows, `[count, width]`, from the left and right neighbours' rows. */
   async predict(count: number, left: RowReader, right: RowReader): Promise<Float32Array> {
     const { runtime, width } = this
-    const predicted = new Float32Array(count * width)
+    const predicted = floats(count * width)
     const most = Math.min(ROWS_A_RUN, count) * width
-    const [leftRows, rightRows] = [new Float32Array(most), new Float32Array(most)]
+    const [leftRows, rightRows] = [floats(most), floats(most)]
     for (let first = 0; first < count; first += ROWS_A_RUN) {
       const rows = Math.min(ROWS_A_RUN, count - first)
       const filled = (read: RowReader, buffer: Float32Array): Tensor => {
@@ -64,7 +64,6 @@ export class PredictorKernel {
         { predicted: runtime.rows(predicted, width, first, rows) },
       )
     }
-    noteGarbage(2 * most * Float32Array.BYTES_PER_ELEMENT)
     return predicted
   }
 

@@ -1,3 +1,4 @@
+import { stays } from '../../onnx/placement'
 import type { Feeds, Runtime, Tensor } from '../../onnx/Runtime'
 import { bytesOfPrecision, type Precision } from '../decomposition/CoordinateStore'
 import { maxRunBytes } from '../memory'
@@ -33,8 +34,7 @@ export class SampleRows {
     samples: Samples,
     residentBytes: number,
   ): Promise<SampleRows> {
-    // 16-bit integers are for the CPU only, others have no operators for them.
-    const precision = runtime.device === 'cpu' ? samples.precision : 'float32'
+    const precision = runtime.placement.isHost ? samples.precision : 'float32'
     const resident = await residentRows(runtime, samples, residentBytes)
     return new SampleRows(runtime, samples, resident, precision)
   }
@@ -81,19 +81,18 @@ export class SampleRows {
 
   release(): void {
     const { runtime, resident } = this
-    if (!runtime.keepsTensors || !resident) return
-    for (const tensor of [...resident.slabs, resident.scales]) runtime.release(tensor)
+    if (resident) for (const tensor of [...resident.slabs, resident.scales]) runtime.release(tensor)
   }
 }
 
-/** Brings all rows to the device, or `null`: they would not fit there, or it keeps no tensors. */
+/** Brings all rows to the device, or `null`: they may not stay there. */
 async function residentRows(
   runtime: Runtime,
   samples: Samples,
   residentBytes: number,
 ): Promise<ResidentRows | null> {
   const { all, width, rowCount, rank, storedRank } = samples
-  if (runtime.device === 'cpu') {
+  if (runtime.placement.isHost) {
     if (!all) return null
     // They are there already.
     const count = all.scales.length
@@ -104,7 +103,7 @@ async function residentRows(
     }
   }
   const columnBytes = rowCount * Float32Array.BYTES_PER_ELEMENT
-  if (!runtime.keepsTensors || columnBytes * width > residentBytes) return null
+  if (!stays(runtime.placement, columnBytes * width, residentBytes)) return null
   const step = Math.max(1, Math.floor(MAX_SLAB_BYTES / columnBytes))
   const slabs: Tensor[] = []
   for (let start = 0; start < width; start += step) {

@@ -1,4 +1,3 @@
-import { noteGarbage } from '../../onnx/hostMemory'
 import type { PredictorKernel } from './PredictorKernel'
 import type { Samples } from './Samples'
 
@@ -47,7 +46,6 @@ export async function measurePredictor(
     const from = (rows: Float32Array) => (first: number, into: Float32Array) =>
       into.set(rows.subarray(first * width, first * width + into.length))
     const predicted = await kernel.predict(size, from(left), from(right))
-    noteGarbage(predicted.byteLength)
     for (let i = 0; i < y.length; i += 1) {
       const truth = y[i]!
       const guess = predicted[i]!

@@ -2,6 +2,7 @@ import type { PredictorSettings } from '@shared/predictorSettings'
 import { countSteps } from '@shared/predictorSettings'
 import { AppError } from '@shared/errors'
 import type { Random } from '../../lib/random'
+import { collectGarbage } from '../../onnx/hostMemory'
 import type { Runtime } from '../../onnx/Runtime'
 import { Trainer } from '../../training/Trainer'
 import {
@@ -45,6 +46,7 @@ export async function* trainPredictor(
   random: { readonly initial: Random; readonly shuffle: Random },
   residentBytes = 0,
 ): AsyncGenerator<TrainingProgress, TrainedPredictor> {
+  collectGarbage()
   const shape: PredictorShape = { width: samples.width, hidden: settings.hiddenSize }
   const steps = countSteps(settings.length, samples.count, settings.batchSize)
   const rows = await SampleRows.create(runtime, samples, residentBytes)
