@@ -1,54 +1,268 @@
-import { z } from 'zod'
-
-/** How long a predictor trains: whole passes over its samples, or a number of mini-batches. */
-export const trainingLengthSchema = z.discriminatedUnion('unit', [
-  z.object({ unit: z.literal('epochs'), value: z.int().min(1).max(100_000) }),
-  z.object({ unit: z.literal('steps'), value: z.int().min(1).max(10_000_000) }),
-])
-
-/** Everything that decides how one predictor (an MLP of two hidden layers) is trained. */
-export const predictorSettingsSchema = z.object({
-  /** λ: the weight of the norm term in the loss. */
-  lambda: z.number().min(0).max(1),
-  length: trainingLengthSchema,
-  /** Width of both hidden layers. */
-  hiddenSize: z.int().min(1).max(8192),
-  batchSize: z.int().min(1).max(65_536),
-  learningRate: z.number().positive().max(1),
-  beta1: z.number().min(0).lt(1),
-  beta2: z.number().min(0).lt(1),
-  epsilon: z.number().positive().max(1),
-  weightDecay: z.number().min(0).max(1),
-})
-
-export type TrainingLength = z.infer<typeof trainingLengthSchema>
-export type PredictorSettings = z.infer<typeof predictorSettingsSchema>
+/** @file What decides how a predictor (an MLP of two hidden layers) is trained, with all that is said of it anywhere. */
+import { SHARE, type Bounds } from './bounds'
 
 export const PREDICTOR_PRESETS = ['paper', 'notebook', 'matched'] as const
 export type PredictorPreset = (typeof PREDICTOR_PRESETS)[number]
 
-/** What all presets share: PyTorch's AdamW defaults, the paper's batch and width (ACL 2025, section 3 and notebooks). */
-const COMMON = {
-  hiddenSize: 256,
-  batchSize: 64,
-  learningRate: 1e-3,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  weightDecay: 0.01,
-} as const
+/** How long a predictor trains: whole passes over its samples, or a number of mini-batches. */
+export interface TrainingLength {
+  readonly unit: 'epochs' | 'steps'
+  readonly value: number
+}
+
+export const LENGTH_BOUNDS: Readonly<Record<TrainingLength['unit'], Bounds>> = {
+  epochs: { min: 1, max: 100_000, isWhole: true },
+  steps: { min: 1, max: 10_000_000, isWhole: true },
+}
+
+/** The same in every preset, or of each. */
+type OfPresets<T> = { readonly all: T } | Readonly<Record<PredictorPreset, T>>
+
+interface FieldTexts {
+  /** Its turn among the flags and in the form; records keep the table's order. */
+  readonly place: number
+  /** In the form, with what it means and why one would change it. */
+  readonly label: string
+  readonly meaning: string
+  readonly why: string
+  /** In comparisons and model cards; fields of one key share a row. */
+  readonly row: { readonly key: string; readonly label: string }
+  /** Folded away in the form. */
+  readonly isAdvanced: boolean
+}
+
+export interface NumberField extends FieldTexts {
+  readonly kind: 'number'
+  readonly bounds: Bounds
+  readonly values: OfPresets<number>
+  /** The flag's name where it is not the key, and its help. */
+  readonly flag?: string
+  readonly help: string
+}
+
+interface LengthField extends FieldTexts {
+  readonly kind: 'length'
+  readonly values: OfPresets<TrainingLength>
+  readonly help: Readonly<Record<TrainingLength['unit'], string>>
+}
+
+const UNIT: Bounds = { min: 0, max: 1 }
+const DECAY_RATE: Bounds = { min: 0, max: 1, excludes: 'max' }
+const BETAS = { key: 'betas', label: 'β₁, β₂' } as const
+
+/**
+ * Every parameter. A new one is an entry here, and its part in the training graph. What all presets share are PyTorch's
+ * AdamW defaults and the paper's batch and width (ACL 2025, section 3 and notebooks).
+ */
+export const PREDICTOR_FIELDS = {
+  lambda: {
+    kind: 'number',
+    bounds: UNIT,
+    values: { paper: 5e-5, notebook: 5e-4, matched: 5e-4 },
+    place: 2,
+    help: 'weight of the norm term in the loss',
+    label: 'Norm weight λ',
+    meaning: 'Weight of the loss’s second term, which pulls the prediction’s norm to the target’s.',
+    why: 'Raise it when predicted layers come out too small (norm ratio below 1); 0 leaves the plain error.',
+    row: { key: 'lambda', label: 'λ' },
+    isAdvanced: false,
+  },
+  length: {
+    kind: 'length',
+    values: {
+      paper: { unit: 'epochs', value: 5 },
+      notebook: { unit: 'epochs', value: 10 },
+      matched: { unit: 'steps', value: 10_000 },
+    },
+    place: 1,
+    help: { epochs: 'passes over the samples', steps: 'mini-batches, instead of epochs' },
+    label: 'Length',
+    meaning:
+      'How long each predictor trains: whole passes over its samples, or a number of mini-batches.',
+    why: 'Longer lowers the loss until it flattens. A small model has few samples, so count steps there.',
+    row: { key: 'length', label: 'Training length' },
+    isAdvanced: false,
+  },
+  hiddenSize: {
+    kind: 'number',
+    bounds: { min: 1, max: 8192, isWhole: true },
+    values: { all: 256 },
+    place: 5,
+    help: 'width of the two hidden layers',
+    label: 'Hidden width',
+    meaning: 'Width of both hidden layers of the predictor.',
+    why: 'Wider can follow finer structure and learns its samples by heart sooner; costs time and memory.',
+    row: { key: 'hiddenSize', label: 'Hidden size' },
+    isAdvanced: true,
+  },
+  batchSize: {
+    kind: 'number',
+    bounds: { min: 1, max: 65_536, isWhole: true },
+    values: { all: 64 },
+    place: 4,
+    help: 'samples in a mini-batch',
+    label: 'Batch size',
+    meaning: 'Samples in one mini-batch.',
+    why: 'Larger is steadier and faster on a GPU, with fewer steps in an epoch.',
+    row: { key: 'batchSize', label: 'Batch size' },
+    isAdvanced: true,
+  },
+  learningRate: {
+    kind: 'number',
+    bounds: SHARE,
+    values: { all: 1e-3 },
+    place: 3,
+    flag: 'lr',
+    help: 'learning rate',
+    label: 'Learning rate',
+    meaning: 'Step size of AdamW.',
+    why: 'Lower it when the loss jumps or grows; raise it when it falls steadily but slowly.',
+    row: { key: 'learningRate', label: 'Learning rate' },
+    isAdvanced: false,
+  },
+  beta1: {
+    kind: 'number',
+    bounds: DECAY_RATE,
+    values: { all: 0.9 },
+    place: 7,
+    help: "AdamW's first decay rate",
+    label: 'AdamW β₁',
+    meaning: 'How long the optimiser remembers the gradient’s direction.',
+    why: 'Hardly ever. Lower follows the newest batches more closely.',
+    row: BETAS,
+    isAdvanced: true,
+  },
+  beta2: {
+    kind: 'number',
+    bounds: DECAY_RATE,
+    values: { all: 0.999 },
+    place: 8,
+    help: "AdamW's second decay rate",
+    label: 'AdamW β₂',
+    meaning: 'How long the optimiser remembers the gradient’s size.',
+    why: 'Lower it (0.98) when the loss has sudden spikes.',
+    row: BETAS,
+    isAdvanced: true,
+  },
+  epsilon: {
+    kind: 'number',
+    bounds: SHARE,
+    values: { all: 1e-8 },
+    place: 9,
+    help: "AdamW's ε",
+    label: 'AdamW ε',
+    meaning: 'Keeps the step finite where gradients vanish.',
+    why: 'Raise it when a device with little precision gives no finite numbers.',
+    row: { key: 'epsilon', label: 'ε' },
+    isAdvanced: true,
+  },
+  weightDecay: {
+    kind: 'number',
+    bounds: UNIT,
+    values: { all: 0.01 },
+    place: 6,
+    help: "AdamW's weight decay",
+    label: 'Weight decay',
+    meaning: 'How much each step shrinks the predictor’s weights.',
+    why: 'Raise it when the held-out layer is predicted far worse than the others.',
+    row: { key: 'weightDecay', label: 'Weight decay' },
+    isAdvanced: true,
+  },
+} as const satisfies Readonly<Record<string, NumberField | LengthField>>
+
+type Fields = typeof PREDICTOR_FIELDS
+export type PredictorKey = keyof Fields
+/** Those that are a number. */
+export type PredictorNumber = {
+  [Key in PredictorKey]: Fields[Key]['kind'] extends 'number' ? Key : never
+}[PredictorKey]
+
+export type PredictorSettings = Readonly<Record<PredictorNumber, number>> & {
+  readonly length: TrainingLength
+}
+
+/** In the order of records. */
+export const PREDICTOR_KEYS = Object.keys(PREDICTOR_FIELDS) as readonly PredictorKey[]
+
+/** In the order of flags and forms. */
+export const PLACED_PREDICTOR_KEYS = [...PREDICTOR_KEYS].sort(
+  (a, b) => PREDICTOR_FIELDS[a].place - PREDICTOR_FIELDS[b].place,
+)
+
+export function isPredictorKey(key: string): key is PredictorKey {
+  return Object.hasOwn(PREDICTOR_FIELDS, key)
+}
+
+export function isPredictorNumber(key: string): key is PredictorNumber {
+  return isPredictorKey(key) && PREDICTOR_FIELDS[key].kind === 'number'
+}
+
+/** `paper`: as published. `notebook`: as in the authors' code. `matched`: as many steps as the paper's own run had. */
+export const PRESET_SETTINGS: Readonly<Record<PredictorPreset, PredictorSettings>> = {
+  paper: settingsOf('paper'),
+  notebook: settingsOf('notebook'),
+  matched: settingsOf('matched'),
+}
+
+function settingsOf(preset: PredictorPreset): PredictorSettings {
+  return Object.fromEntries(
+    PREDICTOR_KEYS.map((key) => {
+      const { values } = PREDICTOR_FIELDS[key]
+      return [key, 'all' in values ? values.all : values[preset]]
+    }),
+  ) as PredictorSettings
+}
+
+/** A setting as people read it: in comparisons by `label` and `value`, in model cards as `card`. */
+export interface SettingRow {
+  readonly key: string
+  readonly label: string
+  readonly value: string
+  readonly card: readonly [name: string, value: string]
+}
+
+/** What settings say, a row for each or for those that share one. */
+export function predictorRows(settings: PredictorSettings): SettingRow[] {
+  const rows = new Map<string, SettingRow>()
+  for (const key of PREDICTOR_KEYS) {
+    const { row } = PREDICTOR_FIELDS[key]
+    if (key === 'length') {
+      const { unit, value } = settings.length
+      rows.set(row.key, { ...row, value: `${value} ${unit}`, card: [unit, String(value)] })
+      continue
+    }
+    const before = rows.get(row.key)
+    const value = before ? `${before.value}, ${settings[key]}` : String(settings[key])
+    const name = row.key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    rows.set(row.key, { ...row, value, card: [name, value] })
+  }
+  return [...rows.values()]
+}
 
 /** Fewer mini-batches than this and the predictor has hardly left its start: the person is warned. */
 export const FEW_STEPS = 2000
 
-/** `paper`: as published. `notebook`: as in the authors' code. `matched`: as many steps as the paper's own run had. */
-export const PRESET_SETTINGS: Readonly<Record<PredictorPreset, PredictorSettings>> = {
-  paper: { ...COMMON, lambda: 5e-5, length: { unit: 'epochs', value: 5 } },
-  notebook: { ...COMMON, lambda: 5e-4, length: { unit: 'epochs', value: 10 } },
-  matched: { ...COMMON, lambda: 5e-4, length: { unit: 'steps', value: 10_000 } },
-}
-
 /** Mini-batches that a run of `length` takes over `samples` samples. */
 export function countSteps(length: TrainingLength, samples: number, batchSize: number): number {
   return length.unit === 'steps' ? length.value : length.value * Math.ceil(samples / batchSize)
+}
+
+/**
+ * Mini-batches that a weight type's predictor trains for, from the shape of its matrices `[rows, width]`: a sample for
+ * each direction and each layer between two others that is not held out. Where directions are left out (`energy`) or
+ * the matrices lack rank there are fewer.
+ */
+export function trainingSteps(
+  method: {
+    readonly predictor: PredictorSettings
+    readonly useSvd: boolean
+    readonly holdout?: number | null | undefined
+  },
+  shape: { readonly rows: number; readonly width: number; readonly layerCount: number },
+): number {
+  const { length, batchSize } = method.predictor
+  const targets = Math.max(0, shape.layerCount - 2 - (method.holdout == null ? 0 : 1))
+  const most = method.useSvd ? shape.layerCount * shape.width : Infinity
+  const directions = Math.min(shape.rows, most)
+  return countSteps(length, targets * directions, batchSize)
 }

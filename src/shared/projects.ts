@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DEVICE_CHOICES, type DeviceDecision } from './devices'
+import { DEVICE_CHOICES, type DeviceChoice, type DeviceDecision } from './devices'
 import type { AppErrorData } from './errors'
 import type { ExportCheck } from './exports'
 import {
@@ -10,9 +10,28 @@ import {
   type JobSnapshot,
   type JobState,
 } from './jobs'
-import { methodSpecSchema, METHODS, REST_CHOICES, type Method, type MethodSpec } from './methods'
+import { SEED } from './bounds'
+import {
+  ALL_OPTIONS,
+  DEFAULT_METHOD,
+  methodNamed,
+  REST_CHOICES,
+  type Method,
+  type MethodSpec,
+  type OptionKey,
+  type RestChoice,
+} from './methods'
+import { isOptional, type Option } from './methods/options'
+import {
+  draftOptionSchemas,
+  methodSchema,
+  methodSpecSchema,
+  numberSchema,
+  presetSchema,
+  type DraftOptions,
+} from './methods/schema'
 import type { ModelSummary } from './model'
-import { PREDICTOR_PRESETS, predictorSettingsSchema, PRESET_SETTINGS } from './predictorSettings'
+import { PRESET_SETTINGS, type PredictorPreset } from './predictorSettings'
 
 /** Opaque, the same whenever the same folder is opened. */
 export const projectIdSchema = z.string().regex(/^[0-9a-f]{16}$/)
@@ -28,49 +47,49 @@ export type TextId = string
 
 export const projectNameSchema = z.string().trim().min(1).max(100)
 
-const layerIndex = z.int().min(0).max(100_000)
-
 /**
  * What the Plan and Parameters views hold, kept with the project as it is being edited. `null` takes the default for
  * the model's depth. What another method would use is kept too, so that switching back loses nothing.
  */
-export const projectDraftSchema = z.object({
-  method: z.enum(METHODS),
-  /** LESA, noise, interpolation, neighbour mean. Gap i lies between layers i and i + 1; named k times, k new layers. */
-  gaps: z.array(layerIndex).min(1).max(10_000).nullable(),
-  /** LLaMA Pro. */
-  groups: z.int().min(1).nullable(),
-  /** SOLAR. */
-  overlap: z.int().min(0).nullable(),
-  /** Stack: first and last layer of the repeated group. */
-  repeat: z.tuple([layerIndex, layerIndex]).nullable(),
+export interface ProjectDraft extends DraftOptions {
+  readonly method: Method
   /** What values are compared with to mark those that differ. */
-  preset: z.enum(PREDICTOR_PRESETS),
-  predictor: predictorSettingsSchema,
-  useSvd: z.boolean(),
-  energy: z.number().positive().max(1),
-  holdout: layerIndex.nullable(),
+  readonly preset: PredictorPreset
+  readonly rest: RestChoice
+  readonly device: DeviceChoice
+  readonly seed: number
+}
+
+export const projectDraftSchema = z.object({
+  method: methodSchema,
+  ...draftOptionSchemas,
+  preset: presetSchema,
   rest: z.enum(REST_CHOICES),
   device: z.enum(DEVICE_CHOICES),
-  seed: z.int().min(0).max(0xffff_ffff),
-})
-
-export type ProjectDraft = z.infer<typeof projectDraftSchema>
+  seed: numberSchema(SEED),
+}) as z.ZodType<unknown> as z.ZodType<ProjectDraft>
 
 export const DEFAULT_DRAFT: ProjectDraft = {
-  method: 'lesa',
-  gaps: null,
-  groups: null,
-  overlap: null,
-  repeat: null,
+  method: DEFAULT_METHOD,
+  ...(Object.fromEntries(
+    ALL_OPTIONS.map(([key, option]) => [key, draftDefault(option)]),
+  ) as unknown as DraftOptions),
   preset: 'paper',
-  predictor: PRESET_SETTINGS.paper,
-  useSvd: true,
-  energy: 1,
-  holdout: null,
   rest: 'mean',
   device: 'auto',
   seed: 0,
+}
+
+function draftDefault(option: Option): unknown {
+  if (isOptional(option)) return null
+  switch (option.kind) {
+    case 'switch':
+      return true
+    case 'share':
+      return 1
+    case 'predictor':
+      return PRESET_SETTINGS.paper
+  }
 }
 
 /** What a run is asked to do: an expand job without the places, which the program chooses. */
@@ -98,28 +117,11 @@ export function runSettingsOf(draft: ProjectDraft): RunSettings {
 }
 
 function methodOf(draft: ProjectDraft): MethodSpec {
-  const gaps = draft.gaps === null ? {} : { gaps: draft.gaps }
-  switch (draft.method) {
-    case 'lesa':
-    case 'noise':
-      return {
-        name: draft.method,
-        ...gaps,
-        useSvd: draft.useSvd,
-        energy: draft.energy,
-        predictor: draft.predictor,
-        ...(draft.holdout === null ? {} : { holdout: draft.holdout }),
-      }
-    case 'interpolation':
-    case 'neighbour-mean':
-      return { name: draft.method, ...gaps }
-    case 'llama-pro':
-      return { name: draft.method, ...(draft.groups === null ? {} : { groups: draft.groups }) }
-    case 'solar':
-      return { name: draft.method, ...(draft.overlap === null ? {} : { overlap: draft.overlap }) }
-    case 'stack':
-      return { name: draft.method, ...(draft.repeat === null ? {} : { repeat: draft.repeat }) }
-  }
+  const options = Object.keys(methodNamed(draft.method).options).flatMap((key) => {
+    const value = draft[key as OptionKey]
+    return value === null ? [] : [[key, value] as const]
+  })
+  return { name: draft.method, ...Object.fromEntries(options) } as MethodSpec
 }
 
 /** What may be changed of a project by `projects:update`; what is left out stays. */

@@ -4,50 +4,6 @@
  */
 import type { DeviceChoice } from '@shared/devices'
 import type { OutputDtype, SynthPreset, SynthSpec } from '@shared/jobs'
-import type { Method, RestChoice } from '@shared/methods'
-import type { PredictorPreset } from '@shared/predictorSettings'
-
-const PLACED = ['gaps'] as const
-const COMPUTED = [...PLACED, 'rest'] as const
-const LEARNED = [
-  ...COMPUTED,
-  'preset',
-  'epochs',
-  'steps',
-  'lambda',
-  'lr',
-  'batchSize',
-  'hiddenSize',
-  'weightDecay',
-  'beta1',
-  'beta2',
-  'epsilon',
-  'energy',
-  'svd',
-  'holdout',
-  'memory',
-  'job',
-  'only',
-] as const
-
-/** The options of `expand`, by their attribute names, that only some methods use; all others suit every method. */
-export const METHOD_OPTIONS = {
-  lesa: LEARNED,
-  'llama-pro': ['groups'],
-  solar: ['overlap'],
-  interpolation: PLACED,
-  stack: ['repeat'],
-  'neighbour-mean': COMPUTED,
-  noise: LEARNED,
-} as const satisfies Readonly<Record<Method, readonly string[]>>
-
-export type MethodOption = (typeof METHOD_OPTIONS)[Method][number]
-
-export const METHOD_CHOICES = keysOf<Method>(METHOD_OPTIONS)
-
-export const PRESET_CHOICES = keysOf<PredictorPreset>({ paper: 0, notebook: 0, matched: 0 })
-
-export const REST_CHOICES = keysOf<RestChoice>({ mean: 0, previous: 0, next: 0, first: 0 })
 
 export const DTYPE_CHOICES = keysOf<OutputDtype>({ keep: 0, bf16: 0, f16: 0, f32: 0 })
 

@@ -8,52 +8,33 @@ import {
   type StagesSpec,
 } from '@shared/jobs'
 import type { z } from 'zod'
-import type { Method, MethodSpec } from '@shared/methods'
-import { parseGaps } from '@shared/plan'
+import { methodNamed, type Method, type MethodSpec } from '@shared/methods'
+import { parseGaps } from '@shared/methods/gaps'
+import { isOptional } from '@shared/methods/options'
 import {
+  isPredictorNumber,
+  PREDICTOR_KEYS,
   PRESET_SETTINGS,
-  type PredictorPreset,
   type PredictorSettings,
 } from '@shared/predictorSettings'
-import { METHOD_OPTIONS, type MethodOption } from './choices'
+import {
+  attributeOfField,
+  attributeOfOption,
+  METHOD_FLAGS,
+  type MethodOptions,
+} from './methodFlags'
 import { flagOf, UsageError } from './usage'
 
 /** The options of `expand` as they were given; what was not given is absent. */
-export interface ExpandOptions {
+export interface ExpandOptions extends MethodOptions {
   /** Absent only with `--only`, which writes no checkpoint. */
   readonly out?: string
   readonly method: Method
-  readonly gaps?: string
-  readonly groups?: number
-  readonly overlap?: number
-  readonly repeat?: readonly [first: number, last: number]
-  readonly preset?: PredictorPreset
-  readonly epochs?: number
-  readonly steps?: number
-  readonly lambda?: number
-  readonly lr?: number
-  readonly batchSize?: number
-  readonly hiddenSize?: number
-  readonly weightDecay?: number
-  readonly beta1?: number
-  readonly beta2?: number
-  readonly epsilon?: number
-  readonly energy?: number
-  /** `false` for `--no-svd`. */
-  readonly svd?: boolean
-  /** `true` for the middle layer. */
-  readonly holdout?: number | true
-  readonly rest?: ExpandSpec['rest']
   readonly device?: ExpandSpec['device']
   readonly dtype?: ExpandSpec['dtype']
   readonly maxShardSize?: number
   readonly seed?: number
   readonly overwrite?: boolean
-  readonly memory?: number
-  readonly deviceMemory?: number
-  readonly job?: string
-  /** Weight types, comma-separated. */
-  readonly only?: string
 }
 
 export interface SpecContext {
@@ -67,7 +48,12 @@ export interface SpecContext {
 const FLAG_OF_FIELD: Readonly<Record<string, string>> = {
   model: 'MODEL',
   'method.predictor.length': '--epochs or --steps',
-  'method.predictor.learningRate': '--lr',
+  ...Object.fromEntries(
+    PREDICTOR_KEYS.filter(isPredictorNumber).map((key) => [
+      `method.predictor.${key}`,
+      flagOf(attributeOfField(key)),
+    ]),
+  ),
   maxShardBytes: '--max-shard-size',
   memoryBytes: '--memory',
   deviceMemoryBytes: '--device-memory',
@@ -142,84 +128,60 @@ function checked<T>(schema: z.ZodType<T>, spec: unknown): T {
 }
 
 async function buildMethod(options: ExpandOptions, context: SpecContext): Promise<MethodSpec> {
-  const { method } = options
-  switch (method) {
-    case 'lesa':
-    case 'noise':
-      return {
-        name: method,
-        ...readGaps(options.gaps),
-        useSvd: options.svd ?? true,
-        energy: options.energy ?? 1,
-        predictor: buildPredictor(options),
-        ...(await readHoldout(options.holdout, context)),
-      }
-    case 'interpolation':
-    case 'neighbour-mean':
-      return { name: method, ...readGaps(options.gaps) }
-    case 'llama-pro':
-      return { name: method, ...(options.groups === undefined ? {} : { groups: options.groups }) }
-    case 'solar':
-      return {
-        name: method,
-        ...(options.overlap === undefined ? {} : { overlap: options.overlap }),
-      }
-    case 'stack':
-      return {
-        name: method,
-        ...(options.repeat === undefined ? {} : { repeat: [...options.repeat] }),
-      }
+  const given: Readonly<Record<string, unknown>> = { ...options }
+  const spec: Record<string, unknown> = { name: options.method }
+  for (const [key, option] of Object.entries(methodNamed(options.method).options)) {
+    const value = given[attributeOfOption(key, option)]
+    if (option.kind === 'predictor') spec[key] = buildPredictor(options)
+    else if (value === undefined) {
+      if (!isOptional(option)) spec[key] = option.kind === 'switch' ? true : 1
+    } else if (option.kind === 'gaps') spec[key] = readGaps(String(value))
+    else if (option.kind === 'layer' && value === true) {
+      spec[key] = Math.floor((await context.countLayers()) / 2)
+    } else spec[key] = value
   }
+  // What is out of range is found by the schema of the whole spec.
+  return spec as unknown as MethodSpec
 }
 
 function buildPredictor(options: ExpandOptions): PredictorSettings {
   const preset = PRESET_SETTINGS[options.preset ?? 'paper']
-  if (options.epochs !== undefined && options.steps !== undefined) {
+  const { epochs, steps } = options
+  if (epochs !== undefined && steps !== undefined) {
     throw new UsageError('--epochs and --steps exclude each other: both say how long to train')
   }
-  return {
-    lambda: options.lambda ?? preset.lambda,
-    length:
-      options.epochs !== undefined
-        ? { unit: 'epochs', value: options.epochs }
-        : options.steps !== undefined
-          ? { unit: 'steps', value: options.steps }
-          : preset.length,
-    hiddenSize: options.hiddenSize ?? preset.hiddenSize,
-    batchSize: options.batchSize ?? preset.batchSize,
-    learningRate: options.lr ?? preset.learningRate,
-    beta1: options.beta1 ?? preset.beta1,
-    beta2: options.beta2 ?? preset.beta2,
-    epsilon: options.epsilon ?? preset.epsilon,
-    weightDecay: options.weightDecay ?? preset.weightDecay,
-  }
+  const length =
+    epochs !== undefined
+      ? ({ unit: 'epochs', value: epochs } as const)
+      : steps !== undefined
+        ? ({ unit: 'steps', value: steps } as const)
+        : preset.length
+  const given: Readonly<Record<string, unknown>> = { ...options }
+  const numbers = PREDICTOR_KEYS.filter(isPredictorNumber).map((key) => {
+    const value = given[attributeOfField(key)]
+    return [key, value ?? preset[key]] as const
+  })
+  return { ...preset, ...Object.fromEntries(numbers), length }
 }
 
-function readGaps(text: string | undefined): { gaps?: number[] } {
-  if (text === undefined) return {}
+function readGaps(text: string): number[] {
   try {
-    return { gaps: parseGaps(text) }
+    return parseGaps(text)
   } catch (thrown) {
     if (!(thrown instanceof AppError)) throw thrown
     throw new UsageError(`--${uncapitalise(thrown.message).replace(/\.$/, '')}`)
   }
 }
 
-async function readHoldout(
-  holdout: number | true | undefined,
-  { countLayers }: SpecContext,
-): Promise<{ holdout?: number }> {
-  if (holdout === undefined) return {}
-  return { holdout: holdout === true ? Math.floor((await countLayers()) / 2) : holdout }
-}
-
 /** An option that does nothing for the method is a mistake worth hearing of before hours of work. */
 function rejectUnused(options: ExpandOptions): void {
-  const used: readonly string[] = METHOD_OPTIONS[options.method]
-  for (const option of Object.values<readonly MethodOption[]>(METHOD_OPTIONS).flat()) {
-    if (used.includes(option) || !isGiven(options, option)) continue
+  const given: Readonly<Record<string, unknown>> = { ...options }
+  for (const { attribute, value, methods } of Object.values(METHOD_FLAGS).flat()) {
+    const isGiven = value === 'none' ? given[attribute] === false : given[attribute] !== undefined
+    if (!isGiven || methods.includes(options.method)) continue
+    const flag = value === 'none' ? `no-${attribute}` : attribute
     throw new UsageError(
-      `${flagOf(option)} is not used by ${options.method}; methods that use it: ${methodsWith(option).join(', ')}`,
+      `${flagOf(flag)} is not used by ${options.method}; methods that use it: ${methods.join(', ')}`,
     )
   }
   if (options.svd === false && options.energy !== undefined) {
@@ -227,17 +189,6 @@ function rejectUnused(options: ExpandOptions): void {
       '--energy and --no-svd exclude each other: without the SVD nothing is cut off',
     )
   }
-}
-
-function isGiven(options: ExpandOptions, option: MethodOption): boolean {
-  return option === 'svd' ? options.svd === false : options[option] !== undefined
-}
-
-/** The methods that use an option. */
-export function methodsWith(option: MethodOption): string[] {
-  return Object.entries<readonly string[]>(METHOD_OPTIONS)
-    .filter(([, used]) => used.includes(option))
-    .map(([method]) => method)
 }
 
 function flagOfPath(path: readonly PropertyKey[]): string {

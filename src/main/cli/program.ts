@@ -1,19 +1,13 @@
 import { Command, CommanderError, Option } from 'commander'
+import { DEFAULT_METHOD, METHODS } from '@shared/methods'
 import { version } from '../../../package.json'
-import {
-  DEVICE_CHOICES,
-  DTYPE_CHOICES,
-  METHOD_CHOICES,
-  PRESET_CHOICES,
-  REST_CHOICES,
-  SYNTH_DTYPE_CHOICES,
-  SYNTH_PRESET_CHOICES,
-} from './choices'
+import { DEVICE_CHOICES, DTYPE_CHOICES, SYNTH_DTYPE_CHOICES, SYNTH_PRESET_CHOICES } from './choices'
 import type { AssembleOptions } from './commands/assemble'
 import type { EvaluateOptions } from './commands/evaluate'
 import type { SynthOptions } from './commands/synth'
 import type { ExpandOptions } from './expandSpec'
 import type { CliIo, ProgramPaths } from './io'
+import { METHOD_FLAGS, type MethodFlag } from './methodFlags'
 import { UsageError } from './usage'
 import { decimal, integer, layerRange, port, size } from './values'
 
@@ -172,80 +166,22 @@ export function buildProgram(
 }
 
 function addExpandOptions(command: Command): Command {
-  return command
+  command
     .option('--out <dir>', 'folder for the grown checkpoint; needed unless --only is given')
     .addOption(
-      choice('--method <name>', 'how the new layers come about', METHOD_CHOICES).default('lesa'),
+      choice('--method <name>', 'how the new layers come about', METHODS).default(DEFAULT_METHOD),
     )
     .option('--overwrite', 'replace the output folder when it exists')
-    .optionsGroup('Where the layers go:')
-    .option(
-      '--gaps <list>',
-      'gaps between layers, 5-10 or 3,7,7; gap i lies between i and i+1 (lesa, noise, interpolation, ' +
-        'neighbour-mean; default: the later half, one layer each)',
-    )
-    .option(
-      '--groups <n>',
-      'groups that get a new layer each (llama-pro; default: layers / 4)',
-      integer,
-    )
-    .option('--overlap <n>', 'layers left out of each copy (solar; default: layers / 4)', integer)
-    .option(
-      '--repeat <a-b>',
-      'layers to repeat, such as 8-23 (stack; default: the later half)',
-      layerRange,
-    )
-    .addOption(
-      choice(
-        '--rest <from>',
-        'norm weights and biases of computed layers (lesa, noise, neighbour-mean; default: mean)',
-        REST_CHOICES,
-      ),
-    )
-    .optionsGroup('Training the predictors (lesa, noise):')
-    .addOption(
-      choice(
-        '--preset <name>',
-        'starting point of all that follows (default: paper)',
-        PRESET_CHOICES,
-      ),
-    )
-    .option('--epochs <n>', 'passes over the samples', integer)
-    .option('--steps <n>', 'mini-batches, instead of epochs', integer)
-    .option('--lambda <x>', 'weight of the norm term in the loss', decimal)
-    .option('--lr <x>', 'learning rate', decimal)
-    .option('--batch-size <n>', 'samples in a mini-batch', integer)
-    .option('--hidden-size <n>', 'width of the two hidden layers', integer)
-    .option('--weight-decay <x>', "AdamW's weight decay", decimal)
-    .option('--beta1 <x>', "AdamW's first decay rate", decimal)
-    .option('--beta2 <x>', "AdamW's second decay rate", decimal)
-    .option('--epsilon <x>', "AdamW's ε", decimal)
-    .option(
-      '--energy <share>',
-      'keep the leading directions with this share of Σσ² (default: 1, all)',
-      decimal,
-    )
-    .option('--no-svd', "predict the weights' own rows (the paper's ablation)")
-    .option(
-      '--holdout [layer]',
-      'keep a layer out of training and report how well it is predicted (default: the middle one)',
-      integer,
-    )
-    .optionsGroup('Memory, and more than one machine (lesa, noise):')
-    .option('--memory <size>', 'bound on host memory, such as 8GB (default: what is free)', size)
-    .option(
-      '--device-memory <size>',
-      'memory of a GPU that weights and samples may take to stay there (default: 4GB)',
-      size,
-    )
-    .option(
-      '--job <dir>',
-      "keep the stages' results here: a later run takes up what it shares with this one",
-    )
-    .option(
-      '--only <types>',
-      'compute these weight types only, such as gate_proj,up_proj, into --job; then lesa assemble',
-    )
+  const trained = METHOD_FLAGS.training[0]?.methods.join(', ')
+  for (const [group, flags] of [
+    ['Where the layers go:', METHOD_FLAGS.layers],
+    [`Training the predictors (${trained}):`, METHOD_FLAGS.training],
+    [`Memory, and more than one machine (${trained}):`, METHOD_FLAGS.machines],
+  ] as const) {
+    command.optionsGroup(group)
+    for (const flag of flags) command.addOption(optionOf(flag))
+  }
+  return command
     .optionsGroup('Output and device:')
     .addOption(
       choice('--dtype <type>', 'element type of the output (default: keep)', DTYPE_CHOICES),
@@ -254,6 +190,16 @@ function addExpandOptions(command: Command): Command {
     .addOption(deviceOption())
     .option('--seed <n>', 'of everything random (default: 0)', integer)
     .addOption(jsonOption())
+}
+
+const PARSERS: Readonly<
+  Record<'integer' | 'decimal' | 'size' | 'layers', (text: string) => unknown>
+> = { integer, decimal, size, layers: layerRange }
+
+function optionOf({ flags, help, value }: MethodFlag): Option {
+  const option = new Option(flags, help)
+  if (typeof value === 'object') return option.choices(value)
+  return value === 'text' || value === 'none' ? option : option.argParser(PARSERS[value])
 }
 
 function choice(flags: string, description: string, choices: readonly string[]): Option {

@@ -3,7 +3,7 @@ import type { DeviceDecision, DeviceReport } from '@shared/devices'
 import type { ExpandResult, PerplexityResult, PredictorReport, StagesResult } from '@shared/jobs'
 import { METHOD_NAMES } from '@shared/methods'
 import type { ModelSummary } from '@shared/model'
-import { formatGaps } from '@shared/plan'
+import { formatGaps } from '@shared/methods/gaps'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import { formatFields, formatTable } from './table'
 

@@ -3,8 +3,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** `batchSize` → `--batch-size`; the one negated option keeps its own spelling. */
+/** `batchSize` → `--batch-size`. */
 export function flagOf(attribute: string): string {
-  if (attribute === 'svd') return '--no-svd'
   return `--${attribute.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }

@@ -1,7 +1,8 @@
 import type { PredictorReport } from '@shared/jobs'
 import { METHOD_NAMES } from '@shared/methods'
+import { methodRows, SETTING_LABELS } from '@shared/methods/rows'
 import type { ModelSummary } from '@shared/model'
-import { formatGaps, planExpansion } from '@shared/plan'
+import { planExpansion } from '@shared/plan'
 import type {
   Comparison,
   CompareRow,
@@ -14,21 +15,7 @@ import type {
 /** Every setting in the order of the forms; a row has those that its method has. */
 const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   { key: 'method', label: 'Method' },
-  { key: 'gaps', label: 'Gaps' },
-  { key: 'groups', label: 'Groups' },
-  { key: 'overlap', label: 'Overlap' },
-  { key: 'repeat', label: 'Repeated layers' },
-  { key: 'useSvd', label: 'SVD' },
-  { key: 'energy', label: 'Energy kept' },
-  { key: 'lambda', label: 'λ' },
-  { key: 'length', label: 'Training length' },
-  { key: 'hiddenSize', label: 'Hidden size' },
-  { key: 'batchSize', label: 'Batch size' },
-  { key: 'learningRate', label: 'Learning rate' },
-  { key: 'betas', label: 'β₁, β₂' },
-  { key: 'epsilon', label: 'ε' },
-  { key: 'weightDecay', label: 'Weight decay' },
-  { key: 'holdout', label: 'Held-out layer' },
+  ...SETTING_LABELS,
   { key: 'rest', label: 'Norms and biases' },
   { key: 'dtype', label: 'Element type' },
   { key: 'seed', label: 'Seed' },
@@ -122,31 +109,13 @@ export function describeSettings(
   { method, rest, dtype, seed }: RunSettings,
   layers: number,
 ): Record<string, string> {
-  const { resolved } = planExpansion(method, layers)
-  const plan = Object.fromEntries(
-    Object.entries(resolved)
-      .filter(([key]) => key !== 'after')
-      .map(([key, value]) => {
-        if (typeof value === 'number') return [key, String(value)]
-        return [key, key === 'gaps' ? formatGaps(value) : value.join('–')]
-      }),
-  )
-  const common = { method: METHOD_NAMES[method.name], ...plan, rest, dtype, seed: String(seed) }
-  if (method.name !== 'lesa' && method.name !== 'noise') return common
-  const { predictor } = method
+  const rows = methodRows(method, planExpansion(method, layers))
   return {
-    ...common,
-    useSvd: method.useSvd ? 'yes' : 'no',
-    energy: String(method.energy),
-    lambda: String(predictor.lambda),
-    length: `${predictor.length.value} ${predictor.length.unit}`,
-    hiddenSize: String(predictor.hiddenSize),
-    batchSize: String(predictor.batchSize),
-    learningRate: String(predictor.learningRate),
-    betas: `${predictor.beta1}, ${predictor.beta2}`,
-    epsilon: String(predictor.epsilon),
-    weightDecay: String(predictor.weightDecay),
-    holdout: method.holdout === undefined ? 'none' : String(method.holdout),
+    method: METHOD_NAMES[method.name],
+    ...Object.fromEntries(rows.map(({ key, value }) => [key, value])),
+    rest,
+    dtype,
+    seed: String(seed),
   }
 }
 

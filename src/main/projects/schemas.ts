@@ -3,7 +3,7 @@ import { DEVICES } from '@shared/devices'
 import { ERROR_CODES, type AppErrorData } from '@shared/errors'
 import { EXPORT_CHECKS } from '@shared/exports'
 import type { ExpandResult } from '@shared/jobs'
-import { METHODS } from '@shared/methods'
+import { methodSchema } from '@shared/methods/schema'
 import {
   DEFAULT_DRAFT,
   projectDraftSchema,
@@ -130,7 +130,7 @@ const resultSchema = z
   .object({
     kind: z.literal('expand'),
     out: z.string(),
-    method: z.enum(METHODS),
+    method: methodSchema,
     num_hidden_layers: count,
     new_layers: z.array(count),
     parameters: count,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DEVICE_CHOICES } from '../devices'
-import { methodSpecSchema, REST_CHOICES } from '../methods'
+import { REST_CHOICES } from '../methods'
+import { methodSpecSchema } from '../methods/schema'
 import { OUTPUT_DTYPES, path } from './output'
 
 /** What decides the grown model's weights. */

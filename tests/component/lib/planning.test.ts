@@ -1,15 +1,15 @@
 import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { describe, expect, it } from 'vitest'
-import { countsOf, everyKth, gapCount, gapsOf, withRange } from '../../../src/renderer/src/lib/gaps'
+import { countsOf, everyKth, gapsOf, withRange } from '../../../src/renderer/src/lib/gaps'
 import {
   formatNumber,
   isChanged,
   NUMBER_FIELDS,
   parseField,
   resetPatch,
+  stepsOf,
   textOf,
-  trainingSteps,
 } from '../../../src/renderer/src/lib/parameterFields'
 import { formatWhen } from '../../../src/renderer/src/lib/time'
 import { modelSummary } from '../../support/summaries'
@@ -22,8 +22,6 @@ describe('gaps', () => {
 
   it('that another method cannot fill are left out', () => {
     expect(countsOf([3, 11], 11)).toEqual([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
-    expect(gapCount('interpolation', 12)).toBe(12)
-    expect(gapCount('lesa', 12)).toBe(11)
   })
 
   it('are filled as a range from either end', () => {
@@ -114,13 +112,15 @@ describe('parameters as text', () => {
 
   it('say how long the shortest and the longest training is', () => {
     // 10 layers between two others; 64 and 344 directions of k_proj and gate_proj in batches of 64.
-    expect(trainingSteps(draft, modelSummary())).toEqual({ low: 50, high: 270, isShort: true })
+    expect(stepsOf(draft, modelSummary())).toEqual({ low: 50, high: 270, isShort: true })
     const matched = { ...draft, predictor: PRESET_SETTINGS.matched }
-    expect(trainingSteps(matched, modelSummary())).toEqual({
+    expect(stepsOf(matched, modelSummary())).toEqual({
       low: 10_000,
       high: 10_000,
       isShort: false,
     })
+    // A held-out layer's samples are left out.
+    expect(stepsOf({ ...draft, holdout: 5 }, modelSummary())).toMatchObject({ low: 45, high: 245 })
   })
 })
 

@@ -1,5 +1,6 @@
 import { METHODS, type LearnedMethodSpec, type MethodSpec } from '@shared/methods'
-import { defaultGaps, formatGaps, parseGaps, planExpansion } from '@shared/plan'
+import { defaultGaps, formatGaps, parseGaps } from '@shared/methods/gaps'
+import { planExpansion } from '@shared/plan'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { describe, expect, test } from 'vitest'
 

@@ -2,7 +2,8 @@
 import { open } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 import { bytesOf } from '../lib/matrix'
-import { readError, readFully, writeError } from './files'
+import { readError, writeError } from '@system/errors'
+import { readFully } from './FilePool'
 import { encodeSafetensorsHeader, readSafetensorsHeader } from './safetensors'
 
 export interface FloatTensor {

@@ -4,8 +4,9 @@ import { freemem } from 'node:os'
 import type { EstimateRequest } from '@shared/engineProtocol'
 import type { Estimate, EstimateItem, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
+import { isLearned, methodNamed } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { countSteps } from '@shared/predictorSettings'
+import { trainingSteps } from '@shared/predictorSettings'
 import { formatBytes } from '@shared/units'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
@@ -13,7 +14,7 @@ import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtype
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { defaultLimits } from '../decoder/ForwardPass'
-import { isCopy, layOut } from '../growth/grownLayout'
+import { isCopy, layOut, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
 import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
@@ -128,8 +129,7 @@ async function expandCost(
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const { rest, dtype } = spec
     const { tensors, bytes: outputBytes } = layOut(checkpoint, { layers: plan.layers, rest, dtype })
-    const isLearned = spec.method.name === 'lesa' || spec.method.name === 'noise'
-    const readRate = await calibration.readRate(checkpoint, request.isQuick === true && !isLearned)
+    const readRate = await calibration.readRate(checkpoint, request.isQuick === true && !isLearned(spec.method))
     const copyRate = await calibration.copyRate(checkpoint, spec.out, request.isQuick)
     // Read and made, where the others are only copied.
     const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'zeros')
@@ -141,10 +141,10 @@ async function expandCost(
       ...(layerBytes > 0 ? [{ label: 'analyse layers', value: layerBytes / readRate }] : []),
     ]
     const disk = [{ label: 'grown checkpoint', value: outputBytes }]
-    if (!isLearned) {
+    if (!isLearned(spec.method)) {
       return {
         seconds: last,
-        hostBytes: [{ label: 'program and buffers', value: COPY_BYTES }],
+        hostBytes: [{ label: 'program and buffers', value: COPY_BYTES }, ...wholeMatrices(spec, tensors)],
         deviceBytes: null,
         diskBytes: disk,
         device: 'none needed',
@@ -176,6 +176,19 @@ async function expandCost(
   }
 }
 
+/** Both neighbours' matrices and the new one, for methods that compute with whole ones; `[]` for the others. */
+function wholeMatrices(
+  { method }: ExpandSpec,
+  tensors: readonly LaidOutTensor[],
+): EstimateItem[] {
+  const { fill } = methodNamed(method.name)
+  if (!fill || fill.kind === 'elements') return []
+  const sizes = tensors
+    .filter(({ source }) => source.kind === 'filled')
+    .map(({ shape }) => shape.reduce((product, dim) => product * dim, FLOAT))
+  return [{ label: "neighbours' matrices", value: 3 * Math.max(0, ...sizes) }]
+}
+
 interface LearnedCost {
   readonly spec: ExpandSpec
   readonly checkpoint: Checkpoint
@@ -188,7 +201,7 @@ interface LearnedCost {
 async function learnedCost(context: LearnedCost): Promise<EstimateItem[]> {
   const { spec, checkpoint, calibration, runtime, readRate } = context
   const { method } = spec
-  if (method.name !== 'lesa' && method.name !== 'noise') return []
+  if (!isLearned(method)) return []
   const rate = await calibration.productRate(runtime)
   const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
   const totals = { decompose: 0, train: 0, predict: 0 }
@@ -202,13 +215,8 @@ async function learnedCost(context: LearnedCost): Promise<EstimateItem[]> {
     totals.decompose += method.useSvd
       ? 2 * reading + products / rate + (await calibration.eigenSeconds(runtime, rows))
       : reading
-    const held = method.holdout === undefined ? 0 : 1
-    const steps = countSteps(
-      method.predictor.length,
-      (layerCount - 2 - held) * rows,
-      method.predictor.batchSize,
-    )
-    totals.train += steps * (await calibration.stepSeconds(runtime, width, method.predictor))
+    totals.train +=
+      trainingSteps(method, source) * (await calibration.stepSeconds(runtime, width, method.predictor))
     const parameters = method.predictor.hiddenSize * (3 * width + method.predictor.hiddenSize)
     totals.predict +=
       (plan.newLayers.length *

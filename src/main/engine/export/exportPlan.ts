@@ -5,13 +5,13 @@ import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { ENGINE_VERSION } from '../lib/version'
 import { layOut, type GrownLayout } from '../growth/grownLayout'
 import { setDtype } from '../growth/grownConfig'
-import type { ExportRecord } from '../growth/record'
+import type { GrowthRecord } from '../growth/lesaJson'
 
 /** What an export writes, before it does. */
 export interface ExportPlan {
   readonly layout: GrownLayout
   readonly config: Readonly<Record<string, unknown>>
-  readonly record: ExportRecord
+  readonly record: GrowthRecord
   /** How the grown model came from its base. */
   readonly growth: ExpansionPlan
 }

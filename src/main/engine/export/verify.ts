@@ -2,6 +2,7 @@
 import type { ExportCheck, ExportCheckId } from '@shared/exports'
 import { AppError, toAppError } from '@shared/errors'
 import type { ExportSpec } from '@shared/jobs'
+import { METHOD_NAMES, methodNamed, METHODS } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
@@ -16,6 +17,11 @@ const TOKENS = 16
 
 /** Of the largest logit: what float32 sums may differ by in another order. */
 const LOGIT_TOLERANCE = 1e-5
+
+/** Titles of the methods whose grown models answer as the base does. */
+const KEEPING = METHODS.filter((name) => methodNamed(name).keepsOutput)
+  .map((name) => METHOD_NAMES[name])
+  .join(' or ')
 
 export interface Verification {
   readonly spec: ExportSpec
@@ -167,8 +173,8 @@ async function checkForward(
     const logits = await logitsOf(written, runtime, signal)
     const size = logits.length / TOKENS
     const finite = passed('forward_finite', `${TOKENS} positions, ${size} logits each, all finite.`)
-    if (spec.grown.spec.method.name !== 'llama-pro') {
-      return [finite, skipped(equalId, 'Only LLaMA Pro leaves the model’s output as it was.')]
+    if (!methodNamed(spec.grown.spec.method.name).keepsOutput) {
+      return [finite, skipped(equalId, `Only ${KEEPING} leaves the model’s output as it was.`)]
     }
     if (!base) return [finite, skipped(equalId, 'The base model is not where it was.')]
     if (dtypeOf(base) !== dtypeOf(written)) {

@@ -4,18 +4,18 @@ import { join } from 'node:path'
 import type { Device, DeviceDecision } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } from '@shared/jobs'
-import type { LearnedMethodSpec, MethodSpec } from '@shared/methods'
+import { isLearned, methodNamed } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { layOut } from './grownLayout'
-import { contentsOf, tiedHead, type Filler } from './grownTensors'
-import { blended } from './fillers/neighbours'
-import { predictedMatrices } from './fillers/predicted'
+import { contentsOf, tiedHead } from './grownTensors'
+import { fillerOf, wrapped } from './fillers'
 import { grownConfig } from './grownConfig'
-import { exportData, modelCard } from './record'
+import { lesaJson } from './lesaJson'
+import { modelCard } from './modelCard'
 import {
   predictorFile,
   predictWeightType,
@@ -57,10 +57,6 @@ export interface Computed {
   readonly types: readonly PredictedType[]
 }
 
-export function isLearned(method: MethodSpec): method is LearnedMethodSpec {
-  return method.name === 'lesa' || method.name === 'noise'
-}
-
 /** Refuses, before anything is computed, a memory bound that the job cannot keep. */
 export function checkMemory({ spec, checkpoint }: Growth, types: readonly WeightType[]): void {
   if (!isLearned(spec.method)) return
@@ -98,6 +94,7 @@ export async function stageContext(
 ): Promise<StageContext> {
   const { method } = spec
   if (!isLearned(method)) throw new AppError('bug', `${method.name} computes nothing.`)
+  const { fill } = methodNamed(method.name)
   return {
     device,
     checkpoint,
@@ -108,6 +105,7 @@ export async function stageContext(
     seed: spec.seed,
     signal,
     stages,
+    finish: (predict) => (fill ? wrapped(fill, predict, spec.seed) : predict),
     memoryBytes: spec.memoryBytes,
     deviceMemoryBytes: spec.deviceMemoryBytes,
   }
@@ -131,9 +129,8 @@ export async function* writeGrown(
     dtype: spec.dtype,
     dropsHead: head === 'repeats_embeddings',
   })
-  const filler: Filler = isLearned(spec.method)
-    ? predictedMatrices(computed.types)
-    : (matrix, dtype) => blended(checkpoint, matrix, dtype)
+  const { fill } = methodNamed(spec.method.name)
+  const filler = fill && fillerOf(fill, { checkpoint, predicted: computed.types, seed: spec.seed })
   const predictors = computed.types.map(({ report }) => report)
   const record = {
     spec: { ...spec, maxShardBytes },
@@ -157,7 +154,7 @@ export async function* writeGrown(
     sidecarsFrom: checkpoint,
     files: {
       'README.md': modelCard(record),
-      'lesa.json': `${JSON.stringify(exportData(record), null, 2)}\n`,
+      'lesa.json': lesaJson(record),
     },
     maxShardBytes,
   })

@@ -1,10 +1,11 @@
 /** @file What the tensors of a grown model hold. */
 import { AppError } from '@shared/errors'
 import { TENSOR_DTYPES, type TensorDtype } from '@shared/jobs'
+import { weightedMean } from '@shared/methods/define'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { decodeToFloat32, encodeFromFloat32, isTensorDtype } from '../checkpoint/dtypes'
-import { blended } from './fillers/neighbours'
+import { byElement } from './fillers/neighbours'
 import { isCopy, type GrownLayout, type LaidOutTensor, type TensorSource } from './grownLayout'
 
 /** Bytes converted or compared at a time; a multiple of every element size. */
@@ -16,11 +17,15 @@ export type Filler = (
   dtype: TensorDtype,
 ) => AsyncIterable<Uint8Array>
 
-/** The laid-out tensors with what is to be written of each; nothing is read before its turn comes. */
+/**
+ * The laid-out tensors with what is to be written of each; nothing is read before its turn comes.
+ *
+ * @param filler For layouts with computed layers.
+ */
 export function contentsOf(
   checkpoint: Checkpoint,
   layout: GrownLayout,
-  filler: Filler,
+  filler?: Filler,
 ): OutputTensor[] {
   return layout.tensors.map((tensor) => {
     const { name, dtype, shape, byteLength } = tensor
@@ -31,7 +36,7 @@ export function contentsOf(
 function contentOf(
   checkpoint: Checkpoint,
   tensor: LaidOutTensor,
-  filler: Filler,
+  filler: Filler | undefined,
 ): OutputTensor['content'] {
   const { source } = tensor
   switch (source.kind) {
@@ -42,8 +47,9 @@ function contentOf(
         ? { copy: source.tensor }
         : () => converted(checkpoint, source.tensor, floatOf(tensor))
     case 'mean':
-      return () => blended(checkpoint, source, floatOf(tensor))
+      return () => byElement(checkpoint, source, weightedMean, floatOf(tensor))
     case 'filled':
+      if (!filler) throw new AppError('bug', `Nothing gives the matrix "${tensor.name}".`)
       return () => filler(source, floatOf(tensor))
   }
 }

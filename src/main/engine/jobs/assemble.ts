@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { DEVICES, type Device } from '@shared/devices'
 import { AppError } from '@shared/errors'
+import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
@@ -8,7 +9,7 @@ import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
 import { StageStore } from '../stages/StageStore'
-import { isLearned, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
+import { stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
 import type { JobRunner } from './runner'
 
 /** Writes the checkpoint of a job whose weight types were computed apart. */

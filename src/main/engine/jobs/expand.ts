@@ -1,3 +1,4 @@
+import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { analyseGrown, ANALYSIS_STEP, recordStages } from '../analysis/analyse'
@@ -8,7 +9,6 @@ import { writeJobFile } from '../stages/jobFile'
 import {
   checkMemory,
   computeTypes,
-  isLearned,
   stagesOf,
   writeGrown,
   WRITE_COST_PER_BYTE,

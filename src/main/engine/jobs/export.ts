@@ -1,22 +1,17 @@
 import { cp, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AppError } from '@shared/errors'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planExport } from '../export/exportPlan'
-import { exportData, modelCard } from '../growth/record'
+import { lesaJson } from '../growth/lesaJson'
+import { modelCard } from '../growth/modelCard'
 import { verifyExport } from '../export/verify'
-import { contentsOf, type Filler } from '../growth/grownTensors'
+import { contentsOf } from '../growth/grownTensors'
 import type { JobRunner } from './runner'
 import { writing } from '../growth/writing'
 
 /** The trained predictors lie there in a grown checkpoint. */
 const PREDICTORS = 'lesa'
-
-/** Every layer of a grown checkpoint is there: none is to be filled. */
-const refuse: Filler = ({ layer }) => {
-  throw new AppError('bug', `Layer ${layer} of an export is to be computed.`)
-}
 
 /** Writes a grown checkpoint to another place, in another element type or shard size if wanted, and verifies it. */
 export const run: JobRunner<'export'> = async function* (spec, { signal }) {
@@ -43,12 +38,12 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
         out: spec.out,
         overwrite: spec.overwrite,
         prepared: output,
-        tensors: contentsOf(grown, planned.layout, refuse),
+        tensors: contentsOf(grown, planned.layout),
         config: planned.config,
         sidecarsFrom: grown,
         files: {
           'README.md': modelCard(planned.record),
-          'lesa.json': `${JSON.stringify(exportData(planned.record), null, 2)}\n`,
+          'lesa.json': lesaJson(planned.record),
         },
         maxShardBytes: spec.maxShardBytes,
       })

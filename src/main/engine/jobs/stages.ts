@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
+import { isLearned, learns, METHODS } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findPredicted, learnedSteps } from '../lesa/learned'
 import { writeJobFile } from '../stages/jobFile'
 import { StageStore } from '../stages/StageStore'
-import { checkMemory, computeTypes, isLearned, stageContext, type Growth } from '../growth/grow'
+import { checkMemory, computeTypes, stageContext, type Growth } from '../growth/grow'
 import type { JobRunner } from './runner'
 
 /**
@@ -18,7 +19,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
   const { method } = spec
   if (!isLearned(method)) {
     throw new AppError('bad_request', `The method ${method.name} has no stages to run apart.`, {
-      hint: 'Only lesa and noise compute new matrices; run the others in one go.',
+      hint: `Only ${METHODS.filter(learns).join(' and ')} compute new matrices; run the others in one go.`,
     })
   }
   const checkpoint = await Checkpoint.open(spec.model)

@@ -11,7 +11,7 @@ import {
 } from '@shared/jobs'
 import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
-import { countSteps } from '@shared/predictorSettings'
+import { trainingSteps } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { saveDirections, topDirection } from './directions'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
@@ -60,11 +60,16 @@ export interface StageContext {
   readonly seed: number
   readonly signal: AbortSignal
   readonly stages: StageStore
+  /** What becomes of the predictions before they are kept: the filler that the method asks for. */
+  readonly finish: (predict: MatrixFiller) => MatrixFiller
   /** Bytes of host memory that the process may use; most of what is free by default. */
   readonly memoryBytes: number | undefined
   /** Bytes of a GPU's memory that layers and samples may take. */
   readonly deviceMemoryBytes: number | undefined
 }
+
+/** Computes a weight type's matrix `[rows, width]` of a new layer, given by its index in the grown model. */
+export type MatrixFiller = (type: WeightType, layer: number) => Promise<Float32Array>
 
 export interface LearnedContext extends StageContext {
   readonly runtime: Runtime
@@ -98,9 +103,10 @@ export function learnedSteps(
   method: LearnedMethodSpec,
 ): { id: string; label: string; weight: number }[] {
   return WEIGHT_TYPES.flatMap((type) => {
-    const { rows, width, layerCount } = new StackedMatrix(checkpoint, type)
-    const { hiddenSize, batchSize, length } = method.predictor
-    const steps = countSteps(length, (layerCount - 2) * rows, batchSize)
+    const source = new StackedMatrix(checkpoint, type)
+    const { rows, width, layerCount } = source
+    const { hiddenSize, batchSize } = method.predictor
+    const steps = trainingSteps(method, source)
     const parameters = hiddenSize * (3 * width + hiddenSize)
     const cost = {
       decompose: method.useSvd ? 3 * rows ** 2 * width * layerCount + 18 * rows ** 3 : 1,
@@ -295,7 +301,7 @@ async function* predictStage(
   predictor: TrainedPredictor,
   folder: string,
 ): AsyncGenerator<JobEvent, void> {
-  const { runtime, plan, method, seed, signal } = context
+  const { runtime, plan, signal } = context
   const kernel = await PredictorKernel.create(runtime, predictor.shape, predictor.weights)
   const reconstructor = await Reconstructor.create(runtime, decomposition)
   const layers = computedLayers(plan)
@@ -315,18 +321,19 @@ async function* predictStage(
   }
   const dtype = predictedDtype(context, type)
   const id = `${type}/predict`
+  const sides = new Map(layers.map(({ index, left, right }) => [index, { left, right }]))
+  const fill = context.finish(async (_, index) => {
+    const { left = 0, right = 0 } = sides.get(index) ?? {}
+    const coordinates = await kernel.predict(rank, readerOf(left), readerOf(right))
+    if (neighbours.has(index)) predicted.set(index, coordinates.slice())
+    return reconstructor.weights(coordinates)
+  })
   try {
-    for (const [done, { index, left, right }] of layers.entries()) {
+    for (const [done, { index }] of layers.entries()) {
       signal.throwIfAborted()
-      const coordinates = await kernel.predict(rank, readerOf(left), readerOf(right))
-      if (neighbours.has(index)) predicted.set(index, coordinates.slice())
-      const weights = await reconstructor.weights(coordinates)
-      const kept =
-        method.name === 'noise'
-          ? noiseLike(weights, new Random(seed, type, 'noise', index))
-          : weights
-      await writeFile(predictedFile(folder, index), encodeFromFloat32(kept, dtype))
-      directions.set(index, topDirection(decomposition, kept))
+      const weights = await fill(type, index)
+      await writeFile(predictedFile(folder, index), encodeFromFloat32(weights, dtype))
+      directions.set(index, topDirection(decomposition, weights))
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
     await saveDirections(folder, decomposition, plan, directions)
@@ -344,15 +351,4 @@ function predictedDtype({ checkpoint, dtype }: LearnedContext, type: WeightType)
   throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
     context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
   })
-}
-
-/** Gaussian entries with the Frobenius norm of `weights`: the control that a prediction has to beat. */
-function noiseLike(weights: Float32Array, random: Random): Float32Array {
-  const noise = Float32Array.from(weights, () => random.normal())
-  const scale = frobenius(weights) / frobenius(noise)
-  return noise.map((value) => value * scale)
-}
-
-function frobenius(values: Float32Array): number {
-  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))
 }

@@ -8,7 +8,7 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { inStateDictOrder, splitIntoShards } from '../checkpoint/sharding'
 import { planExport } from '../export/exportPlan'
-import { modelCard } from '../growth/record'
+import { modelCard } from '../growth/modelCard'
 
 /** What an export would write, and why it would fail. Nothing is written. */
 export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {

@@ -1,19 +1,3 @@
-import type { Method } from '@shared/methods'
-import { defaultGaps } from '@shared/plan'
-
-/** Methods whose new layers are put into chosen gaps. */
-export const GAP_METHODS = ['lesa', 'interpolation', 'neighbour-mean', 'noise'] as const
-export type GapMethod = (typeof GAP_METHODS)[number]
-
-export function isGapMethod(method: Method): method is GapMethod {
-  return (GAP_METHODS as readonly string[]).includes(method)
-}
-
-/** Gaps that a method can fill: those between two layers; interpolation, which copies, also the one after the last. */
-export function gapCount(method: GapMethod, layers: number): number {
-  return method === 'interpolation' ? layers : Math.max(0, layers - 1)
-}
-
 /** New layers in each of `count` gaps. */
 export function countsOf(gaps: readonly number[], count: number): number[] {
   const counts = Array.from({ length: count }, () => 0)
@@ -44,9 +28,4 @@ export function everyKth(count: number, k: number): number[] {
   const gaps: number[] = []
   for (let gap = count - 1; gap >= 0; gap -= k) gaps.unshift(gap)
   return gaps
-}
-
-/** One in each gap from the middle on; 1.5 times the depth. */
-export function laterHalf(layers: number): number[] {
-  return defaultGaps(layers)
 }

@@ -1,4 +1,9 @@
-import { PRESET_SETTINGS, type PredictorPreset } from '@shared/predictorSettings'
+import { learns } from '@shared/methods'
+import {
+  PLACED_PREDICTOR_KEYS,
+  PRESET_SETTINGS,
+  type PredictorPreset,
+} from '@shared/predictorSettings'
 import { defineStore } from 'pinia'
 import { computed, reactive, watch } from 'vue'
 import {
@@ -13,15 +18,7 @@ import {
 import { usePlanStore } from './plan'
 
 const LEARNED_FIELDS: readonly ParameterField[] = [
-  'length',
-  'lambda',
-  'learningRate',
-  'hiddenSize',
-  'batchSize',
-  'beta1',
-  'beta2',
-  'epsilon',
-  'weightDecay',
+  ...PLACED_PREDICTOR_KEYS,
   'energy',
   'useSvd',
   'holdout',
@@ -37,7 +34,7 @@ export const useParametersStore = defineStore('parameters', () => {
   const texts = reactive({} as Record<NumberField, string>)
   const errors = reactive<Partial<Record<NumberField, string>>>({})
 
-  const isLearned = computed(() => plan.draft.method === 'lesa' || plan.draft.method === 'noise')
+  const isLearned = computed(() => learns(plan.draft.method))
   const fields = computed(() =>
     isLearned.value ? [...LEARNED_FIELDS, ...COMMON_FIELDS] : COMMON_FIELDS,
   )

@@ -1,16 +1,12 @@
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { METHODS } from '@shared/methods'
+import { METHODS, type Method } from '@shared/methods'
 import { OUTPUT_DTYPES } from '@shared/jobs'
 import { DEVICE_CHOICES } from '@shared/devices'
-import { REST_CHOICES } from '@shared/methods'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
 import * as choices from '../../../../src/main/cli/choices'
-import {
-  buildExpandSpec,
-  methodsWith,
-  type ExpandOptions,
-} from '../../../../src/main/cli/expandSpec'
+import { buildExpandSpec, type ExpandOptions } from '../../../../src/main/cli/expandSpec'
+import { METHOD_FLAGS } from '../../../../src/main/cli/methodFlags'
 import { UsageError } from '../../../../src/main/cli/usage'
 
 const cwd = resolve('/work-folder')
@@ -25,9 +21,6 @@ function build(options: Partial<ExpandOptions>, layers = 12) {
 
 describe('choices', () => {
   it('are those of the shared schemas, in their order', () => {
-    expect(choices.METHOD_CHOICES).toEqual(METHODS)
-    expect(choices.PRESET_CHOICES).toEqual(PREDICTOR_PRESETS)
-    expect(choices.REST_CHOICES).toEqual(REST_CHOICES)
     expect(choices.DTYPE_CHOICES).toEqual(OUTPUT_DTYPES)
     expect(choices.DEVICE_CHOICES).toEqual(DEVICE_CHOICES)
   })
@@ -160,14 +153,51 @@ describe('buildExpandSpec', () => {
     await expect(build({ method: 'llama-pro', batchSize: 4 })).rejects.toThrow('--batch-size')
   })
 
-  it('refuses each method-bound option for every method that does not list it', async () => {
-    const options = [...new Set(Object.values<readonly string[]>(choices.METHOD_OPTIONS).flat())]
-    for (const option of options) {
-      const value =
-        { svd: false, gaps: '1', repeat: [1, 2], rest: 'mean', preset: 'paper' }[option] ?? 1
-      for (const method of METHODS) {
-        if (methodsWith(option as choices.MethodOption).includes(method)) continue
-        await expect(build({ method, [option]: value })).rejects.toThrow(UsageError)
+  /** Every flag that not all methods use, with a value, and the methods that do. */
+  const LEARNED: readonly Method[] = ['lesa', 'noise']
+  const USES: readonly (readonly [Partial<ExpandOptions>, readonly Method[]])[] = [
+    [{ gaps: '1' }, ['lesa', 'interpolation', 'neighbour-mean', 'noise']],
+    [{ groups: 2 }, ['llama-pro']],
+    [{ overlap: 2 }, ['solar']],
+    [{ repeat: [1, 2] }, ['stack']],
+    [{ rest: 'first' }, ['lesa', 'neighbour-mean', 'noise']],
+    [{ preset: 'paper' }, LEARNED],
+    [{ epochs: 1 }, LEARNED],
+    [{ steps: 1 }, LEARNED],
+    [{ lambda: 0.5 }, LEARNED],
+    [{ lr: 0.5 }, LEARNED],
+    [{ batchSize: 1 }, LEARNED],
+    [{ hiddenSize: 1 }, LEARNED],
+    [{ weightDecay: 0.5 }, LEARNED],
+    [{ beta1: 0.5 }, LEARNED],
+    [{ beta2: 0.5 }, LEARNED],
+    [{ epsilon: 0.5 }, LEARNED],
+    [{ energy: 0.5 }, LEARNED],
+    [{ svd: false }, LEARNED],
+    [{ holdout: 2 }, LEARNED],
+    [{ memory: 1e9 }, LEARNED],
+    [{ deviceMemory: 1e9 }, LEARNED],
+    [{ job: 'folder' }, LEARNED],
+    [{ only: 'q_proj' }, LEARNED],
+  ]
+
+  it('knows no other flag that not all methods use', () => {
+    expect(
+      Object.values(METHOD_FLAGS)
+        .flat()
+        .map(({ attribute }) => attribute)
+        .sort(),
+    ).toEqual(USES.flatMap(([options]) => Object.keys(options)).sort())
+  })
+
+  it.each(USES)('%o is taken by %o, and refused for the others', async (options, methods) => {
+    for (const method of METHODS) {
+      if (methods.includes(method))
+        await expect(build({ method, ...options })).resolves.toBeDefined()
+      else {
+        await expect(build({ method, ...options })).rejects.toThrow(
+          `is not used by ${method}; methods that use it: ${methods.join(', ')}`,
+        )
       }
     }
   })

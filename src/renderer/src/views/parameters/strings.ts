@@ -1,5 +1,7 @@
 import type { RestChoice } from '@shared/methods'
-import type { PredictorPreset } from '@shared/predictorSettings'
+import { PREDICTOR_FIELDS, PRESET_SETTINGS, type PredictorPreset } from '@shared/predictorSettings'
+import { formatInteger } from '../../lib/numbers'
+import { formatNumber } from '../../lib/parameterFields'
 
 /** The Parameters view. */
 export const PARAMETERS = {
@@ -48,28 +50,28 @@ export const PARAMETERS = {
 } as const
 
 export const PRESETS: Readonly<
-  Record<
-    PredictorPreset,
-    { readonly name: string; readonly values: string; readonly about: string }
-  >
+  Record<PredictorPreset, { readonly name: string; readonly about: string }>
 > = {
   paper: {
     name: 'Paper',
-    values: 'λ 5e-5 · 5 epochs',
     about: 'As published (ACL 2025). On a large model five epochs are thousands of mini-batches.',
   },
   notebook: {
     name: 'Notebook',
-    values: 'λ 5e-4 · 10 epochs',
     about:
       'As in the authors’ code: twice as long, with a ten times stronger pull to the right norm.',
   },
   matched: {
     name: 'Matched',
-    values: 'λ 5e-4 · 10,000 steps',
     about:
       'As many mini-batches as the paper’s own run had, whatever the model’s size. Best for small models.',
   },
+}
+
+/** In what the presets differ. */
+export function presetValues(preset: PredictorPreset): string {
+  const { lambda, length } = PRESET_SETTINGS[preset]
+  return `λ ${formatNumber(lambda)} · ${formatInteger(length.value)} ${length.unit}`
 }
 
 export interface ParameterText {
@@ -79,52 +81,7 @@ export interface ParameterText {
 }
 
 export const PARAMETER_TEXTS = {
-  length: {
-    label: 'Length',
-    meaning:
-      'How long each predictor trains: whole passes over its samples, or a number of mini-batches.',
-    why: 'Longer lowers the loss until it flattens. A small model has few samples, so count steps there.',
-  },
-  lambda: {
-    label: 'Norm weight λ',
-    meaning: 'Weight of the loss’s second term, which pulls the prediction’s norm to the target’s.',
-    why: 'Raise it when predicted layers come out too small (norm ratio below 1); 0 leaves the plain error.',
-  },
-  learningRate: {
-    label: 'Learning rate',
-    meaning: 'Step size of AdamW.',
-    why: 'Lower it when the loss jumps or grows; raise it when it falls steadily but slowly.',
-  },
-  hiddenSize: {
-    label: 'Hidden width',
-    meaning: 'Width of both hidden layers of the predictor.',
-    why: 'Wider can follow finer structure and learns its samples by heart sooner; costs time and memory.',
-  },
-  batchSize: {
-    label: 'Batch size',
-    meaning: 'Samples in one mini-batch.',
-    why: 'Larger is steadier and faster on a GPU, with fewer steps in an epoch.',
-  },
-  beta1: {
-    label: 'AdamW β₁',
-    meaning: 'How long the optimiser remembers the gradient’s direction.',
-    why: 'Hardly ever. Lower follows the newest batches more closely.',
-  },
-  beta2: {
-    label: 'AdamW β₂',
-    meaning: 'How long the optimiser remembers the gradient’s size.',
-    why: 'Lower it (0.98) when the loss has sudden spikes.',
-  },
-  epsilon: {
-    label: 'AdamW ε',
-    meaning: 'Keeps the step finite where gradients vanish.',
-    why: 'Raise it when a device with little precision gives no finite numbers.',
-  },
-  weightDecay: {
-    label: 'Weight decay',
-    meaning: 'How much each step shrinks the predictor’s weights.',
-    why: 'Raise it when the held-out layer is predicted far worse than the others.',
-  },
+  ...PREDICTOR_FIELDS,
   energy: {
     label: 'Energy kept',
     meaning:

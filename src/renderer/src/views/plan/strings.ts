@@ -1,4 +1,3 @@
-import type { Method } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
 
 const plural = (count: number, one: string, many: string): string => (count === 1 ? one : many)
@@ -24,39 +23,6 @@ export const PLAN = {
   beyondThree: 'More than three times the depth: LESA’s authors saw no gain beyond that.',
 } as const
 
-export const METHOD_TEXTS: Readonly<
-  Record<Method, { readonly short: string; readonly long: string }>
-> = {
-  lesa: {
-    short: 'Learns what lies between two layers, and predicts it.',
-    long: 'For each kind of weight, a small network learns from the layers that are there what lies between two of them. New layers are its predictions.',
-  },
-  'llama-pro': {
-    short: 'Copies that change nothing at first.',
-    long: 'After each group of layers comes a copy of its last one with two matrices set to zero: the grown model answers exactly as the base does, until it is trained.',
-  },
-  solar: {
-    short: 'Two copies of the model, overlapped.',
-    long: 'The model is taken twice; the last layers of the first copy and the first of the second are left out, and the two are joined.',
-  },
-  interpolation: {
-    short: 'Each chosen layer, twice.',
-    long: 'After a chosen layer comes a plain copy of it.',
-  },
-  stack: {
-    short: 'A group of layers, twice.',
-    long: 'A group of neighbouring layers is repeated as a whole.',
-  },
-  'neighbour-mean': {
-    short: 'The average of two neighbours.',
-    long: 'The yardstick for every prediction: if LESA is no better than this average, it has learned nothing that matters.',
-  },
-  noise: {
-    short: 'Random weights as large as LESA’s.',
-    long: 'A control: the layers LESA would predict, with their values replaced by noise of the same norm. What is as good as this owes nothing to the prediction.',
-  },
-}
-
 export const EDITOR = {
   label: 'Gaps between the layers',
   hint: 'Click a gap to insert a layer, again for one more. Shift-click fills a range, Alt-click takes one out.',
@@ -81,23 +47,13 @@ export const EDITOR = {
   outside: (last: number): string => `Gaps go from 0 to ${last}.`,
   tooMany: 'At most 10,000 new layers.',
   oneStays: 'One new layer has to stay.',
-  groups: 'Groups',
-  groupsHint: (size: string): string => `An identity copy after every ${size}.`,
-  groupSize: (low: number, high: number): string =>
-    low === high ? `${low} ${plural(low, 'layer', 'layers')}` : `${low} or ${high} layers`,
-  groupsText: (count: number): string => `${count} ${plural(count, 'group', 'groups')}`,
-  overlap: 'Overlap',
-  overlapHint: (overlap: number, layers: number): string =>
-    overlap === 0
-      ? 'Both copies are used whole.'
-      : `Without the last ${overlap} of the first copy and the first ${overlap} of the second: 2 × (${layers} − ${overlap}).`,
-  overlapText: (count: number): string => `${count} ${plural(count, 'layer', 'layers')}`,
+  countText: (count: number, [one, many]: readonly [string, string]): string =>
+    `${count} ${plural(count, one, many)}`,
   first: 'First layer',
   last: 'Last layer',
-  repeatHint: 'Click a layer to begin the group, Shift-click to end it.',
-  repeatLabel: 'Layers to repeat',
-  repeatOption: (layer: number, isIn: boolean): string =>
-    `Layer ${layer}${isIn ? ', in the repeated group' : ''}`,
+  rangeHint: 'Click a layer to begin the group, Shift-click to end it.',
+  rangeOption: (layer: number, isIn: boolean): string =>
+    `Layer ${layer}${isIn ? ', in the group' : ''}`,
   isDefault: 'default',
   reset: 'Back to the default',
 } as const

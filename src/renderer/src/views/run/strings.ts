@@ -1,5 +1,5 @@
 import type { JobState } from '@shared/jobs'
-import { formatGaps } from '@shared/plan'
+import { formatGaps } from '@shared/methods/gaps'
 
 /** What the Run view says. */
 export const RUN = {

@@ -1,0 +1,198 @@
+/**
+ * @file The flags of `expand` that only some methods use, made of the methods' options. Every other flag suits them all.
+ */
+import {
+  ALL_OPTIONS,
+  learns,
+  METHODS,
+  methodNamed,
+  REST_CHOICES,
+  type AllOptions,
+  type Method,
+  type RestChoice,
+} from '@shared/methods'
+import { isLayoutOption, type Option } from '@shared/methods/options'
+import {
+  PLACED_PREDICTOR_KEYS,
+  PREDICTOR_FIELDS,
+  PREDICTOR_PRESETS,
+  type PredictorKey,
+  type PredictorNumber,
+  type PredictorPreset,
+} from '@shared/predictorSettings'
+import { flagOf } from './usage'
+
+export interface MethodFlag {
+  /** Commander's name for it. */
+  readonly attribute: string
+  /** With the name of its value: `--gaps <list>`. */
+  readonly flags: string
+  readonly help: string
+  readonly value: 'text' | 'integer' | 'decimal' | 'size' | 'layers' | 'none' | readonly string[]
+  readonly methods: readonly Method[]
+}
+
+type Fields = typeof PREDICTOR_FIELDS
+type Attribute<Key extends PredictorNumber> = Fields[Key] extends { readonly flag: infer Name }
+  ? Name & string
+  : Key
+type OptionAttribute<Key extends string> = Key extends `use${infer Rest}` ? Uncapitalize<Rest> : Key
+
+interface Given {
+  gaps: string
+  count: number
+  range: readonly [first: number, last: number]
+  /** `false` for `--no-x`. */
+  switch: boolean
+  share: number
+  /** `true` for the middle layer. */
+  layer: number | true
+  predictor: never
+}
+
+/** Their values as they were given; what was not given is absent. */
+export type MethodOptions = {
+  readonly [Key in keyof AllOptions as OptionAttribute<Key>]?: Given[AllOptions[Key]['kind']]
+} & { readonly [Key in PredictorNumber as Attribute<Key>]?: number } & {
+  readonly preset?: PredictorPreset
+  readonly epochs?: number
+  readonly steps?: number
+  readonly rest?: RestChoice
+  readonly memory?: number
+  readonly deviceMemory?: number
+  readonly job?: string
+  /** Weight types, comma-separated. */
+  readonly only?: string
+}
+
+/** `learningRate` → `lr`. */
+export function attributeOfField(key: PredictorNumber): string {
+  const field = PREDICTOR_FIELDS[key]
+  return 'flag' in field ? field.flag : key
+}
+
+/** `useSvd` → `svd`. */
+export function attributeOfOption(key: string, option: Option): string {
+  const name = key.slice('use'.length)
+  return option.kind === 'switch' ? name.charAt(0).toLowerCase() + name.slice(1) : key
+}
+
+/** Those that train come first, as they have the most to choose. */
+const learnedFirst = (methods: readonly Method[]): Method[] => [
+  ...methods.filter(learns),
+  ...methods.filter((name) => !learns(name)),
+]
+
+const LEARNED = METHODS.filter(learns)
+const COMPUTED = METHODS.filter((name) => methodNamed(name).fill !== undefined)
+const withOption = (key: string): Method[] =>
+  METHODS.filter((name) => key in methodNamed(name).options)
+
+const VALUES = {
+  gaps: { name: '<list>', value: 'text' },
+  count: { name: '<n>', value: 'integer' },
+  range: { name: '<a-b>', value: 'layers' },
+  share: { name: '<share>', value: 'decimal' },
+  switch: { name: '', value: 'none' },
+  layer: { name: '[layer]', value: 'integer' },
+} as const
+
+function flagOfOption(key: string, option: Exclude<Option, { kind: 'predictor' }>): MethodFlag {
+  const attribute = attributeOfOption(key, option)
+  const methods = withOption(key)
+  const { name, value } = VALUES[option.kind]
+  const help = isLayoutOption(option)
+    ? `${option.help} (${learnedFirst(methods).join(', ')}; default: ${option.defaultText})`
+    : option.help
+  const flag = option.kind === 'switch' ? flagOf(`no-${attribute}`) : flagOf(attribute)
+  return { attribute, flags: `${flag} ${name}`.trim(), help, value, methods }
+}
+
+function flagsOfPredictor(key: PredictorKey): MethodFlag[] {
+  const field = PREDICTOR_FIELDS[key]
+  if (field.kind === 'length') {
+    return (['epochs', 'steps'] as const).map((unit) => ({
+      attribute: unit,
+      flags: `${flagOf(unit)} <n>`,
+      help: field.help[unit],
+      value: 'integer',
+      methods: LEARNED,
+    }))
+  }
+  const isWhole = 'isWhole' in field.bounds
+  const attribute = 'flag' in field ? field.flag : key
+  return [
+    {
+      attribute,
+      flags: `${flagOf(attribute)} ${isWhole ? '<n>' : '<x>'}`,
+      help: field.help,
+      value: isWhole ? 'integer' : 'decimal',
+      methods: LEARNED,
+    },
+  ]
+}
+
+const entries = [...ALL_OPTIONS].sort(([, a], [, b]) => (a.place ?? 0) - (b.place ?? 0))
+
+/** In the groups of the help; the later ones concern the methods that train. */
+export const METHOD_FLAGS: Readonly<
+  Record<'layers' | 'training' | 'machines', readonly MethodFlag[]>
+> = {
+  layers: [
+    ...entries.flatMap(([key, option]) =>
+      isLayoutOption(option) ? [flagOfOption(key, option)] : [],
+    ),
+    {
+      attribute: 'rest',
+      flags: '--rest <from>',
+      help: `norm weights and biases of computed layers (${learnedFirst(COMPUTED).join(', ')}; default: mean)`,
+      value: REST_CHOICES,
+      methods: COMPUTED,
+    },
+  ],
+  training: [
+    {
+      attribute: 'preset',
+      flags: '--preset <name>',
+      help: 'starting point of all that follows (default: paper)',
+      value: PREDICTOR_PRESETS,
+      methods: LEARNED,
+    },
+    ...entries.flatMap(([key, option]) => {
+      if (isLayoutOption(option)) return []
+      return option.kind === 'predictor'
+        ? PLACED_PREDICTOR_KEYS.flatMap(flagsOfPredictor)
+        : [flagOfOption(key, option)]
+    }),
+  ],
+  machines: [
+    {
+      attribute: 'memory',
+      flags: '--memory <size>',
+      help: 'bound on host memory, such as 8GB (default: what is free)',
+      value: 'size',
+      methods: LEARNED,
+    },
+    {
+      attribute: 'deviceMemory',
+      flags: '--device-memory <size>',
+      help: 'memory of a GPU that weights and samples may take to stay there (default: 4GB)',
+      value: 'size',
+      methods: LEARNED,
+    },
+    {
+      attribute: 'job',
+      flags: '--job <dir>',
+      help: "keep the stages' results here: a later run takes up what it shares with this one",
+      value: 'text',
+      methods: LEARNED,
+    },
+    {
+      attribute: 'only',
+      flags: '--only <types>',
+      help: 'compute these weight types only, such as gate_proj,up_proj, into --job; then lesa assemble',
+      value: 'text',
+      methods: LEARNED,
+    },
+  ],
+}

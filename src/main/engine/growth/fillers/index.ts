@@ -1,0 +1,34 @@
+/** @file How the matrices of a grown model's computed layers come about, by what its method asks for. */
+import { isPredicted, type Fill } from '@shared/methods/define'
+import type { Checkpoint } from '../../checkpoint/Checkpoint'
+import { encodeFromFloat32 } from '../../checkpoint/dtypes'
+import type { MatrixFiller, PredictedType } from '../../lesa/learned'
+import type { Filler } from '../grownTensors'
+import { byElement, wholeMatrix } from './neighbours'
+import { noiseLike } from './noise'
+import { predictedMatrices } from './predicted'
+
+export interface FillContext {
+  readonly checkpoint: Checkpoint
+  /** What the learned stages left; empty where nothing is predicted. */
+  readonly predicted: readonly PredictedType[]
+  readonly seed: number
+}
+
+/** What gives the new layers' matrices while the checkpoint is written. */
+export function fillerOf(fill: Fill, { checkpoint, predicted, seed }: FillContext): Filler {
+  // What wraps a prediction was applied when it was made.
+  if (isPredicted(fill)) return predictedMatrices(predicted)
+  if (fill.kind === 'elements') {
+    return (matrix, dtype) => byElement(checkpoint, matrix, fill.compute, dtype)
+  }
+  return async function* (matrix, dtype) {
+    const fillMatrix = wrapped(fill, () => wholeMatrix(checkpoint, matrix, fill), seed)
+    yield encodeFromFloat32(await fillMatrix(matrix.type, matrix.layer), dtype)
+  }
+}
+
+/** Applies what a method wraps around the innermost way, `given`. */
+export function wrapped(fill: Fill, given: MatrixFiller, seed: number): MatrixFiller {
+  return fill.kind === 'noise' ? noiseLike(wrapped(fill.like, given, seed), seed) : given
+}

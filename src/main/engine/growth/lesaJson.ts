@@ -1,0 +1,73 @@
+/** @file The grown folder's `lesa.json`: what it says of itself to programs. */
+import { basename } from 'node:path'
+import type { DeviceDecision } from '@shared/devices'
+import type { ExpandSpec, PerplexityResult, PredictorReport } from '@shared/jobs'
+import { methodSpecSchema } from '@shared/methods/schema'
+import type { ExpansionPlan } from '@shared/plan'
+
+/** Version of `lesa.json`'s layout. */
+const SCHEMA_VERSION = 1
+
+export const PROJECT = 'LESA Workbench'
+
+/** What is known of a grown model when it is written. */
+export interface GrowthRecord {
+  readonly spec: Omit<ExpandSpec, 'kind' | 'out' | 'overwrite' | 'job'>
+  readonly plan: ExpansionPlan
+  readonly architecture: string
+  readonly layersBefore: number
+  readonly parameters: number
+  readonly dtypes: readonly string[]
+  readonly engineVersion: string
+  /** `null` when nothing was computed, only copied. */
+  readonly device: DeviceDecision | null
+  readonly predictors: readonly PredictorReport[]
+  readonly perplexities: readonly PerplexityResult[]
+  readonly warnings: readonly string[]
+}
+
+/**
+ * The file's text. `new_layers` are the indices that the base model does not have (to be trained), `layer_map[i]` the
+ * base layer that layer i of the grown model is, or `null` for a new one (`layers` then says where it comes from).
+ */
+export function lesaJson(record: GrowthRecord): string {
+  return `${JSON.stringify(dataOf(record), null, 2)}\n`
+}
+
+function dataOf(record: GrowthRecord): object {
+  const { spec, plan } = record
+  // Through the schema, so that the keys come in one order whoever made the spec.
+  const { name, ...parameters } = methodSpecSchema.parse(spec.method)
+  return {
+    schema_version: SCHEMA_VERSION,
+    generator: { name: PROJECT, version: record.engineVersion },
+    base_model: basename(spec.model),
+    architecture: record.architecture,
+    method: name,
+    num_hidden_layers: { before: record.layersBefore, after: plan.layers.length },
+    parameters: record.parameters,
+    new_layers: plan.newLayers,
+    layer_map: plan.layers.map((layer) => (layer.kind === 'original' ? layer.source : null)),
+    layers: plan.layers.map((layer, index) => ({ index, ...origin(plan, layer) })),
+    settings: {
+      ...plan.resolved,
+      ...parameters,
+      rest: spec.rest,
+      dtype: spec.dtype,
+      max_shard_bytes: spec.maxShardBytes,
+    },
+    seed: spec.seed,
+    device: record.device?.device ?? null,
+    predictors: record.predictors,
+    perplexities: record.perplexities.map(({ model, ...rest }) => ({
+      model: basename(model),
+      ...rest,
+    })),
+    warnings: record.warnings,
+  }
+}
+
+function origin(plan: ExpansionPlan, layer: ExpansionPlan['layers'][number]): object {
+  if (layer.kind !== 'computed') return { kind: layer.kind, source: layer.source }
+  return { kind: plan.method, gap: layer.gap, between: [layer.left, layer.right] }
+}

@@ -1,0 +1,134 @@
+/** @file The grown folder's model card: what it says of itself to people. */
+import { basename } from 'node:path'
+import type { PerplexityResult, PredictorReport } from '@shared/jobs'
+import { METHOD_NAMES, methodNamed } from '@shared/methods'
+import { methodRows } from '@shared/methods/rows'
+import type { ExpansionPlan } from '@shared/plan'
+import { formatCount } from '@shared/units'
+import { PROJECT, type GrowthRecord } from './lesaJson'
+
+/** The model card (`README.md`) with the metadata block that model hubs read. */
+export function modelCard(record: GrowthRecord): string {
+  const { spec, plan } = record
+  const base = basename(spec.model)
+  const after = plan.layers.length
+  const title = `${base}, ${record.layersBefore} → ${after} layers (${METHOD_NAMES[plan.method]})`
+  const sections = [
+    [
+      '---',
+      `base_model: ${JSON.stringify(base)}`,
+      'tags:',
+      '- depth-up-scaling',
+      `- ${plan.method}`,
+      '---',
+    ],
+    [`# ${title}`],
+    [
+      `Grown from **${base}** (${record.architecture}) with ${METHOD_NAMES[plan.method]} by ${PROJECT} ` +
+        `${record.engineVersion}: ${plan.newLayers.length} new layers, ${formatCount(record.parameters)} parameters ` +
+        `in ${record.dtypes.join(', ')}. ${noteOf(plan.method)}`,
+    ],
+    ['## Layers', '', layerTable(plan)],
+    [
+      'The new layers are meant to be trained further with the original ones frozen. `lesa.json` lists both for a ' +
+        'training script: `new_layers`, and `layer_map` from each layer to the one it was.',
+    ],
+    ['## Parameters', '', parameterTable(record)],
+    ...(record.perplexities.length > 0
+      ? [['## Perplexity', '', perplexityTable(record.perplexities)]]
+      : []),
+    ...(record.predictors.length > 0
+      ? [['## Predictors', '', predictorTable(record.predictors), '', PREDICTOR_NOTE]]
+      : []),
+    ...(record.warnings.length > 0
+      ? [['## Warnings', '', ...record.warnings.map((warning) => `- ${warning}`)]]
+      : []),
+  ]
+  return `${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`
+}
+
+/** How the method makes its new layers, and who published it. */
+function noteOf(method: ExpansionPlan['method']): string {
+  const { note, source } = methodNamed(method)
+  return source === undefined ? `${note}.` : `${note} (${source}).`
+}
+
+const PREDICTOR_NOTE =
+  'Errors are mean squared errors of the predicted coordinates; a predictor that has learned something is below both ' +
+  '“of zero” and “of the mean”.'
+
+function layerTable(plan: ExpansionPlan): string {
+  const rows = plan.newLayers.map((index) => {
+    const layer = plan.layers[index]
+    if (!layer) return []
+    const source =
+      layer.kind === 'computed'
+        ? `between layers ${layer.left} and ${layer.right} of this model (gap ${layer.gap})`
+        : layer.kind === 'identity'
+          ? `copy of base layer ${layer.source}, output projections zero`
+          : `copy of base layer ${layer.source}`
+    return [String(index), source]
+  })
+  return table(['New layer', 'From'], rows)
+}
+
+function parameterTable({ spec, plan, device }: GrowthRecord): string {
+  const { options } = methodNamed(plan.method)
+  const further = Object.entries(plan.resolved).filter(([name]) => !(name in options))
+  return table(
+    ['Parameter', 'Value'],
+    [
+      ...methodRows(spec.method, plan).map(({ card }) => card),
+      ...further.map(([name, value]) => [name, String(value).replaceAll(',', ', ')]),
+      ['norm weights and biases', spec.rest],
+      ['dtype', spec.dtype],
+      ['seed', String(spec.seed)],
+      ['device', device ? device.device : 'none needed'],
+    ],
+  )
+}
+
+function perplexityTable(results: readonly PerplexityResult[]): string {
+  const rows = results.map((result) => [
+    basename(result.model),
+    String(result.num_hidden_layers),
+    result.perplexity.toPrecision(6),
+    String(result.tokens),
+    String(result.context),
+  ])
+  return table(['Model', 'Layers', 'Perplexity', 'Tokens', 'Context'], rows)
+}
+
+function predictorTable(reports: readonly PredictorReport[]): string {
+  const rows = reports.map((report) => [
+    report.weightType,
+    String(report.samples),
+    String(report.steps),
+    (report.lossPerEpoch.at(-1) ?? NaN).toExponential(3),
+    report.mse.toExponential(3),
+    report.mseOfZero.toExponential(3),
+    report.mseOfMean.toExponential(3),
+    report.normRatio.toFixed(3),
+    report.holdout
+      ? `${report.holdout.mse.toExponential(3)} (zero ${report.holdout.mseOfZero.toExponential(3)}, ` +
+        `mean ${report.holdout.mseOfMean.toExponential(3)}, cosine ${report.holdout.cosine.toFixed(2)})`
+      : '–',
+  ])
+  const head = [
+    'Type',
+    'Samples',
+    'Steps',
+    'Last loss',
+    'Error',
+    'of zero',
+    'of the mean',
+    'Norm ratio',
+    'Held out',
+  ]
+  return table(head, rows)
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}

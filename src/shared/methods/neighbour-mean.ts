@@ -1,0 +1,18 @@
+import { blend, defineMethod, weightedMean } from './define'
+import { computeBetween } from './layers'
+import { MIN_LAYERS } from './learned'
+import { gaps } from './options'
+
+export const neighbourMean = defineMethod({
+  name: 'neighbour-mean',
+  title: 'Neighbour mean',
+  group: 'control',
+  options: { gaps: gaps({ afterLast: false }) },
+  minLayers: MIN_LAYERS,
+  plan: ({ gaps }, layers) => ({ layers: computeBetween(gaps, layers) }),
+  fill: blend(weightedMean),
+  short: 'The average of two neighbours.',
+  long: 'The yardstick for every prediction: if LESA is no better than this average, it has learned nothing that matters.',
+  note: 'Each new layer is the mean of its two neighbours',
+  drawing: { layout: { gaps: [3, 4, 5, 6] }, mark: 'equal' },
+})
