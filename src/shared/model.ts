@@ -1,12 +1,3 @@
-/** One tensor of a checkpoint, without its data. */
-export interface TensorSummary {
-  readonly name: string
-  readonly dtype: string
-  readonly shape: readonly number[]
-  readonly bytes: number
-  readonly shard: string
-}
-
 /** What a checkpoint is; the names are those of the command line's JSON. */
 export interface ModelSummary {
   readonly path: string

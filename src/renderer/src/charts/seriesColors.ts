@@ -1,4 +1,4 @@
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import type { WeightType } from '@shared/weightTypes'
 
 /** How one series looks in every view: never its colour alone, but its mark and its dash too. */
 export interface SeriesLook {
@@ -34,14 +34,4 @@ export const MARK_PATHS: Readonly<Record<SeriesLook['mark'], string>> = {
     'M-4.4-2.6l1.8-1.8L0-1.8l2.6-2.6 1.8 1.8L1.8 0l2.6 2.6-1.8 1.8L0 1.8l-2.6 2.6-1.8-1.8L-1.8 0z',
   star: 'M0-5l1.4 3.1 3.4.3-2.6 2.3.8 3.3L0 2.3-3 4l.8-3.3-2.6-2.3 3.4-.3z',
   ring: 'M4.4 0a4.4 4.4 0 11-8.8 0 4.4 4.4 0 018.8 0zM2.2 0a2.2 2.2 0 10-4.4 0 2.2 2.2 0 004.4 0z',
-}
-
-/** The colour of a weight type's series on the surfaces that are shown now. */
-export function seriesColor(type: WeightType, isDark: boolean): string {
-  return isDark ? SERIES_LOOKS[type].dark : SERIES_LOOKS[type].light
-}
-
-/** `loss/q_proj` → `q_proj`; `null` for a series that belongs to no weight type. */
-export function weightTypeOfSeries(series: string): WeightType | null {
-  return WEIGHT_TYPES.find((type) => series.endsWith(type)) ?? null
 }

@@ -4,13 +4,8 @@ import type { Verdict } from '@shared/estimate'
 export const COMMON = {
   cancel: 'Cancel',
   close: 'Close',
-  open: 'Open',
-  remove: 'Remove',
-  reveal: 'Show in file manager',
   retry: 'Try again',
   choose: 'Choose…',
-  copyDetails: 'Copy details',
-  copied: 'Copied',
   loading: 'Loading…',
 } as const
 

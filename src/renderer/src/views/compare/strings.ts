@@ -1,10 +1,8 @@
 /** What the Compare view says. */
 export const COMPARE = {
-  title: 'Compare',
   emptyTitle: 'Nothing to compare yet',
   emptyText:
     'Runs that have finished stand here beside the base model: their perplexity on your texts, their size, how well their predictors learnt, and what was set differently.',
-  toRun: 'Go to Run',
   loading: 'Comparing…',
 
   table: 'Runs',

@@ -3,7 +3,6 @@ import type { OutputDtype } from '@shared/jobs'
 
 /** What the Export view says. */
 export const EXPORT = {
-  title: 'Export',
   emptyTitle: 'Nothing to export yet',
   emptyText:
     'A finished run is written from here to a folder of yours: a Hugging Face checkpoint with its config, tokenizer and model card, read back and checked.',
@@ -32,7 +31,6 @@ export const EXPORT = {
   previewing: 'Looking…',
   chooseFirst: 'Choose a folder, and what will be written is shown here.',
   size: 'Size',
-  shards: 'Files',
   shardsValue: (count: number) => (count === 1 ? '1 file of weights' : `${count} files of weights`),
   free: 'Free space',
   freeUnknown: 'not known',

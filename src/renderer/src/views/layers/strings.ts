@@ -1,6 +1,5 @@
 /** What the Layers view says. */
 export const LAYERS = {
-  title: 'Layers',
   run: 'Run',
   weightType: 'Weight type',
   emptyTitle: 'No run to look at yet',

@@ -24,15 +24,12 @@ export const MODEL = {
   present: 'present',
   absent: 'none',
   reading: 'Reading the checkpoint…',
-  supported: 'Supported',
   unsupported: 'Not supported',
   unsupportedTitle: 'This architecture cannot be grown here',
   unsupportedText: 'Its tensors can be looked at, but its layers cannot be predicted or copied.',
   noTokenizer:
     'There is no tokenizer in this folder: the model can be grown, but its perplexity cannot be measured.',
   newProject: 'New project with this model',
-  outsideTitle: 'This model is open for looking only',
-  outsideText: 'To plan, run and compare, make a project with it.',
   reveal: 'Show in file manager',
   noModelTitle: 'The model is not here',
   noModelText: 'Say where it is now: the notice above has the button.',
@@ -88,8 +85,6 @@ export const LAYERS = {
     damaged: 'NaN / Inf',
   },
   pick: 'Point at a cell, or focus the picture and use the arrow keys.',
-  weightTypes: 'Predicted by LESA',
-  otherRows: 'Taken over',
 } as const
 
 export const TENSORS = {

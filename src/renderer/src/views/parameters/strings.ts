@@ -22,12 +22,8 @@ export const PARAMETERS = {
   growth: 'New layers',
   machine: 'This run',
   changed: 'changed',
-  differs: (preset: string, value: string): string => `${preset} has ${value}`,
   reset: (label: string, value: string): string => `Reset ${label} to ${value}`,
-  range: 'Range',
   default: 'Default',
-  why: 'Why change it',
-  saveFailed: 'The parameters could not be saved',
   steps: (low: string, high: string): string =>
     low === high
       ? `${low} mini-batches for each weight type`

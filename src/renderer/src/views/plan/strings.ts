@@ -11,15 +11,12 @@ export const PLAN = {
   undo: 'Undo',
   redo: 'Redo',
   next: 'Parameters',
-  nextCopy: 'To the run',
   base: 'Base model',
   grown: 'Grown model',
-  defaults: 'As the method’s authors do',
   unsupported: 'This architecture cannot be grown here',
   unsupportedText: 'Layers of its kind cannot be predicted or copied.',
   noModel: 'The model is not here',
   noModelText: 'Say where it is now: the notice above has the button.',
-  saveFailed: 'The plan could not be saved',
   beyondThree: 'More than three times the depth: LESA’s authors saw no gain beyond that.',
 } as const
 
@@ -84,7 +81,6 @@ export const STACK = {
 export const OUTCOME = {
   title: 'What becomes of the model',
   depth: 'Depth',
-  newLayers: 'New layers',
   parameters: 'Parameters',
   size: 'Size on disk',
   before: 'Base',
@@ -92,7 +88,6 @@ export const OUTCOME = {
   change: 'Change',
   config: 'config.json',
   configLabel: 'Entries of config.json that change',
-  setting: 'Setting',
   absent: 'absent',
   noChange: 'Nothing else changes.',
   asking: 'Working it out…',

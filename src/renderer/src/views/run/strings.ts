@@ -8,15 +8,11 @@ export const RUN = {
   newRun: 'New run',
   noRuns: 'No run yet',
   queue: 'Queue',
-  queueEmpty: 'Nothing waits.',
   moveUp: (name: string) => `Run ${name} earlier`,
   moveDown: (name: string) => `Run ${name} later`,
   removeFromQueue: (name: string) => `Take ${name} out of the queue`,
-  ofThisProject: 'of this project',
-  elsewhere: 'of another project',
 
   prepare: 'What will run',
-  prepareNote: 'As planned in Plan and Parameters.',
   changePlan: 'Change the plan',
   changeParameters: 'Change parameters',
   method: 'Method',
@@ -115,7 +111,6 @@ export const RUN = {
   epoch: 'Epoch',
   lossValue: 'Loss',
   noLoss: 'No loss yet: the first predictor trains once its weight type is decomposed.',
-  noLossEver: 'This method trains nothing.',
   noneShown: 'All weight types are hidden. Choose some above.',
   lossLabel: (types: readonly string[]) => `Training loss of ${types.join(', ')}`,
   first: 'First',
@@ -156,13 +151,11 @@ export const RUN = {
   seeExportText: 'Write it to a folder of yours and have it checked.',
   modelGone: 'The grown model was deleted. Run again to have it back.',
   otherModel: 'This run was made from another base model than the project has now.',
-  attempt: 'Versions',
   versions: (engine: string, onnxruntime: string) =>
     `Engine ${engine} · ONNX Runtime ${onnxruntime}`,
   notFound: 'This run is not in the project any more.',
   noModelTitle: 'The base model is not there',
   noModelText: 'Say on the Model view where it is now; then runs can be started.',
-  emptyTitle: 'Nothing has run yet',
   loading: 'Loading the run…',
 } as const
 

@@ -32,7 +32,6 @@ export const SETTINGS = {
   version: 'Version',
   host: 'Window',
   hosts: { electron: 'Desktop', browser: 'Browser on this machine' },
-  home: 'Home folder',
   offline: 'The program works offline: it opens no connection and sends nothing anywhere.',
   apply: 'Apply',
 } as const
