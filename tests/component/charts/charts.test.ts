@@ -58,22 +58,23 @@ describe('a tip', () => {
 
   it('shows what is read, in full on demand, and says it', () => {
     const tip = draw(ChartTip, { reading, width: 100 })
-    expect(tip.get('.box').text()).toContain('Layer 3')
+    expect(tip.get('.tip').text()).toContain('Layer 3')
     expect(tip.get('[title="0.12345"]').text()).toBe('0.123')
     expect(tip.findAll('circle')).toHaveLength(1)
     expect(tip.get('[aria-live]').text()).toBe('Layer 3: q_proj 0.123, 1.00, 2.00')
   })
 
-  it('opens towards the middle of the picture', async () => {
+  it('opens towards the middle of the picture, and stays within', async () => {
     const tip = draw(ChartTip, { reading, width: 100 })
-    expect(tip.get('.tip').classes()).not.toContain('left')
-    await tip.setProps({ reading: { ...reading, x: 70 } })
-    expect(tip.get('.tip').classes()).toContain('left')
+    const place = (): string | undefined => tip.get('.tip').attributes('style')
+    expect(place()).toContain('clamp(0px, 40px, 100px - 100%) 0px')
+    await tip.setProps({ reading: { ...reading, x: 70, y: 5 } })
+    expect(place()).toContain('clamp(0px, 60px - 100%, 100px - 100%) 5px')
   })
 
   it('leaves the place where it speaks when there is nothing to read', () => {
     const tip = draw(ChartTip, { reading: null, width: 100 })
-    expect(tip.find('.box').exists()).toBe(false)
+    expect(tip.find('.tip').exists()).toBe(false)
     expect(tip.get('[aria-live]').text()).toBe('')
   })
 })
