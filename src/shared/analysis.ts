@@ -1,5 +1,4 @@
 import type { PredictorReport } from './jobs'
-import type { WeightType } from './weightTypes'
 
 /** A curve that may have been thinned out: `y[i]` belongs to the 0-based direction `x[i]`. First and last are kept. */
 export interface SampledCurve {
@@ -40,7 +39,8 @@ export interface WeightTypeAnalysis {
 export interface RunAnalysis {
   readonly schema_version: 1
   readonly layers: readonly AnalysedLayer[]
-  readonly types: Readonly<Record<WeightType, WeightTypeAnalysis>>
+  /** By weight type, in the architecture's order. */
+  readonly types: Readonly<Record<string, WeightTypeAnalysis>>
 }
 
 export const PROJECTIONS = ['pca', 'tsne'] as const
@@ -64,7 +64,7 @@ export interface DirectionContinuity {
 
 /** The paper's picture for one weight type: every layer's `V_i[0]` as a point of the plane. */
 export interface DirectionProjection {
-  readonly type: WeightType
+  readonly type: string
   readonly method: ProjectionMethod
   /** In layer order of the grown model; join them in this order. Copies lie on their originals. */
   readonly points: readonly (AnalysedLayer & {

@@ -32,7 +32,7 @@ import {
 } from './projects'
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
 import type { StatisticsState, TensorTable } from './statistics'
-import { WEIGHT_TYPES } from './weightTypes'
+import { weightTypeSchema } from './slots'
 
 /** What carries the window: the desktop shell, or a browser on this machine. */
 export type HostKind = 'electron' | 'browser'
@@ -150,7 +150,7 @@ export const callArguments = {
   'runs:projection': z.tuple([
     ...run,
     z.object({
-      type: z.enum(WEIGHT_TYPES),
+      type: weightTypeSchema,
       method: z.enum(PROJECTIONS),
       seed: z.int().min(0).max(0xffff_ffff),
       /** Of t-SNE; about the number of neighbours that count. */

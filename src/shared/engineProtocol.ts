@@ -7,7 +7,6 @@ import type { EvaluateSpec, ExpandSpec, ExportSpec, JobEvent, JobOutcome, JobSpe
 import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
 import type { RunSettings } from './projects'
 import type { TensorTable } from './statistics'
-import type { WeightType } from './weightTypes'
 
 export interface EstimateRequest {
   readonly spec: ExpandSpec | EvaluateSpec
@@ -26,7 +25,7 @@ export interface EstimateRequest {
 export interface ProjectionRequest {
   /** The run's record folder. */
   readonly folder: string
-  readonly type: WeightType
+  readonly type: string
   readonly method: ProjectionMethod
   readonly seed: number
   readonly perplexity?: number

@@ -12,12 +12,12 @@ export interface TensorStatistics {
 export interface ModelStatistics {
   readonly layers: number
   /**
-   * By weight type (`q_proj` … `down_proj`) and, after them, by every other tensor that all layers have
+   * By weight type, in the architecture's order, and, after them, by every other tensor that all layers have
    * (`input_layernorm.weight`); `cells[i]` is layer i's. A column of the layer strip is `rows.map((row) => row.cells[i])`.
    */
   readonly rows: readonly {
     readonly key: string
-    /** True for the seven matrices that LESA predicts. */
+    /** True for the matrices that LESA predicts. */
     readonly isWeightType: boolean
     readonly cells: readonly TensorStatistics[]
     /**

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { ExpandResult, StagesResult, StagesSpec } from '@shared/jobs'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import { WEIGHT_TYPES, type WeightType } from '../support/weightTypes'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
 import { fullBytes, leastBytes } from '../../src/main/engine/lesa/memory'
@@ -38,7 +38,7 @@ async function tiny(layers = 5): Promise<{ folder: string; model: string }> {
   return { folder, model: await writeTinyCheckpoint({ dir: join(folder, 'model'), layers }) }
 }
 
-function stagesSpec(model: string, job: string, only: readonly WeightType[]): StagesSpec {
+function stagesSpec(model: string, job: string, only: readonly string[]): StagesSpec {
   const {
     out: _,
     overwrite: __,

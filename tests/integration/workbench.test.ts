@@ -16,7 +16,7 @@ import type { MethodSpec } from '@shared/methods'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectView, type RunSettings } from '@shared/projects'
 import { DEFAULT_EXPORT } from '@shared/exports'
-import { WEIGHT_TYPES } from '@shared/weightTypes'
+import { WEIGHT_TYPES } from '../support/weightTypes'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Desk } from '../support/desk'
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { WeightType } from '@shared/weightTypes'
+import type { WeightType } from './weightTypes'
 
 const fixture = (name: string): unknown =>
   JSON.parse(readFileSync(resolve(import.meta.dirname, '../fixtures/oracle', name), 'utf8'))

@@ -88,7 +88,7 @@ export async function buildExpandSpec(
 export async function buildStagesSpec(
   model: string,
   options: ExpandOptions & { readonly only: string },
-  context: SpecContext,
+  context: SpecContext & { readonly weightTypes: () => Promise<readonly string[]> },
 ): Promise<StagesSpec> {
   const growth = await buildGrowth(model, options, context)
   if (options.job === undefined) throw new UsageError('--only needs --job, where results are kept')
@@ -96,6 +96,11 @@ export async function buildStagesSpec(
     throw new UsageError('--only writes no checkpoint: give --out to lesa assemble')
   }
   const only = options.only.split(',').map((type) => type.trim())
+  const known = await context.weightTypes()
+  if (!only.every((type) => known.includes(type))) {
+    const expected = known.map((type) => `"${type}"`).join('|')
+    throw new UsageError(`--only: invalid option: expected one of ${expected}`)
+  }
   return checked(stagesSpecSchema, { kind: 'stages', ...growth, only })
 }
 

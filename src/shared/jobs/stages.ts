@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { DeviceDecision } from '../devices'
-import { WEIGHT_TYPES, type WeightType } from '../weightTypes'
+import { weightTypeSchema } from '../slots'
 import { growthFields } from './growth'
 import type { RequestedKind } from './kind'
 import { path } from './output'
@@ -10,7 +10,7 @@ export const stagesSpecSchema = z.object({
   kind: z.literal('stages'),
   ...growthFields,
   job: path,
-  only: z.array(z.enum(WEIGHT_TYPES)).min(1),
+  only: z.array(weightTypeSchema).min(1),
 })
 export type StagesSpec = z.infer<typeof stagesSpecSchema>
 
@@ -19,8 +19,8 @@ export interface StagesResult {
   readonly kind: 'stages'
   readonly job: string
   /** Weight types whose new matrices are in the job's folder, and those that are not. */
-  readonly done: readonly WeightType[]
-  readonly missing: readonly WeightType[]
+  readonly done: readonly string[]
+  readonly missing: readonly string[]
   readonly device: DeviceDecision | null
   readonly seconds: number
 }

@@ -88,7 +88,7 @@ async function writeHeaders(folder: string, quick: boolean): Promise<void> {
   let totalBytes = 0
   for (const [index, shard] of shards.entries()) {
     const name = shardName(index, shards.length)
-    const tensors = inFileOrder(shard, (dtype) => bitsPerElement(dtype) ?? 0)
+    const tensors = inFileOrder(shard, plan.architecture, (dtype) => bitsPerElement(dtype) ?? 0)
     const header = encodeSafetensorsHeader(tensors, { format: 'pt' })
     const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     for (const tensor of tensors) map[tensor.name] = name

@@ -111,7 +111,7 @@ describe('charts', () => {
   const line = (id: 'q_proj' | 'k_proj', x: number[], y: (number | null)[]) => ({
     id,
     label: id,
-    style: styleOf(id),
+    style: styleOf(id, ['q_proj', 'k_proj']),
     x,
     y,
   })

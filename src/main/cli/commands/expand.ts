@@ -16,7 +16,12 @@ export async function expand(
   context: CommandContext,
 ): Promise<number> {
   const { io } = context
-  const place = { cwd: io.cwd, countLayers: () => countLayers(resolve(io.cwd, model)) }
+  const folder = resolve(io.cwd, model)
+  const place = {
+    cwd: io.cwd,
+    countLayers: () => countLayers(folder),
+    weightTypes: () => weightTypes(folder),
+  }
   const { only } = options
   if (only !== undefined) {
     return runStages(await buildStagesSpec(model, { ...options, only }, place), context)
@@ -60,4 +65,11 @@ async function runStages(spec: StagesSpec, context: CommandContext): Promise<num
 async function countLayers(folder: string): Promise<number> {
   const { Checkpoint } = await import('../../engine/checkpoint/Checkpoint')
   return (await Checkpoint.inspect(folder)).num_hidden_layers
+}
+
+async function weightTypes(folder: string): Promise<readonly string[]> {
+  const { Checkpoint } = await import('../../engine/checkpoint/Checkpoint')
+  const checkpoint = await Checkpoint.open(folder)
+  await checkpoint.close()
+  return checkpoint.weightTypes
 }

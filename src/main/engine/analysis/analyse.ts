@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import type { AnalysedLayer, RunAnalysis, SampledCurve, WeightTypeAnalysis } from '@shared/analysis'
 import type { ExpandResult, JobEvent } from '@shared/jobs'
 import type { ExpansionPlan } from '@shared/plan'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { writeRecord } from '@system/files'
 import { StackedMatrix } from '../lesa/StackedMatrix'
@@ -18,17 +17,16 @@ const CURVE_POINTS = 400
 /** Names within a run's record folder. */
 export const recordFiles = {
   analysis: (folder: string): string => join(folder, 'analysis.json'),
-  directions: (folder: string, type: WeightType): string =>
-    join(folder, 'directions', `${type}.f32`),
-  predictor: (folder: string, type: WeightType): string =>
+  directions: (folder: string, type: string): string => join(folder, 'directions', `${type}.f32`),
+  predictor: (folder: string, type: string): string =>
     join(folder, 'predictors', `predictor-${type}.safetensors`),
 }
 
 /** Each decomposed type's spectrum and directions. */
-export type Pictures = ReadonlyMap<WeightType, Directions>
+export type Pictures = ReadonlyMap<string, Directions>
 
 interface FinishedType {
-  readonly type: WeightType
+  readonly type: string
   /** The stage's folder. */
   readonly folder: string
 }
@@ -38,7 +36,7 @@ export async function recordStages(
   types: readonly FinishedType[],
   recordDir: string,
 ): Promise<Pictures> {
-  const pictures = new Map<WeightType, Directions>()
+  const pictures = new Map<string, Directions>()
   if (types.length === 0) return pictures
   await mkdir(join(recordDir, 'predictors'), { recursive: true })
   await mkdir(join(recordDir, 'directions'), { recursive: true })
@@ -70,10 +68,10 @@ export async function* analyseGrown({
 }: Analysis): AsyncGenerator<JobEvent, void> {
   const checkpoint = await Checkpoint.open(result.out)
   try {
-    const total = WEIGHT_TYPES.length * plan.layers.length
+    const total = checkpoint.weightTypes.length * plan.layers.length
     let done = 0
-    const types: Partial<Record<WeightType, WeightTypeAnalysis>> = {}
-    for (const type of WEIGHT_TYPES) {
+    const types: Record<string, WeightTypeAnalysis> = {}
+    for (const type of checkpoint.weightTypes) {
       const measure = new NeighbourMeasure()
       const source = new StackedMatrix(checkpoint, type)
       for (let layer = 0; layer < plan.layers.length; layer += 1) {
@@ -96,7 +94,7 @@ export async function* analyseGrown({
     const analysis: RunAnalysis = {
       schema_version: 1,
       layers: layersOf(plan),
-      types: types as RunAnalysis['types'],
+      types,
     }
     await writeRecord(recordFiles.analysis(recordDir), analysis)
   } finally {

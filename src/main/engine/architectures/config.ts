@@ -43,22 +43,28 @@ export interface ModelConfig {
  */
 export type WindowRule = 'none' | 'global' | 'by_layer'
 
-/** What a config means where it says nothing: the defaults of the reference implementation, by architecture. */
+/** Where a family's config says what, and what it means where it says nothing: the reference implementation's defaults. */
 export interface ConfigRules {
   readonly modelType: string
   readonly architectureName: string
+  /** The key under which the decoder's own keys lie, `text_config`; `null` for the top. */
+  readonly path: string | null
   /** When `num_key_value_heads` is absent; `null` means as many as query heads. */
   readonly defaultKeyValueHeads: number | null
   /** When `head_dim` is absent; `null` means hidden size over heads. */
   readonly defaultHeadDim: number | null
+  readonly defaultRmsNormEps: number
+  /** Tokens, when `sliding_window` is absent; `null` means full attention. */
+  readonly defaultSlidingWindow: number | null
   readonly window: WindowRule
+  /** Keys whose lists name layers, as opposed to lists with one entry per layer. */
+  readonly layerIndexLists: readonly string[]
 }
 
 /** The keys and values of a `config.json`. */
 export type RawConfig = Readonly<Record<string, unknown>>
 
 const DEFAULT_ROPE_THETA = 10_000
-const DEFAULT_SLIDING_WINDOW = 4096
 const DEFAULT_MAX_WINDOW_LAYERS = 28
 
 /** A layer count beyond any model there is; guards against a config made to exhaust memory. */
@@ -76,7 +82,8 @@ export function windowOfLayer(config: ModelConfig, layer: number): number | null
  * @throws AppError `bad_checkpoint` naming the field, what was expected and what was found.
  */
 export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): ModelConfig {
-  const fields = new Fields(raw, file)
+  const top = new Fields(raw, file)
+  const fields = rules.path === null ? top : top.section(rules.path)
   const numHiddenLayers = fields.natural('num_hidden_layers', { max: MAX_LAYERS })
   const hiddenSize = fields.natural('hidden_size')
   const numAttentionHeads = fields.natural('num_attention_heads')
@@ -98,7 +105,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     numKeyValueHeads,
     headDim: headDim(fields, rules, hiddenSize, numAttentionHeads),
     vocabSize: fields.natural('vocab_size'),
-    rmsNormEps: fields.number('rms_norm_eps', { absent: 1e-6, min: 0 }),
+    rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, min: 0 }),
     hiddenAct: fields.text('hidden_act', 'silu'),
     tieWordEmbeddings: fields.flag('tie_word_embeddings'),
     attentionBias: fields.flag('attention_bias'),
@@ -107,7 +114,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
       ? fields.natural('max_position_embeddings')
       : null,
     rope: parseRope(fields),
-    windows: parseWindows(fields, rules.window, numHiddenLayers),
+    windows: parseWindows(fields, rules, numHiddenLayers),
   }
 }
 
@@ -180,19 +187,20 @@ function typeKey(rope: Fields): 'rope_type' | 'type' {
   return rope.has('rope_type') ? 'rope_type' : 'type'
 }
 
-function parseWindows(fields: Fields, rule: WindowRule, layers: number): (number | null)[] {
+function parseWindows(fields: Fields, rules: ConfigRules, layers: number): (number | null)[] {
   const full = Array.from<null>({ length: layers }).fill(null)
-  if (rule === 'none') return full
-  if (rule === 'global') return full.map(() => slidingWindow(fields))
+  if (rules.window === 'none') return full
+  if (rules.window === 'global') return full.map(() => slidingWindow(fields, rules))
   const types = slidingLayers(fields, layers)
   // A number in `sliding_window` means nothing unless it is switched on.
-  const window = fields.flag('use_sliding_window') ? slidingWindow(fields) : null
+  const window = fields.flag('use_sliding_window') ? slidingWindow(fields, rules) : null
   return types.map((sliding) => (sliding ? window : null))
 }
 
-function slidingWindow(fields: Fields): number | null {
+function slidingWindow(fields: Fields, { defaultSlidingWindow }: ConfigRules): number | null {
   if (fields.raw['sliding_window'] === null) return null
-  return fields.natural('sliding_window', { absent: DEFAULT_SLIDING_WINDOW })
+  if (fields.raw['sliding_window'] === undefined) return defaultSlidingWindow
+  return fields.natural('sliding_window')
 }
 
 /** Which layers are of the sliding type under the `by_layer` rule, whether or not the window is switched on. */

@@ -1,12 +1,9 @@
 import { AppError } from '@shared/errors'
-import type { RawConfig, WindowRule } from './config'
+import type { ConfigRules, RawConfig } from './config'
 
 /** Lists that have nothing to do with layers, whatever their length happens to be. */
 const NOT_PER_LAYER =
   /^architectures$|_token_ids?$|_tokens$|^torch_dtype$|^dtype$|modules|^auto_map$/
-
-/** Lists of layer indices, as opposed to lists with one entry per layer. */
-const LAYER_INDEX_LISTS: readonly string[] = ['mlp_only_layers']
 
 /**
  * The config of a model whose layer `j` stands where layer `sources[j]` of the base stood.
@@ -17,8 +14,13 @@ const LAYER_INDEX_LISTS: readonly string[] = ['mlp_only_layers']
 export function deepenConfig(
   rawConfig: RawConfig,
   sources: readonly number[],
-  window: WindowRule,
+  rules: ConfigRules,
 ): Record<string, unknown> {
+  const { path } = rules
+  if (path !== null) {
+    const inner = rawConfig[path] as RawConfig
+    return { ...rawConfig, [path]: deepenConfig(inner, sources, { ...rules, path: null }) }
+  }
   const layers = Number(rawConfig['num_hidden_layers'])
   const outside = sources.find(
     (source) => !Number.isInteger(source) || source < 0 || source >= layers,
@@ -30,13 +32,21 @@ export function deepenConfig(
   }
   const deepened: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(rawConfig)) {
-    deepened[key] = followLayers(key, value, layers, sources)
+    deepened[key] = rules.layerIndexLists.includes(key)
+      ? followIndices(value, sources)
+      : followLayers(key, value, layers, sources)
   }
   deepened['num_hidden_layers'] = sources.length
-  if (window === 'by_layer' && hasWindow(rawConfig)) {
+  if (rules.window === 'by_layer' && hasWindow(rawConfig)) {
     Object.assign(deepened, windowKeys(rawConfig, layers, sources))
   }
   return deepened
+}
+
+/** The new places of the layers that a list names. */
+function followIndices(value: unknown, sources: readonly number[]): unknown {
+  if (!Array.isArray(value)) return value
+  return sources.flatMap((source, layer) => (value.includes(source) ? [layer] : []))
 }
 
 function followLayers(
@@ -47,9 +57,6 @@ function followLayers(
 ): unknown {
   if (!Array.isArray(value) || NOT_PER_LAYER.test(key)) return value
   const list: readonly unknown[] = value
-  if (LAYER_INDEX_LISTS.includes(key)) {
-    return sources.flatMap((source, layer) => (list.includes(source) ? [layer] : []))
-  }
   return list.length === layers ? sources.map((source) => list[source]) : value
 }
 

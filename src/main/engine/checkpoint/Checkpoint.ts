@@ -5,16 +5,14 @@ import { AppError, type ErrorContext } from '@shared/errors'
 import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
 import { readError, systemCode } from '@system/errors'
-import {
-  architectureNamesOf,
-  architectureOf,
-  type Architecture,
-} from '../architectures/architectures'
+import { architectureNamesOf, architectureOf, tensorOrderOf } from '../architectures'
+import { elementsOf, type Architecture, type Slot } from '../architectures/Architecture'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
 import { FilePool } from './FilePool'
 import { JsonProblem, parseStrictJson } from './json'
 import { MAX_HEADER_BYTES, readSafetensorsHeader, type TensorEntry } from './safetensors'
+import { inStateDictOrder } from './sharding'
 
 /** A config is a few kilobytes; more than this is not one. */
 export const MAX_CONFIG_BYTES = 16e6
@@ -65,6 +63,8 @@ export class Checkpoint {
   readonly rawConfig: RawConfig
   readonly config: ModelConfig
   readonly architecture: Architecture
+  /** The matrices of every layer that are predicted, and where they lie. */
+  readonly slots: readonly Slot[]
   /** Every tensor of the files, those that the architecture does not know included. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
 
@@ -78,6 +78,7 @@ export class Checkpoint {
     this.tensors = folder.tensors
     this.architecture = architecture
     this.config = config
+    this.slots = architecture.slotsOf(config)
   }
 
   /**
@@ -112,9 +113,14 @@ export class Checkpoint {
     }
   }
 
-  /** Every tensor of a checkpoint of any architecture. @throws AppError as {@link Checkpoint.inspect}. */
+  /**
+   * Every tensor of a checkpoint of any architecture, in the order of a state dict.
+   *
+   * @throws AppError as {@link Checkpoint.inspect}.
+   */
   static async listTensors(path: string): Promise<readonly TensorInfo[]> {
-    return [...(await readFolder(path)).tensors.values()]
+    const { tensors, rawConfig } = await readFolder(path)
+    return inStateDictOrder([...tensors.values()], tensorOrderOf(rawConfig))
   }
 
   static #fromFolder(folder: Folder): Checkpoint {
@@ -128,18 +134,19 @@ export class Checkpoint {
   /**
    * Reads a tensor, or rows `[start, end)` of its leading dimension, as float32, row-major. Only those bytes are read.
    *
+   * @param options.elements A range of elements instead of rows: a slot's span.
    * @param options.into Where the values go (its first elements); a new array by default.
    * @returns A view of exactly the values asked for.
    * @throws AppError `unsupported_dtype`, `bad_checkpoint`, `bug` for a name or range that does not exist.
    */
   async readFloat32(
     name: string,
-    options: { rows?: readonly [start: number, end: number]; into?: Float32Array } = {},
+    options: { rows?: Range; elements?: Range; into?: Float32Array } = {},
   ): Promise<Float32Array> {
     const tensor = this.#tensor(name)
     if (!isTensorDtype(tensor.dtype)) throw unreadable(tensor)
     const size = bytesPerElement(tensor.dtype)
-    const [first, last] = byteRange(tensor, options.rows)
+    const [first, last] = byteRange(tensor, options)
     const count = (last - first) / size
     if (options.into && options.into.length < count) {
       throw new RangeError(`${options.into.length} places for ${count} values of ${name}`)
@@ -216,6 +223,20 @@ export class Checkpoint {
     return this.#folder.shards.length
   }
 
+  /** The slots' ids in their order. */
+  get weightTypes(): readonly string[] {
+    return this.slots.map(({ id }) => id)
+  }
+
+  /** The slot of a weight type. @throws AppError `bug` when there is none. */
+  slot(weightType: string): Slot {
+    const slot = this.slots.find(({ id }) => id === weightType)
+    if (slot) return slot
+    throw new AppError('bug', `The checkpoint has no weight type "${weightType}".`, {
+      context: { file: this.path, expected: this.weightTypes.join(', '), actual: weightType },
+    })
+  }
+
   /** `layerTensorName(3, 'mlp.up_proj.weight')` → `model.layers.3.mlp.up_proj.weight`. */
   layerTensorName(layer: number, suffix: string): string {
     return `${this.architecture.layerPrefix}${layer}.${suffix}`
@@ -267,11 +288,19 @@ export class Checkpoint {
   }
 }
 
-/** Bytes `[first, last)` of the given rows of a tensor's leading dimension. */
+type Range = readonly [start: number, end: number]
+
+/** Bytes `[first, last)` of the given elements, or rows of the leading dimension, of a tensor. */
 function byteRange(
   tensor: TensorInfo,
-  rows: readonly [start: number, end: number] | undefined,
-): readonly [number, number] {
+  { rows, elements }: { readonly rows?: Range; readonly elements?: Range },
+): Range {
+  if (elements) {
+    const count = elementsOf(tensor.shape)
+    checkRange(tensor.name, elements[0], elements[1], count)
+    const size = count === 0 ? 0 : tensor.byteLength / count
+    return [elements[0] * size, elements[1] * size]
+  }
   if (!rows) return [0, tensor.byteLength]
   const [rowCount = 1] = tensor.shape
   checkRange(tensor.name, rows[0], rows[1], rowCount)

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
+import { tensorOrderOf } from '../architectures'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement } from './dtypes'
 import { writeError } from '@system/errors'
@@ -93,7 +94,8 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     options.prepared ?? (await prepareOutput(options.out, { overwrite, reads: [model] }))
   try {
     signal?.throwIfAborted()
-    const tensors = checkedTensors(options.tensors)
+    checkTensors(options.tensors)
+    const tensors = inStateDictOrder(options.tensors, tensorOrderOf(options.config))
     const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     await requireDiskSpace(output.partial, bytes)
     const shards = splitIntoShards(tensors, options.maxShardBytes)
@@ -121,7 +123,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   }
 }
 
-function checkedTensors(tensors: readonly OutputTensor[]): OutputTensor[] {
+function checkTensors(tensors: readonly OutputTensor[]): void {
   const names = new Set<string>()
   for (const { name, dtype, shape, byteLength } of tensors) {
     const bits = bitsPerElement(dtype) ?? Number.NaN
@@ -137,7 +139,6 @@ function checkedTensors(tensors: readonly OutputTensor[]): OutputTensor[] {
     }
     names.add(name)
   }
-  return inStateDictOrder(tensors)
 }
 
 function elements(shape: readonly number[]): number {
@@ -148,9 +149,10 @@ async function writeShards(
   folder: string,
   shards: readonly (readonly OutputTensor[])[],
   totalBytes: number,
-  { signal, onProgress }: WriteCheckpointOptions,
+  { config, signal, onProgress }: WriteCheckpointOptions,
 ): Promise<string[]> {
   const names = shards.map((_, index) => shardName(index, shards.length))
+  const order = tensorOrderOf(config)
   const sources = new FilePool()
   const blocks = new WriteBlocks()
   let done = 0
@@ -164,11 +166,12 @@ async function writeShards(
   }
   const syncs: Promise<void>[] = []
   try {
-    for (const [index, shard] of shards.entries()) {
+    for (const [index, tensors] of shards.entries()) {
       const file = await SequentialFile.create(join(folder, names[index] ?? ''), blocks)
       // A finished shard goes to the disk while the next one is written; the file is closed either way.
       let finished = false
       try {
+        const shard = inFileOrder(tensors, order, (dtype) => bitsPerElement(dtype) ?? 0)
         await writeShard(file, shard, sources, onBytes)
         finished = true
       } finally {
@@ -189,11 +192,10 @@ type OnBytes = (bytes: number) => void
 
 async function writeShard(
   file: SequentialFile,
-  shard: readonly OutputTensor[],
+  tensors: readonly OutputTensor[],
   sources: FilePool,
   onBytes: OnBytes,
 ): Promise<void> {
-  const tensors = inFileOrder(shard, (dtype) => bitsPerElement(dtype) ?? 0)
   await file.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
   for (const run of inRuns(tensors)) {
     if ('file' in run) {

@@ -1,3 +1,5 @@
+import { placeInLayers, type TensorOrder } from '../architectures/Architecture'
+
 /** What the sharding needs to know of a tensor. */
 interface Sized {
   readonly name: string
@@ -5,50 +7,42 @@ interface Sized {
   readonly byteLength: number
 }
 
-/** Within a layer, as the reference modules declare their parameters; unknown names follow in their own order. */
-const LAYER_ORDER = [
-  'self_attn.q_proj',
-  'self_attn.k_proj',
-  'self_attn.v_proj',
-  'self_attn.o_proj',
-  'self_attn.',
-  'mlp.gate_proj',
-  'mlp.up_proj',
-  'mlp.down_proj',
-  'mlp.',
-  'input_layernorm',
-  'post_attention_layernorm',
-]
-
 interface Place {
   readonly section: number
   readonly layer: number
   readonly within: number
 }
 
-function placeOf(name: string): Place {
-  const match = /^model\.layers\.(\d+)\.(.*)$/.exec(name)
-  if (match) {
-    const suffix = match[2] ?? ''
-    const within = LAYER_ORDER.findIndex((prefix) => suffix.startsWith(prefix))
-    return {
-      section: 1,
-      layer: Number(match[1]),
-      within: within === -1 ? LAYER_ORDER.length : within,
-    }
+/** The place of each name; unknown ones of a layer follow what they stand beside, or come last. */
+function placesIn({ modules, ...names }: TensorOrder): (name: string) => Place {
+  const { layerPrefix } = names
+  const [embedding, head] = [moduleOf(names.embedTokens), moduleOf(names.lmHead)]
+  const decoder = layerPrefix.slice(0, layerPrefix.lastIndexOf('.', layerPrefix.length - 2) + 1)
+  const within = (suffix: string): number => {
+    const exact = modules.findIndex(({ name }) => suffix.startsWith(name))
+    if (exact !== -1) return exact
+    const part = suffix.slice(0, suffix.indexOf('.') + 1)
+    const last = part === '' ? -1 : modules.findLastIndex(({ name }) => name.startsWith(part))
+    return last === -1 ? modules.length : last + 0.5
   }
-  const section = name.startsWith('model.embed_tokens.')
-    ? 0
-    : name.startsWith('model.')
-      ? 2
-      : name.startsWith('lm_head.')
-        ? 3
-        : 4
-  return { section, layer: 0, within: 0 }
+  return (name) => {
+    const place = placeInLayers(names, name)
+    if (place) return { section: 1, layer: place.layer, within: within(place.suffix) }
+    const section = [[embedding, 0] as const, [decoder, 2] as const, [head, 3] as const].find(
+      ([prefix]) => name.startsWith(prefix),
+    )
+    return { section: section?.[1] ?? 4, layer: 0, within: 0 }
+  }
+}
+
+/** `model.norm.weight` → `model.norm.` */
+function moduleOf(tensor: string): string {
+  return tensor.slice(0, tensor.lastIndexOf('.') + 1)
 }
 
 /** Embeddings, layers in order of their numbers, final norm, head, anything else. */
-export function inStateDictOrder<T extends Sized>(tensors: readonly T[]): T[] {
+export function inStateDictOrder<T extends Sized>(tensors: readonly T[], order: TensorOrder): T[] {
+  const placeOf = placesIn(order)
   return tensors
     .map((tensor) => ({ tensor, place: placeOf(tensor.name) }))
     .sort(
@@ -93,8 +87,10 @@ export function splitIntoShards<T extends Sized>(tensors: readonly T[], maxBytes
  */
 export function inFileOrder<T extends Sized>(
   tensors: readonly T[],
+  order: TensorOrder,
   bitsOf: (dtype: string) => number,
 ): T[] {
+  const placeOf = placesIn(order)
   return tensors
     .map((tensor) => ({ tensor, place: placeOf(tensor.name), bits: bitsOf(tensor.dtype) }))
     .sort(

@@ -8,7 +8,6 @@ import { isLearned, methodNamed } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { trainingSteps } from '@shared/predictorSettings'
 import { formatBytes } from '@shared/units'
-import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
@@ -205,11 +204,11 @@ async function learnedCost(context: LearnedCost): Promise<EstimateItem[]> {
   const rate = await calibration.productRate(runtime)
   const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
   const totals = { decompose: 0, train: 0, predict: 0 }
-  for (const type of WEIGHT_TYPES) {
+  for (const type of checkpoint.weightTypes) {
     const source = new StackedMatrix(checkpoint, type)
     const { rows, width, layerCount } = source
-    const stored = checkpoint.tensors.get(source.nameOf(0))?.byteLength ?? 0
-    const reading = (layerCount * stored) / readRate
+    const element = isTensorDtype(source.dtype) ? bytesPerElement(source.dtype) : FLOAT
+    const reading = (layerCount * rows * width * element) / readRate
     // The lower triangle's blocks, then every layer's coordinates.
     const products = (1.2 + 2) * rows ** 2 * width * layerCount
     totals.decompose += method.useSvd
@@ -234,7 +233,7 @@ async function learnedCost(context: LearnedCost): Promise<EstimateItem[]> {
 
 /** What is held together at the highest point: that of the weight type that needs most. */
 function hostPeak(checkpoint: Checkpoint, bound: number): EstimateItem[] {
-  const shapes = WEIGHT_TYPES.map((type) => new StackedMatrix(checkpoint, type))
+  const shapes = checkpoint.weightTypes.map((type) => new StackedMatrix(checkpoint, type))
   const highest = shapes.reduce((most, shape) =>
     planMemory(shape, bound).peakBytes > planMemory(most, bound).peakBytes ? shape : most,
   )
@@ -249,7 +248,7 @@ function devicePeak(
 ): number | null {
   if (placement.isHost) return null
   return Math.max(
-    ...WEIGHT_TYPES.map((type) =>
+    ...checkpoint.weightTypes.map((type) =>
       deviceBytes(placement, new StackedMatrix(checkpoint, type), bound),
     ),
   )
@@ -263,10 +262,10 @@ function stagesOnDisk(
   { keeps, bound }: { readonly keeps: boolean; readonly bound: number },
 ): EstimateItem[] {
   let [matrices, coordinates] = [0, 0]
-  for (const type of WEIGHT_TYPES) {
+  for (const type of checkpoint.weightTypes) {
     const source = new StackedMatrix(checkpoint, type)
     const { rows, width } = source
-    const dtype = outputDtype(checkpoint.tensors.get(source.nameOf(0))?.dtype ?? 'F32', spec.dtype)
+    const dtype = outputDtype(source.dtype, spec.dtype)
     matrices += newLayers * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
     const own = storeBytes(source) + rows * rows * FLOAT
     if (keeps) coordinates += own

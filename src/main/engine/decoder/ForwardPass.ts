@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { totalmem } from 'node:os'
 import { AppError } from '@shared/errors'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { elementsOf } from '../architectures/Architecture'
 import { windowOfLayer, type ModelConfig } from '../architectures/config'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import { batchPositions, groupBatches, planBatches, type Batch } from './batches'
@@ -10,6 +11,7 @@ import {
   buildDecoderLayer,
   checkActivation,
   LAYER_IO,
+  layerInputs,
   maskWidth,
   queryChunk,
   type LayerShape,
@@ -121,7 +123,7 @@ export class ForwardPass {
     const [active] = await this.#embed([{ length: ids.length, sequences: [ids], indices: [0] }])
     if (!active) throw new AppError('bug', 'There is no sequence.')
     for await (const _ of this.#layers([active], null));
-    const kernel = await this.#kernel('logits', () => buildLogitsHead(this.checkpoint.config))
+    const kernel = await this.#kernel('logits', () => buildLogitsHead(this.checkpoint))
     const norm = await this.#norm()
     const all = new Float32Array(ids.length * vocabSize)
     const hidden = this.runtime.float32(active.hidden, [ids.length, hiddenSize])
@@ -221,9 +223,9 @@ export class ForwardPass {
   async #feed(weights: LayerWeights): Promise<Record<string, Tensor>> {
     const { architecture, config } = this.checkpoint
     const feeds: Record<string, Tensor> = {}
-    for (const { suffix, shape } of architecture.layerTensors(config)) {
-      const values = weights.get(suffix)
-      if (values) feeds[suffix] = await this.runtime.upload(values, shape)
+    for (const { name, tensor, offset, shape } of layerInputs(architecture, config)) {
+      const values = weights.get(tensor)?.subarray(offset, offset + elementsOf(shape))
+      if (values) feeds[name] = await this.runtime.upload(values, shape)
     }
     return feeds
   }
@@ -297,7 +299,7 @@ export class ForwardPass {
     progress: Counter,
   ): AsyncGenerator<ForwardProgress, void> {
     const { hiddenSize } = this.checkpoint.config
-    const kernel = await this.#kernel('score', () => buildScoringHead(this.checkpoint.config))
+    const kernel = await this.#kernel('score', () => buildScoringHead(this.checkpoint))
     const norm = await this.#norm()
     const rows = this.#headRows()
     const parts = actives.map((active) => {

@@ -1,12 +1,13 @@
 /**
- * @file One decoder layer of the Llama family as a graph: pre-norm attention with rotary positions and grouped queries,
- * then a gated MLP. Every operator in it has a gradient rule, so the same expression serves training.
+ * @file One decoder layer as a graph: pre-norm attention with rotary positions and grouped queries, then a gated MLP.
+ * What varies by family is asked of the architecture. Every operator in it has a gradient rule, so the same expression
+ * serves training.
  */
 import { AppError } from '@shared/errors'
-import type { WeightType } from '@shared/weightTypes'
-import type { Architecture } from '../architectures/architectures'
+import type { Architecture, Span } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import { Graph, type Value } from '../onnx/graph'
+import { normOf } from './norms'
 
 /** Queries that are scored against their keys at once: bounds the scores, and skips keys that none of them sees. */
 export const QUERY_CHUNK = 128
@@ -17,7 +18,7 @@ export const QUERY_CHUNK = 128
  */
 const HIDDEN = -1e30
 
-/** The names of {@link buildDecoderLayer}'s inputs and output; its weights go by their names within the layer. */
+/** The names of {@link buildDecoderLayer}'s inputs and output; its weights are {@link layerInputs}. */
 export const LAYER_IO = {
   input: 'hidden',
   cos: 'cos',
@@ -33,10 +34,34 @@ export interface LayerShape {
   readonly window: number | null
 }
 
+/** A weight of the layer as an input of its graph, and where its values lie. */
+export interface LayerInput extends Span {
+  /** `q_proj.weight`, `q_proj.bias`, `input_layernorm.weight` */
+  readonly name: string
+}
+
+/**
+ * The weights that a layer's graph takes: slots, each on its own, and norms. A fused tensor is split where it is fed, by
+ * views of what was read: slicing it in the graph would copy it in every run.
+ */
+export function layerInputs(architecture: Architecture, config: ModelConfig): LayerInput[] {
+  const slots = architecture
+    .slotsOf(config)
+    .flatMap(({ id, weight, bias }) => [
+      { name: `${id}.weight`, ...weight },
+      ...(bias === null ? [] : [{ name: `${id}.bias`, ...bias }]),
+    ])
+  const norms = architecture
+    .layerTensors(config)
+    .filter(({ role }) => role === 'norm' || role === 'qk_norm')
+    .map(({ suffix, shape }) => ({ name: suffix, tensor: suffix, offset: 0, shape }))
+  return [...slots, ...norms]
+}
+
 export interface LayerInputs {
   /** `[batch, length, hiddenSize]`, the batch known or symbolic. */
   readonly hidden: Value
-  /** The layer's tensors by their names within it: `self_attn.q_proj.weight`. */
+  /** By the names of {@link layerInputs}. */
   readonly weights: ReadonlyMap<string, Value>
   /** `[length, headDim / 2]` each; see `ropeTables`. */
   readonly cos: Value
@@ -47,8 +72,7 @@ export interface LayerInputs {
 
 /**
  * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, `cos` and `sin` `[length, headDim / 2]`,
- * `mask` ({@link attentionMask}), and each tensor of the layer under its name. Output: `next`, the shape of `hidden`.
- * All float32.
+ * `mask` ({@link attentionMask}), and {@link layerInputs}. Output: `next`, the shape of `hidden`. All float32.
  *
  * @throws AppError `unsupported_architecture` for an activation that is not known.
  */
@@ -65,9 +89,10 @@ export function buildDecoderLayer(
   const sin = g.input(LAYER_IO.sin, [shape.length, half])
   const mask = g.input(LAYER_IO.mask, [chunk, maskWidth(shape)])
   const weights = new Map(
-    architecture
-      .layerTensors(config)
-      .map(({ suffix, shape: dims }) => [suffix, g.input(suffix, dims)]),
+    layerInputs(architecture, config).map((input) => [
+      input.name,
+      g.input(input.name, input.shape),
+    ]),
   )
   const inputs = { hidden, weights, cos, sin, mask }
   g.output(LAYER_IO.output, decoderLayer(g, config, architecture, shape, inputs))
@@ -87,25 +112,22 @@ export function decoderLayer(
   const [batch = 1] = hidden.shape
   const rows = typeof batch === 'number' ? batch * length : 'rows'
   const repeat = config.numAttentionHeads / groups
-  const [inputNorm, postAttentionNorm] = architecture.norms
-  const weight = (name: string | undefined): Value => required(weights, name)
-  const norm = (x: Value, name: string | undefined): Value =>
-    rmsNorm(g, x, weight(name), config.rmsNormEps)
-  const project = (x: Value, type: WeightType): Value => {
-    const name = architecture.weights[type]
-    return g.linear(x, weight(`${name}.weight`), weights.get(`${name}.bias`))
-  }
+  const { beforeAttention, beforeMlp, headNorms } = architecture.forward
+  const weight = (name: string): Value => required(weights, `${name}.weight`)
+  const normalise = normOf(architecture)
+  const norm = (x: Value, name: string): Value => normalise(g, x, weight(name), config.rmsNormEps)
+  const project = (x: Value, slot: string): Value =>
+    g.linear(x, weight(slot), weights.get(`${slot}.bias`))
 
   const residual = g.reshape(hidden, [rows, hiddenSize])
-  const x = norm(residual, inputNorm)
+  const x = norm(residual, beforeAttention)
   // Query head h belongs to key/value head ⌊h / repeat⌋, so the heads split into groups without moving keys or values.
   let q = g.reshape(project(x, 'q_proj'), [batch, length, groups, repeat, headDim])
   let k = g.reshape(project(x, 'k_proj'), [batch, length, groups, headDim])
   const v = g.reshape(project(x, 'v_proj'), [batch, length, groups, headDim])
-  if (architecture.forward.qkNorm) {
-    const [qNorm, kNorm] = architecture.qkNorms
-    q = norm(q, qNorm)
-    k = norm(k, kNorm)
+  if (headNorms) {
+    q = norm(q, headNorms.queries)
+    k = norm(k, headNorms.keys)
   }
   const context = attend(g, shape, {
     q: g.mul(rotate(g, g.transpose(q, [0, 2, 3, 1, 4]), cos, sin), headDim ** -0.5),
@@ -116,7 +138,7 @@ export function decoderLayer(
   const merged = g.reshape(g.transpose(context, [0, 3, 1, 2, 4]), [rows, groups * repeat * headDim])
   const middle = g.add(residual, project(merged, 'o_proj'))
 
-  const y = norm(middle, postAttentionNorm)
+  const y = norm(middle, beforeMlp)
   const gate = activation(config.hiddenAct)(g, project(y, 'gate_proj'))
   const mlp = project(g.mul(gate, project(y, 'up_proj')), 'down_proj')
   return g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
@@ -192,12 +214,6 @@ function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs)
   return g.concat(parts, 3)
 }
 
-/** x·rsqrt(mean(x²) + eps)·weight over the last axis. */
-export function rmsNorm(g: Graph, x: Value, weight: Value, eps: number): Value {
-  const meanSquare = g.mean(g.square(x), [-1], true)
-  return g.mul(g.div(x, g.sqrt(g.add(meanSquare, eps))), weight)
-}
-
 /** Turns the pairs (x_i, x_{i + d/2}) of the last axis by the position's angles; positions lie on the last axis but one. */
 function rotate(g: Graph, x: Value, cos: Value, sin: Value): Value {
   const size = Number(x.shape.at(-1))
@@ -241,8 +257,8 @@ function activation(name: string): Activation {
   })
 }
 
-function required(weights: ReadonlyMap<string, Value>, name: string | undefined): Value {
-  const value = name === undefined ? undefined : weights.get(name)
+function required(weights: ReadonlyMap<string, Value>, name: string): Value {
+  const value = weights.get(name)
   if (value) return value
-  throw new AppError('bug', `The decoder layer lacks ${name ?? 'a norm'}.`)
+  throw new AppError('bug', `The decoder layer lacks ${name}.`)
 }

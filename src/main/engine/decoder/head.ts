@@ -1,7 +1,14 @@
 /** @file The end of the model as graphs: final norm, output matrix, and what the loss needs of the logits. */
+import type { Architecture } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import { Graph, type Value } from '../onnx/graph'
-import { rmsNorm } from './decoderLayer'
+import { normOf } from './norms'
+
+/** What the head asks of a checkpoint. */
+interface Model {
+  readonly architecture: Architecture
+  readonly config: ModelConfig
+}
 
 /** Names of the inputs and outputs of {@link buildScoringHead} and {@link buildLogitsHead}. */
 export const HEAD_IO = {
@@ -21,9 +28,9 @@ export const HEAD_IO = {
  * `['vocab', hiddenSize]`, `target` int64 `['rows', 1]`. Outputs, each `['rows', 1]`: the largest logit `max`, `sum` of
  * exp(logit − max), and the target's `logit`.
  */
-export function buildScoringHead(config: ModelConfig): Graph {
+export function buildScoringHead(model: Model): Graph {
   const g = new Graph()
-  const logits = headLogits(g, config)
+  const logits = headLogits(g, model)
   const target = g.input(HEAD_IO.target, ['rows', 1], 'int64')
   const max = g.reduceMax(logits, [1], true)
   g.output(HEAD_IO.max, max)
@@ -33,17 +40,18 @@ export function buildScoringHead(config: ModelConfig): Graph {
 }
 
 /** As {@link buildScoringHead}, with the logits themselves as the output: `['rows', 'vocab']`. */
-export function buildLogitsHead(config: ModelConfig): Graph {
+export function buildLogitsHead(model: Model): Graph {
   const g = new Graph()
-  g.output(HEAD_IO.logits, headLogits(g, config))
+  g.output(HEAD_IO.logits, headLogits(g, model))
   return g
 }
 
-function headLogits(g: Graph, { hiddenSize, rmsNormEps }: ModelConfig): Value {
+function headLogits(g: Graph, { architecture, config }: Model): Value {
+  const { hiddenSize, rmsNormEps } = config
   const hidden = g.input(HEAD_IO.hidden, ['rows', hiddenSize])
   const norm = g.input(HEAD_IO.norm, [hiddenSize])
   const matrix = g.input(HEAD_IO.matrix, ['vocab', hiddenSize])
-  return g.linear(rmsNorm(g, hidden, norm, rmsNormEps), matrix)
+  return g.linear(normOf(architecture)(g, hidden, norm, rmsNormEps), matrix)
 }
 
 /** Merges the outcomes of {@link buildScoringHead} over parts of the vocabulary, in float64. */

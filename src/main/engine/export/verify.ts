@@ -4,6 +4,7 @@ import { AppError, toAppError } from '@shared/errors'
 import type { ExportSpec } from '@shared/jobs'
 import { METHOD_NAMES, methodNamed, METHODS } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
+import { placeInLayers } from '../architectures/Architecture'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { ForwardPass } from '../decoder/ForwardPass'
@@ -146,10 +147,10 @@ function originOf(
   base: Checkpoint,
   name: string,
 ): TensorInfo | null {
-  if (!name.startsWith(architecture.layerPrefix)) return base.tensors.get(name) ?? null
-  const match = /^(\d+)\.(.+)$/.exec(name.slice(architecture.layerPrefix.length))
-  const [index, suffix = ''] = [Number(match?.[1]), match?.[2]]
-  const layer = growth.layers[index]
+  const place = placeInLayers(architecture, name)
+  if (!place) return base.tensors.get(name) ?? null
+  const { suffix } = place
+  const layer = growth.layers[place.layer]
   const isTaken =
     layer?.kind === 'original' ||
     layer?.kind === 'copy' ||

@@ -7,7 +7,6 @@ import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } fro
 import { isLearned, methodNamed } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { layOut } from './grownLayout'
@@ -58,7 +57,7 @@ export interface Computed {
 }
 
 /** Refuses, before anything is computed, a memory bound that the job cannot keep. */
-export function checkMemory({ spec, checkpoint }: Growth, types: readonly WeightType[]): void {
+export function checkMemory({ spec, checkpoint }: Growth, types: readonly string[]): void {
   if (!isLearned(spec.method)) return
   requireMemory(
     types.map((type) => new StackedMatrix(checkpoint, type)),
@@ -70,7 +69,7 @@ export function checkMemory({ spec, checkpoint }: Growth, types: readonly Weight
 export async function* computeTypes(
   growth: Growth,
   stages: StageStore,
-  types: readonly WeightType[],
+  types: readonly string[],
 ): AsyncGenerator<JobEvent, Computed> {
   if (!isLearned(growth.spec.method)) return { device: null, types: [] }
   const device = await chooseDevice(growth.spec.device)
@@ -197,7 +196,7 @@ function trainingWarnings(types: readonly PredictedType[]): string[] {
   if (few.length === 0) return []
   const least = few.reduce((most, { report }) => Math.min(most, report.steps), Infinity)
   return [
-    `${few.length} of ${WEIGHT_TYPES.length} predictors trained for fewer than ${FEW_STEPS} mini-batches ` +
+    `${few.length} of ${types.length} predictors trained for fewer than ${FEW_STEPS} mini-batches ` +
       `(${least} at the least; the paper's own runs had about 10,000): their predictions stay close to chance. ` +
       'The preset "matched" trains as long as the paper did, whatever the model\'s size.',
   ]

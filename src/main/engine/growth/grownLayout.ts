@@ -3,7 +3,7 @@ import { AppError } from '@shared/errors'
 import type { OutputDtype } from '@shared/jobs'
 import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
+import { elementsOf, partsOf, placeInLayers } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
 
@@ -11,8 +11,16 @@ import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtype
 export interface Neighbours {
   readonly left: TensorInfo
   readonly right: TensorInfo
+  /** Which elements of both. */
+  readonly elements: readonly [start: number, end: number]
   /** Above 0, below 1. */
   readonly position: number
+}
+
+/** A new layer's matrix, which the method's filler gives; `layer` is its index in the grown model. */
+export interface FilledSlot extends Neighbours {
+  readonly type: string
+  readonly layer: number
 }
 
 /** Where a tensor of the grown model comes from. */
@@ -22,8 +30,8 @@ export type TensorSource =
   | { readonly kind: 'zeros' }
   /** The weighted mean of both neighbours' tensors: norm weights and biases, which no method computes. */
   | ({ readonly kind: 'mean' } & Neighbours)
-  /** A new layer's matrix, which the method's filler gives; `layer` is its index in the grown model. */
-  | ({ readonly kind: 'filled'; readonly type: WeightType; readonly layer: number } & Neighbours)
+  /** The slots that lie in the tensor, in the order of its elements. */
+  | { readonly kind: 'filled'; readonly slots: readonly FilledSlot[] }
 
 export interface LaidOutTensor {
   readonly name: string
@@ -61,7 +69,7 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
   }
   for (const tensor of checkpoint.tensors.values()) {
     if (dropsHead && tensor.name === checkpoint.architecture.lmHead) continue
-    const place = layerOf(checkpoint, tensor.name)
+    const place = placeInLayers(checkpoint.architecture, tensor.name)
     if (!place) put(tensor.name, tensor, { kind: 'base', tensor })
     else {
       const layer = byLayer.get(place.layer) ?? new Map<string, TensorInfo>()
@@ -102,18 +110,23 @@ function sourceOf(
   rest: RestChoice,
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
-  const { identityZeros, weights } = checkpoint.architecture
+  const { identityZeros } = checkpoint.architecture
   if (layer.kind === 'identity' && identityZeros.includes(suffix)) return { kind: 'zeros' }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
   const of = (source: number): TensorInfo =>
     find(checkpoint, checkpoint.layerTensorName(source, suffix))
-  const neighbours = (): Neighbours => ({
+  const neighbours = (shape: readonly number[], offset = 0): Neighbours => ({
     left: of(layer.gap),
     right: of(layer.gap + 1),
+    elements: [offset, offset + elementsOf(shape)],
     position: layer.position,
   })
-  const type = WEIGHT_TYPES.find((candidate) => suffix === `${weights[candidate]}.weight`)
-  if (type) return { kind: 'filled', type, layer: index, ...neighbours() }
+  const slots = partsOf(checkpoint.slots, 'weight', suffix).map(({ id, span }) => ({
+    type: id,
+    layer: index,
+    ...neighbours(span.shape, span.offset),
+  }))
+  if (slots.length > 0) return { kind: 'filled', slots }
   switch (rest) {
     case 'previous':
       return { kind: 'base', tensor: of(layer.gap) }
@@ -124,7 +137,7 @@ function sourceOf(
     case 'mean':
       // What is not a float (a counter, a mask) has no mean.
       return isTensorDtype(tensor.dtype)
-        ? { kind: 'mean', ...neighbours() }
+        ? { kind: 'mean', ...neighbours(tensor.shape) }
         : { kind: 'base', tensor: of(layer.gap) }
   }
 }
@@ -143,17 +156,6 @@ function sizeOf(
         ? elementsOf(like.shape) * bytesPerElement(dtype)
         : like.byteLength,
   }
-}
-
-function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1)
-}
-
-function layerOf(checkpoint: Checkpoint, name: string): { layer: number; suffix: string } | null {
-  const { layerPrefix } = checkpoint.architecture
-  if (!name.startsWith(layerPrefix)) return null
-  const match = /^(\d+)\.(.+)$/.exec(name.slice(layerPrefix.length))
-  return match?.[1] && match[2] ? { layer: Number(match[1]), suffix: match[2] } : null
 }
 
 function find(checkpoint: Checkpoint, name: string): TensorInfo {

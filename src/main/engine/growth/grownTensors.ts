@@ -6,16 +6,13 @@ import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { decodeToFloat32, encodeFromFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { byElement } from './fillers/neighbours'
-import { isCopy, type GrownLayout, type LaidOutTensor, type TensorSource } from './grownLayout'
+import { isCopy, type FilledSlot, type GrownLayout, type LaidOutTensor } from './grownLayout'
 
 /** Bytes converted or compared at a time; a multiple of every element size. */
 export const CHUNK_BYTES = 2 ** 22
 
 /** A new layer's matrix in the output's element type, little-endian, row-major, in chunks of any size. */
-export type Filler = (
-  matrix: Extract<TensorSource, { kind: 'filled' }>,
-  dtype: TensorDtype,
-) => AsyncIterable<Uint8Array>
+export type Filler = (matrix: FilledSlot, dtype: TensorDtype) => AsyncIterable<Uint8Array>
 
 /**
  * The laid-out tensors with what is to be written of each; nothing is read before its turn comes.
@@ -50,8 +47,17 @@ function contentOf(
       return () => byElement(checkpoint, source, weightedMean, floatOf(tensor))
     case 'filled':
       if (!filler) throw new AppError('bug', `Nothing gives the matrix "${tensor.name}".`)
-      return () => filler(source, floatOf(tensor))
+      return () => filled(source.slots, filler, floatOf(tensor))
   }
+}
+
+/** The slots' matrices one after another: the rows of a fused tensor. */
+async function* filled(
+  slots: readonly FilledSlot[],
+  filler: Filler,
+  dtype: TensorDtype,
+): AsyncGenerator<Uint8Array> {
+  for (const slot of slots) yield* filler(slot, dtype)
 }
 
 async function* converted(

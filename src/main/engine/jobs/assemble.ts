@@ -3,7 +3,6 @@ import { DEVICES, type Device } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { findPredicted, type PredictedType } from '../lesa/learned'
@@ -45,18 +44,19 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
  */
 async function collect(growth: Growth, folder: string): Promise<Computed> {
   const store = new StageStore(join(folder, 'stages'), true)
-  const found = new Map<WeightType, PredictedType>()
+  const { weightTypes } = growth.checkpoint
+  const found = new Map<string, PredictedType>()
   const used = new Set<Device>()
   for (const device of DEVICES) {
     const context = await stageContext(growth, store, device)
-    for (const type of WEIGHT_TYPES) {
+    for (const type of weightTypes) {
       const result = found.has(type) ? null : await findPredicted(context, type)
       if (!result) continue
       found.set(type, result)
       used.add(device)
     }
   }
-  const missing = WEIGHT_TYPES.filter((type) => !found.has(type))
+  const missing = weightTypes.filter((type) => !found.has(type))
   if (missing.length > 0) {
     throw new AppError('not_found', `The job's folder lacks ${missing.join(', ')}.`, {
       hint: `Compute the rest with lesa expand … --job ${folder} --only ${missing.join(',')}.`,
@@ -70,6 +70,6 @@ async function collect(growth: Growth, folder: string): Promise<Computed> {
   const [device = 'cpu'] = used
   return {
     device: { device, reason: `the stages ran on ${[...used].join(' and ')}` },
-    types: WEIGHT_TYPES.flatMap((type) => found.get(type) ?? []),
+    types: weightTypes.flatMap((type) => found.get(type) ?? []),
   }
 }

@@ -1,6 +1,5 @@
 import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { analyseGrown, ANALYSIS_STEP, recordStages } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
@@ -23,7 +22,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
   try {
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const growth: Growth = { spec, checkpoint, plan, signal, started }
-    checkMemory(growth, WEIGHT_TYPES)
+    checkMemory(growth, checkpoint.weightTypes)
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
       reads: [checkpoint.path],
@@ -41,7 +40,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
         ],
       }
       const stages = stagesOf(spec, workDir, output)
-      const computed = yield* computeTypes(growth, stages, WEIGHT_TYPES)
+      const computed = yield* computeTypes(growth, stages, checkpoint.weightTypes)
       // What the pictures need is small; the stages that hold it may go with the output's scratch folder.
       const pictures =
         recordDir === undefined ? null : await recordStages(computed.types, recordDir)

@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { isLearned, learns, METHODS } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { WEIGHT_TYPES } from '@shared/weightTypes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findPredicted, learnedSteps } from '../lesa/learned'
 import { writeJobFile } from '../stages/jobFile'
@@ -26,6 +25,8 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
   try {
     const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
     const growth: Growth = { spec, checkpoint, plan, signal, started }
+    const { weightTypes } = checkpoint
+    requireWeightTypes(checkpoint, spec.only)
     checkMemory(growth, spec.only)
     await writeJobFile(spec.job, spec)
     const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))
@@ -34,16 +35,26 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     const store = new StageStore(join(spec.job, 'stages'), true)
     const { device } = yield* computeTypes(growth, store, spec.only)
     const context = await stageContext(growth, store, device?.device ?? 'cpu')
-    const found = await Promise.all(WEIGHT_TYPES.map((type) => findPredicted(context, type)))
+    const found = await Promise.all(weightTypes.map((type) => findPredicted(context, type)))
     return {
       kind: 'stages',
       job: spec.job,
-      done: WEIGHT_TYPES.filter((_, index) => found[index] !== null),
-      missing: WEIGHT_TYPES.filter((_, index) => found[index] === null),
+      done: weightTypes.filter((_, index) => found[index] !== null),
+      missing: weightTypes.filter((_, index) => found[index] === null),
       device,
       seconds: (performance.now() - started) / 1000,
     }
   } finally {
     await checkpoint.close()
   }
+}
+
+function requireWeightTypes({ weightTypes }: Checkpoint, wanted: readonly string[]): void {
+  const unknown = wanted.find((type) => !weightTypes.includes(type))
+  if (unknown === undefined) return
+  const expected = weightTypes.join(', ')
+  throw new AppError('bad_request', `The model has no weight type "${unknown}".`, {
+    hint: `It has ${expected}.`,
+    context: { field: 'only', expected, actual: unknown },
+  })
 }

@@ -1,5 +1,5 @@
 import type { ModelStatistics, TensorStatistics } from '@shared/statistics'
-import { WEIGHT_TYPES } from '@shared/weightTypes'
+import { partsOf, placeInLayers, elementsOf, type Span } from '../architectures/Architecture'
 import { StatisticsSum } from '../analysis/tensorStatistics'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
@@ -17,21 +17,29 @@ export const run: JobRunner<'statistics'> = async function* (spec, { signal }) {
     const tensors = [...checkpoint.tensors.values()].filter(({ dtype }) => isTensorDtype(dtype))
     const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     yield { type: 'plan', steps: [{ id: 'read', label: 'read weights', weight: 1 }] }
-    const figures = new Map<string, TensorStatistics>()
+    const figures: Figures = new Map()
     let done = 0
     let told = 0
     // In the order of the files, which is the order in which a disk is fast.
     for (const tensor of inFileOrder(tensors)) {
-      const sum = new StatisticsSum()
+      const sums = sumsOf(checkpoint, tensor)
+      let at = 0
       for await (const chunk of checkpoint.streamBytes(tensor.name, CHUNK_BYTES)) {
         signal.throwIfAborted()
-        if (isTensorDtype(tensor.dtype)) sum.add(decodeToFloat32(chunk, tensor.dtype))
+        if (isTensorDtype(tensor.dtype)) {
+          const values = decodeToFloat32(chunk, tensor.dtype)
+          for (const { start, end, sum } of sums) {
+            const [first, last] = [Math.max(0, start - at), Math.min(values.length, end - at)]
+            if (first < last) sum.add(values.subarray(first, last))
+          }
+          at += values.length
+        }
         done += chunk.byteLength
         if (done - told < total / 200 && done < total) continue
         told = done
         yield { type: 'step', id: 'read', done, total }
       }
-      figures.set(tensor.name, sum.result())
+      figures.set(tensor.name, new Map(sums.map(({ start, sum }) => [start, sum.result()])))
     }
     await writeRecord(spec.file, arrange(checkpoint, figures))
     return {
@@ -51,16 +59,38 @@ function inFileOrder(tensors: readonly TensorInfo[]): TensorInfo[] {
   )
 }
 
+/** By tensor, then by the first element of each slot's part of it; what holds no slots is one part. */
+type Figures = Map<string, ReadonlyMap<number, TensorStatistics>>
+
+interface PartSum {
+  readonly start: number
+  readonly end: number
+  readonly sum: StatisticsSum
+}
+
+function sumsOf({ slots, architecture }: Checkpoint, { name, shape }: TensorInfo): PartSum[] {
+  const suffix = placeInLayers(architecture, name)?.suffix
+  const parts = suffix === undefined ? [] : partsOf(slots, 'weight', suffix)
+  const spans = parts.map(({ span }) => span)
+  return (spans.length > 0 ? spans : [{ offset: 0, shape }]).map((span) => ({
+    start: span.offset,
+    end: span.offset + elementsOf(span.shape),
+    sum: new StatisticsSum(),
+  }))
+}
+
 /** Puts the figures in the form of the layer strip. */
-function arrange(
-  { architecture, config, tensors }: Checkpoint,
-  figures: ReadonlyMap<string, TensorStatistics>,
-): ModelStatistics {
-  const nameOf = (layer: number, suffix: string): string =>
-    `${architecture.layerPrefix}${layer}.${suffix}`
+function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
+  const { architecture, config, tensors, slots } = checkpoint
   const layers = Array.from({ length: config.numHiddenLayers }, (_, layer) => layer)
-  const row = (key: string, suffix: string, isWeightType: boolean): ModelStatistics['rows'][0] => {
-    const cells = layers.flatMap((layer) => figures.get(nameOf(layer, suffix)) ?? [])
+  const row = (
+    key: string,
+    isWeightType: boolean,
+    { tensor, offset }: Pick<Span, 'tensor' | 'offset'>,
+  ): ModelStatistics['rows'][0] => {
+    const cells = layers.flatMap(
+      (layer) => figures.get(checkpoint.layerTensorName(layer, tensor))?.get(offset) ?? [],
+    )
     const total = cells.reduce((sum, { norm }) => sum + norm ** 2, 0)
     return {
       key,
@@ -69,15 +99,17 @@ function arrange(
       spectrumShares: cells.map(({ norm }) => (total > 0 ? norm ** 2 / total : 0)),
     }
   }
-  const weights = WEIGHT_TYPES.map((type) =>
-    row(type, `${architecture.weights[type]}.weight`, true),
-  )
+  const weights = slots.map(({ id, weight }) => row(id, true, weight))
   const rest = architecture
     .layerTensors(config)
     .filter(({ role }) => role !== 'weight')
-    .map(({ suffix }) => row(suffix, suffix, false))
+    .map(({ suffix }) => row(suffix, false, { tensor: suffix, offset: 0 }))
   const damaged = [...figures]
-    .map(([name, { nan, infinite }]) => ({ name, nan, infinite }))
+    .map(([name, parts]) => ({
+      name,
+      nan: total(parts, 'nan'),
+      infinite: total(parts, 'infinite'),
+    }))
     .filter(({ nan, infinite }) => nan + infinite > 0)
     .sort((a, b) => b.nan + b.infinite - a.nan - a.infinite)
   return {
@@ -86,10 +118,14 @@ function arrange(
     others: [...tensors.keys()]
       .filter((name) => !name.startsWith(architecture.layerPrefix))
       .flatMap((name) => {
-        const found = figures.get(name)
+        const found = figures.get(name)?.get(0)
         return found ? [{ name, statistics: found }] : []
       }),
     damaged: damaged.slice(0, MAX_DAMAGED),
     damagedCount: damaged.length,
   }
+}
+
+function total(parts: ReadonlyMap<number, TensorStatistics>, figure: 'nan' | 'infinite'): number {
+  return [...parts.values()].reduce((sum, { [figure]: count }) => sum + count, 0)
 }

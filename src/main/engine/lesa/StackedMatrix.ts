@@ -1,6 +1,6 @@
 import { AppError } from '@shared/errors'
-import type { WeightType } from '@shared/weightTypes'
-import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { Slot } from '../architectures/Architecture'
+import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import type { Precision } from './decomposition/CoordinateStore'
 import type { WeightSource } from './decomposition/decompose'
 
@@ -13,29 +13,41 @@ export class StackedMatrix implements WeightSource {
   readonly rows: number
   readonly width: number
   readonly precision: Precision
+  private readonly slot: Slot
   private buffer: Float32Array | null = null
 
   constructor(
     private readonly checkpoint: Checkpoint,
-    readonly weightType: WeightType,
+    readonly weightType: string,
   ) {
+    this.slot = checkpoint.slot(weightType)
     this.layerCount = checkpoint.config.numHiddenLayers
-    const [rows = 0, width = 0] = checkpoint.tensors.get(this.nameOf(0))?.shape ?? []
+    const [rows = 0, width = 0] = this.slot.weight.shape
     this.rows = rows
     this.width = width
-    const names = Array.from({ length: this.layerCount }, (_, layer) => this.nameOf(layer))
-    const isHalf = names.every((name) => HALF.has(checkpoint.tensors.get(name)?.dtype ?? ''))
+    const layers = Array.from({ length: this.layerCount }, (_, layer) => layer)
+    const isHalf = layers.every((layer) => HALF.has(this.tensorOf(layer)?.dtype ?? ''))
     this.precision = isHalf ? 'int16' : 'float32'
   }
 
+  /** Of the stored elements. */
+  get dtype(): string {
+    return this.tensorOf(0)?.dtype ?? ''
+  }
+
+  /** The tensor that holds the layer's matrix, alone or with others. */
   nameOf(layer: number): string {
-    const { architecture } = this.checkpoint
-    return this.checkpoint.layerTensorName(layer, `${architecture.weights[this.weightType]}.weight`)
+    return this.checkpoint.layerTensorName(layer, this.slot.weight.tensor)
   }
 
   read(layer: number): Promise<Float32Array> {
-    this.buffer ??= new Float32Array(this.rows * this.width)
-    return this.checkpoint.readFloat32(this.nameOf(layer), { into: this.buffer })
+    const { offset } = this.slot.weight
+    const size = this.rows * this.width
+    this.buffer ??= new Float32Array(size)
+    return this.checkpoint.readFloat32(this.nameOf(layer), {
+      elements: [offset, offset + size],
+      into: this.buffer,
+    })
   }
 
   /**
@@ -49,7 +61,8 @@ export class StackedMatrix implements WeightSource {
       const at = values.findIndex((value) => !Number.isFinite(value))
       if (at === -1) continue
       const tensor = this.nameOf(layer)
-      const info = this.checkpoint.tensors.get(tensor)
+      const info = this.tensorOf(layer)
+      const place = this.slot.weight.offset + at
       throw new AppError(
         'numeric_failure',
         `The tensor "${tensor}" holds a value that is not finite.`,
@@ -59,10 +72,14 @@ export class StackedMatrix implements WeightSource {
             ...(info ? { file: info.file } : {}),
             tensor,
             expected: 'finite weights',
-            actual: `${values[at]} at row ${Math.floor(at / this.width)}, column ${at % this.width}`,
+            actual: `${values[at]} at row ${Math.floor(place / this.width)}, column ${place % this.width}`,
           },
         },
       )
     }
+  }
+
+  private tensorOf(layer: number): TensorInfo | undefined {
+    return this.checkpoint.tensors.get(this.nameOf(layer))
   }
 }

@@ -12,7 +12,6 @@ import {
 import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
 import { trainingSteps } from '@shared/predictorSettings'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 import { saveDirections, topDirection } from './directions'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { encodeFromFloat32, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
@@ -69,7 +68,7 @@ export interface StageContext {
 }
 
 /** Computes a weight type's matrix `[rows, width]` of a new layer, given by its index in the grown model. */
-export type MatrixFiller = (type: WeightType, layer: number) => Promise<Float32Array>
+export type MatrixFiller = (type: string, layer: number) => Promise<Float32Array>
 
 export interface LearnedContext extends StageContext {
   readonly runtime: Runtime
@@ -77,7 +76,7 @@ export interface LearnedContext extends StageContext {
 
 /** A finished weight type. */
 export interface PredictedType {
-  readonly type: WeightType
+  readonly type: string
   readonly report: PredictorReport
   /** Holds {@link predictedFile} of every new layer and `predictor.safetensors`. */
   readonly folder: string
@@ -102,7 +101,7 @@ export function learnedSteps(
   plan: ExpansionPlan,
   method: LearnedMethodSpec,
 ): { id: string; label: string; weight: number }[] {
-  return WEIGHT_TYPES.flatMap((type) => {
+  return checkpoint.weightTypes.flatMap((type) => {
     const source = new StackedMatrix(checkpoint, type)
     const { rows, width, layerCount } = source
     const { hiddenSize, batchSize } = method.predictor
@@ -123,7 +122,7 @@ export function learnedSteps(
 }
 
 /** Everything that a weight type's new matrices depend on. */
-function dependencies(context: StageContext, type: WeightType): unknown {
+function dependencies(context: StageContext, type: string): unknown {
   const { gaps: _, ...method } = context.method
   return {
     engine: ENGINE_VERSION,
@@ -141,7 +140,7 @@ function dependencies(context: StageContext, type: WeightType): unknown {
 /** The result of a weight type that was finished earlier, or `null`. */
 export async function findPredicted(
   context: StageContext,
-  type: WeightType,
+  type: string,
 ): Promise<PredictedType | null> {
   const folder = await context.stages.find(`weights-${type}`, dependencies(context, type))
   if (folder === null) return null
@@ -152,7 +151,7 @@ export async function findPredicted(
 /** LESA for one weight type: decompose, train its predictor, predict and keep every new layer's matrix. */
 export async function* predictWeightType(
   context: LearnedContext,
-  type: WeightType,
+  type: string,
 ): AsyncGenerator<JobEvent, PredictedType> {
   const found = await findPredicted(context, type)
   if (found) {
@@ -182,7 +181,7 @@ export async function* predictWeightType(
 /** Decomposes, or takes the decomposition that an earlier run in the same folder kept. */
 async function* decomposeStage(
   context: LearnedContext,
-  type: WeightType,
+  type: string,
   scratch: string,
 ): AsyncGenerator<JobEvent, Decomposition> {
   const { method, stages } = context
@@ -250,7 +249,7 @@ async function* computeDecomposition(
 
 async function* trainStage(
   { runtime, method, seed, signal, deviceMemoryBytes }: LearnedContext,
-  type: WeightType,
+  type: string,
   decomposition: Decomposition,
 ): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
   const { coordinates } = decomposition
@@ -296,7 +295,7 @@ async function* trainStage(
 
 async function* predictStage(
   context: LearnedContext,
-  type: WeightType,
+  type: string,
   decomposition: Decomposition,
   predictor: TrainedPredictor,
   folder: string,
@@ -344,10 +343,11 @@ async function* predictStage(
 }
 
 /** Element type of a type's new matrices: the base layers' own, unless another was asked for. */
-function predictedDtype({ checkpoint, dtype }: LearnedContext, type: WeightType): TensorDtype {
-  const name = new StackedMatrix(checkpoint, type).nameOf(0)
-  const stored = outputDtype(checkpoint.tensors.get(name)?.dtype ?? '', dtype)
+function predictedDtype({ checkpoint, dtype }: LearnedContext, type: string): TensorDtype {
+  const source = new StackedMatrix(checkpoint, type)
+  const stored = outputDtype(source.dtype, dtype)
   if (isTensorDtype(stored)) return stored
+  const name = source.nameOf(0)
   throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
     context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
   })

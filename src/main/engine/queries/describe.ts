@@ -6,7 +6,6 @@ import type { TensorTable } from '@shared/statistics'
 import { Checkpoint, MAX_CONFIG_BYTES, type TensorInfo } from '../checkpoint/Checkpoint'
 import { readError } from '@system/errors'
 import { JsonProblem, parseStrictJson } from '../checkpoint/json'
-import { inStateDictOrder } from '../checkpoint/sharding'
 
 /**
  * A checkpoint's `config.json`. The weights are not looked at.
@@ -53,7 +52,7 @@ function bad(file: string, actual: string): AppError {
 
 /** Every tensor of a checkpoint of any architecture, column by column, in the order of a state dict. */
 export async function tensorTable(folder: string): Promise<TensorTable> {
-  return tabulate(inStateDictOrder(await Checkpoint.listTensors(folder)))
+  return tabulate(await Checkpoint.listTensors(folder))
 }
 
 function tabulate(tensors: readonly TensorInfo[]): TensorTable {

@@ -21,7 +21,8 @@ export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
     return {
       card: modelCard(record),
       bytes,
-      shards: splitIntoShards(inStateDictOrder(tensors), spec.maxShardBytes).length,
+      shards: splitIntoShards(inStateDictOrder(tensors, grown.architecture), spec.maxShardBytes)
+        .length,
       freeBytes,
       destination,
       problems: problemsOf(spec, { bytes, destination, freeBytes }),

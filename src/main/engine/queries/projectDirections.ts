@@ -21,8 +21,9 @@ const MAX_POINTS = 2_000
  */
 export async function projectDirections(request: ProjectionRequest): Promise<DirectionProjection> {
   const { folder, type, method, seed } = request
-  const { layers } = await readAnalysis(folder)
-  const values = await readFloats(recordFiles.directions(folder, type))
+  const { layers, types } = await readAnalysis(folder)
+  const isKnown = Object.hasOwn(types, type)
+  const values = isKnown ? await readFloats(recordFiles.directions(folder, type)) : null
   const width = (values?.length ?? 0) / layers.length
   if (!values || width === 0 || !Number.isInteger(width) || layers.length > MAX_POINTS) {
     throw new AppError('not_found', `There are no directions of ${type} to show.`, {

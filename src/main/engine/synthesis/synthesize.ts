@@ -1,14 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 import type { SynthSpec, TensorDtype } from '@shared/jobs'
-import type { WeightType } from '@shared/weightTypes'
-import { architectureOf, type Architecture, type LayerTensor } from '../architectures/architectures'
+import { architectureOf } from '../architectures'
+import {
+  partsOf,
+  elementsOf,
+  type Architecture,
+  type LayerTensor,
+  type Slot,
+} from '../architectures/Architecture'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, encodeFromFloat32 } from '../checkpoint/dtypes'
 import { readError } from '@system/errors'
 import { JsonProblem, parseStrictJson } from '../checkpoint/json'
-import { biasVector, matrixBlocks, normVector, type MatrixRecipe } from './matrix'
+import { biasVector, matrixBlocks, normVector } from './matrix'
 import { PRESET_CONFIGS } from './presets'
 
 /** What a synthetic checkpoint is to look like. */
@@ -30,11 +36,8 @@ const DTYPES = {
   f32: { stored: 'F32', config: 'float32' },
 } as const
 
-/** Elements of the two projections that write to the residual stream shrink with depth, as in GPT-2's initialisation. */
-const RESIDUAL_WRITERS: readonly WeightType[] = ['o_proj', 'down_proj']
-
 /** Typical sizes seen in published checkpoints; q and k carry large biases where an architecture has them. */
-const BIAS_SIZES: Readonly<Partial<Record<WeightType, number>>> = { q_proj: 0.5, k_proj: 1 }
+const BIAS_SIZES: Readonly<Record<string, number>> = { q_proj: 0.5, k_proj: 1 }
 const OTHER_BIAS_SIZE = 0.02
 const EMBEDDING_DEVIATION = 0.02
 
@@ -102,95 +105,82 @@ function dtypeKeys(config: RawConfig, name: string): Record<string, string> {
 export function synthesizeTensors(plan: SynthesisPlan, seed: number): OutputTensor[] {
   const { architecture, config } = plan
   const { vocabSize, hiddenSize, numHiddenLayers } = config
-  const table = (name: string, deviation: number): OutputTensor =>
-    matrix(plan, name, seed, {
-      family: name,
-      layer: 0,
-      rows: vocabSize,
-      columns: hiddenSize,
-      deviation,
-    })
+  const slots = architecture.slotsOf(config)
+  const table = (name: string, deviation: number): OutputTensor => {
+    const recipe = { family: name, layer: 0, rows: vocabSize, columns: hiddenSize, deviation }
+    return made(plan, name, [vocabSize, hiddenSize], () => matrixBlocks(recipe, seed))
+  }
   const layers = Array.from({ length: numHiddenLayers }, (_, layer) =>
-    architecture.layerTensors(config).map((tensor) => layerTensor(plan, tensor, layer, seed)),
+    architecture.layerTensors(config).map((tensor) => {
+      const name = `${architecture.layerPrefix}${layer}.${tensor.suffix}`
+      return made(plan, name, tensor.shape, () => layerValues(plan, slots, tensor, layer, seed))
+    }),
   )
   return [
     table(architecture.embedTokens, EMBEDDING_DEVIATION),
     ...layers.flat(),
-    vector(plan, architecture.finalNorm, hiddenSize, () =>
+    made(plan, architecture.finalNorm, [hiddenSize], () => [
       normVector(
         { family: architecture.finalNorm, layer: 0, size: hiddenSize, level: 2, spread: 0.15 },
         seed,
       ),
-    ),
+    ]),
     ...(config.tieWordEmbeddings ? [] : [table(architecture.lmHead, 0.7 / Math.sqrt(hiddenSize))]),
   ]
 }
 
-function layerTensor(
-  plan: SynthesisPlan,
-  { suffix, role, weightType, shape }: LayerTensor,
+/** The values of a layer's tensor in blocks; each of the slots in it has a recipe of its own. */
+function* layerValues(
+  { architecture, config }: SynthesisPlan,
+  slots: readonly Slot[],
+  { suffix, role, shape }: LayerTensor,
   layer: number,
   seed: number,
-): OutputTensor {
-  const { architecture, config } = plan
-  const name = `${architecture.layerPrefix}${layer}.${suffix}`
-  const [rows = 1, columns = 1] = shape
-  const place = { family: suffix, layer, size: rows }
-  switch (role) {
-    case 'weight': {
-      const isWriter = weightType !== undefined && RESIDUAL_WRITERS.includes(weightType)
-      const gain = isWriter ? 1 / Math.sqrt(2 * config.numHiddenLayers) : 1
+): Generator<Float32Array, void> {
+  const { numHiddenLayers } = config
+  if (role === 'norm' || role === 'qk_norm') {
+    const [size = 1] = shape
+    const place = { family: suffix, layer, size }
+    // In trained models a layer's norms grow with depth.
+    const level = 0.15 + (0.4 * layer) / numHiddenLayers
+    yield role === 'norm'
+      ? normVector({ ...place, level, spread: 0.15 }, seed)
+      : normVector({ ...place, level: 1, spread: 0.3 }, seed)
+    return
+  }
+  const parts = partsOf(slots, role, suffix)
+  for (const { id, span } of parts) {
+    const family = parts.length === 1 ? suffix : `${suffix}/${id}`
+    const [rows = 1, columns = 1] = span.shape
+    if (role === 'weight') {
+      const isWriter = architecture.residualWriters.includes(id)
+      // What writes to the residual stream shrinks with depth, as in GPT-2's initialisation.
+      const gain = isWriter ? 1 / Math.sqrt(2 * numHiddenLayers) : 1
       const deviation = gain / Math.sqrt(columns)
-      return matrix(plan, name, seed, { family: suffix, layer, rows, columns, deviation })
-    }
-    case 'bias': {
-      const spread = (weightType && BIAS_SIZES[weightType]) ?? OTHER_BIAS_SIZE
-      return vector(plan, name, rows, () => biasVector({ ...place, level: 0, spread }, seed))
-    }
-    case 'qk_norm':
-      return vector(plan, name, rows, () => normVector({ ...place, level: 1, spread: 0.3 }, seed))
-    case 'norm': {
-      // In trained models these grow with depth.
-      const level = 0.15 + (0.4 * layer) / config.numHiddenLayers
-      return vector(plan, name, rows, () => normVector({ ...place, level, spread: 0.15 }, seed))
+      yield* matrixBlocks({ family, layer, rows, columns, deviation }, seed)
+    } else {
+      const spread = BIAS_SIZES[id] ?? OTHER_BIAS_SIZE
+      yield biasVector({ family, layer, size: rows, level: 0, spread }, seed)
     }
   }
 }
 
-function matrix(
+/** A tensor whose values are made in blocks, in order. */
+function made(
   { dtype }: SynthesisPlan,
   name: string,
-  seed: number,
-  recipe: MatrixRecipe,
+  shape: readonly number[],
+  blocks: () => Iterable<Float32Array>,
 ): OutputTensor {
-  const { rows, columns } = recipe
   return {
     name,
     dtype,
-    shape: [rows, columns],
-    byteLength: rows * columns * bytesPerElement(dtype),
+    shape,
+    byteLength: elementsOf(shape) * bytesPerElement(dtype),
     // The writer awaits the disk between chunks, which is when a cancel arrives.
     // eslint-disable-next-line @typescript-eslint/require-await
     content: async function* () {
-      for (const block of matrixBlocks(recipe, seed)) yield encodeFromFloat32(block, dtype)
-    },
-  }
-}
-
-function vector(
-  { dtype }: SynthesisPlan,
-  name: string,
-  size: number,
-  make: () => Float32Array,
-): OutputTensor {
-  return {
-    name,
-    dtype,
-    shape: [size],
-    byteLength: size * bytesPerElement(dtype),
-    // eslint-disable-next-line @typescript-eslint/require-await
-    content: async function* () {
-      yield encodeFromFloat32(make(), dtype)
+      for (const block of blocks()) yield encodeFromFloat32(block, dtype)
     },
   }
 }

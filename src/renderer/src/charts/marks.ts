@@ -1,4 +1,3 @@
-import type { WeightType } from '@shared/weightTypes'
 import { MARK_PATHS, SERIES_LOOKS, type SeriesLook } from './seriesColors'
 
 export type Mark = SeriesLook['mark']
@@ -10,9 +9,13 @@ export interface SeriesStyle {
   readonly mark: Mark
 }
 
-/** Takes the lighter or the darker colour by itself, as `color-scheme` says. */
-export function styleOf(type: WeightType): SeriesStyle {
-  const { light, dark, dash, mark } = SERIES_LOOKS[type]
+/**
+ * The look of one of a model's weight types, all of which are given in their order; where there are more types than
+ * looks, they begin again. Takes the lighter or the darker colour by itself, as `color-scheme` says.
+ */
+export function styleOf(type: string, types: readonly string[]): SeriesStyle {
+  const { light, dark, dash, mark } =
+    SERIES_LOOKS[types.indexOf(type) % SERIES_LOOKS.length] ?? SERIES_LOOKS[0]
   return { color: `light-dark(${light}, ${dark})`, dash, mark }
 }
 

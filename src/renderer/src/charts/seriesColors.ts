@@ -1,5 +1,3 @@
-import type { WeightType } from '@shared/weightTypes'
-
 /** How one series looks in every view: never its colour alone, but its mark and its dash too. */
 export interface SeriesLook {
   /** For light and for dark surfaces; at least 3:1 against the panel of each. */
@@ -11,18 +9,18 @@ export interface SeriesLook {
 }
 
 /**
- * Okabe and Ito's palette, darkened on light surfaces where a hue would not reach 3:1. Attention's four are solid or
- * long-dashed, the MLP's three dotted.
+ * The looks of weight types by their place in the architecture's order. Okabe and Ito's palette, darkened on light
+ * surfaces where a hue would not reach 3:1. Attention's four are solid or long-dashed, the MLP's three dotted.
  */
-export const SERIES_LOOKS: Readonly<Record<WeightType, SeriesLook>> = {
-  q_proj: { light: '#0072b2', dark: '#4da3dd', dash: [], mark: 'circle' },
-  k_proj: { light: '#c25400', dark: '#f08a3c', dash: [], mark: 'square' },
-  v_proj: { light: '#00805c', dark: '#2fc79b', dash: [10, 4], mark: 'triangle' },
-  o_proj: { light: '#b0568c', dark: '#e08fbd', dash: [10, 4], mark: 'diamond' },
-  gate_proj: { light: '#a87600', dark: '#e6a817', dash: [2, 3], mark: 'cross' },
-  up_proj: { light: '#2a8bbd', dark: '#7cc7f0', dash: [2, 3], mark: 'star' },
-  down_proj: { light: '#4d5766', dark: '#c3cad5', dash: [6, 3, 2, 3], mark: 'ring' },
-}
+export const SERIES_LOOKS: readonly [SeriesLook, ...SeriesLook[]] = [
+  { light: '#0072b2', dark: '#4da3dd', dash: [], mark: 'circle' },
+  { light: '#c25400', dark: '#f08a3c', dash: [], mark: 'square' },
+  { light: '#00805c', dark: '#2fc79b', dash: [10, 4], mark: 'triangle' },
+  { light: '#b0568c', dark: '#e08fbd', dash: [10, 4], mark: 'diamond' },
+  { light: '#a87600', dark: '#e6a817', dash: [2, 3], mark: 'cross' },
+  { light: '#2a8bbd', dark: '#7cc7f0', dash: [2, 3], mark: 'star' },
+  { light: '#4d5766', dark: '#c3cad5', dash: [6, 3, 2, 3], mark: 'ring' },
+]
 
 /** Paths of the marks, centred in a square from -5 to 5. */
 export const MARK_PATHS: Readonly<Record<SeriesLook['mark'], string>> = {

@@ -1,13 +1,12 @@
 import type { ProjectionMethod, RunAnalysis } from '@shared/analysis'
 import type { ProjectId, RunId } from '@shared/projects'
-import type { WeightType } from '@shared/weightTypes'
 import { defineStore } from 'pinia'
 import { useClient } from '../api/client'
 import { useLoadable } from '../lib/loadable'
 
 /** What a projection is asked for with. */
 export interface ProjectionRequest {
-  readonly type: WeightType
+  readonly type: string
   readonly method: ProjectionMethod
   readonly seed: number
   readonly perplexity?: number

@@ -1,6 +1,6 @@
 import type { DirectionProjection, RunAnalysis, WeightTypeAnalysis } from '@shared/analysis'
 import type { PredictorReport } from '@shared/jobs'
-import { WEIGHT_TYPES } from '@shared/weightTypes'
+import { WEIGHT_TYPES } from '../../../support/weightTypes'
 import { describe, expect, it } from 'vitest'
 import {
   cosineRemarks,

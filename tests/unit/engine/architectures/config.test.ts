@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ARCHITECTURES } from '../../../../src/main/engine/architectures/architectures'
+import { ARCHITECTURES } from '../../../../src/main/engine/architectures'
 import { parseConfig, windowOfLayer } from '../../../../src/main/engine/architectures/config'
 
 const base = {

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { llama } from '../../../../src/main/engine/architectures/llama'
+import { qwen3 } from '../../../../src/main/engine/architectures/qwen3'
 import {
   inFileOrder,
   inStateDictOrder,
@@ -45,8 +47,9 @@ describe('the order of tensors', () => {
   ]
   const tensors = names.map((name) => ({ name, dtype: 'BF16', byteLength: 2 }))
 
-  test('for sharding is that of the reference modules', () => {
-    expect(inStateDictOrder(tensors).map(({ name }) => name)).toEqual([
+  // Norms of queries and keys follow the projections whether or not the family has them.
+  test.each([llama, qwen3])('for sharding is that of the reference modules', (architecture) => {
+    expect(inStateDictOrder(tensors, architecture).map(({ name }) => name)).toEqual([
       'model.embed_tokens.weight',
       'model.layers.0.self_attn.q_proj.weight',
       'model.layers.0.self_attn.q_proj.bias',
@@ -66,7 +69,7 @@ describe('the order of tensors', () => {
 
   test('within a file puts wider elements first, then layers by number and names by letter', () => {
     const wide = { name: 'model.layers.2.extra', dtype: 'F32', byteLength: 4 }
-    const order = inFileOrder([...tensors, wide], (dtype) => (dtype === 'F32' ? 32 : 16))
+    const order = inFileOrder([...tensors, wide], llama, (dtype) => (dtype === 'F32' ? 32 : 16))
     expect(order.map(({ name }) => name)).toEqual([
       'model.layers.2.extra',
       'model.embed_tokens.weight',

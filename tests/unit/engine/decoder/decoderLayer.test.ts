@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  ARCHITECTURES,
-  type Architecture,
-} from '../../../../src/main/engine/architectures/architectures'
+import { ARCHITECTURES } from '../../../../src/main/engine/architectures'
+import type { Architecture } from '../../../../src/main/engine/architectures/Architecture'
 import { parseConfig, type ModelConfig } from '../../../../src/main/engine/architectures/config'
 import {
   attentionMask,
   buildDecoderLayer,
   decoderLayer,
   LAYER_IO,
+  layerInputs,
   maskWidth,
   QUERY_CHUNK,
   queryChunk,
@@ -66,9 +65,7 @@ function randomInputs({ architecture, config }: Model, batch: number, length: nu
   const size = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1)
   const inputs = [
     { name: LAYER_IO.input as string, dims: [batch, length, config.hiddenSize] },
-    ...architecture
-      .layerTensors(config)
-      .map(({ suffix, shape }) => ({ name: suffix, dims: [...shape] })),
+    ...layerInputs(architecture, config).map(({ name, shape }) => ({ name, dims: [...shape] })),
   ]
   return inputs.map(({ name, dims }, index) => ({
     name,

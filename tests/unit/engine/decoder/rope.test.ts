@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parseConfig, type ModelConfig } from '../../../../src/main/engine/architectures/config'
-import { ARCHITECTURES } from '../../../../src/main/engine/architectures/architectures'
+import { ARCHITECTURES } from '../../../../src/main/engine/architectures'
 import { inverseFrequencies, ropeTables } from '../../../../src/main/engine/decoder/rope'
 
 function config(changes: Record<string, unknown> = {}): ModelConfig {

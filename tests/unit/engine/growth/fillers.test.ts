@@ -15,13 +15,11 @@ import { fillerOf, wrapped } from '../../../../src/main/engine/growth/fillers'
 import {
   layOut,
   type LaidOutTensor,
-  type TensorSource,
+  type FilledSlot,
 } from '../../../../src/main/engine/growth/grownLayout'
 import { contentsOf } from '../../../../src/main/engine/growth/grownTensors'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { tempFolder } from '../../../support/tempFolder'
-
-type Matrix = Extract<TensorSource, { kind: 'filled' }>
 
 let checkpoint: Checkpoint
 
@@ -40,10 +38,11 @@ function layoutOf(gaps: readonly number[]): readonly LaidOutTensor[] {
   return layOut(checkpoint, { layers, rest: 'mean', dtype: 'keep' }).tensors
 }
 
-function matrixAt(layer: number, gaps: readonly number[]): Matrix {
+function matrixAt(layer: number, gaps: readonly number[]): FilledSlot {
   const found = layoutOf(gaps).find(({ name }) => name === `model.layers.${layer}.${UP}`)
-  if (found?.source.kind !== 'filled') throw new Error('not a computed matrix')
-  return found.source
+  const [slot] = found?.source.kind === 'filled' ? found.source.slots : []
+  if (!slot) throw new Error('not a computed matrix')
+  return slot
 }
 
 async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Float32Array> {
@@ -52,7 +51,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Float32Array>
   return decodeToFloat32(Buffer.concat(parts), 'F32')
 }
 
-function filled(fill: Fill, matrix: Matrix, seed = 0): Promise<Float32Array> {
+function filled(fill: Fill, matrix: FilledSlot, seed = 0): Promise<Float32Array> {
   return collect(fillerOf(fill, { checkpoint, predicted: [], seed })(matrix, 'F32'))
 }
 

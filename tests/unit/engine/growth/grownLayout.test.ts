@@ -42,7 +42,12 @@ function origin(layout: GrownLayout, name: string): string {
     case 'mean':
       return `mean of ${source.left.name} and ${source.right.name} at ${source.position}`
     case 'filled':
-      return `${source.type} of ${source.layer} between ${source.left.name} and ${source.right.name} at ${source.position}`
+      return source.slots
+        .map(
+          ({ type, layer, left, right, position }) =>
+            `${type} of ${layer} between ${left.name} and ${right.name} at ${position}`,
+        )
+        .join(', ')
   }
 }
 

@@ -8,23 +8,20 @@ import type { Neighbours } from '../grownLayout'
 
 type ByElement = Extract<Fill, { kind: 'elements' }>['compute']
 
-/** Bytes of float32 that are computed at a time. */
-const CHUNK_BYTES = 2 ** 22
+/** Elements that are computed at a time. */
+const CHUNK = 2 ** 20
 
-/** Some rows at a time, in the given element type. */
+/** Some elements at a time, in the given element type. */
 export async function* byElement(
   checkpoint: Checkpoint,
-  { left, right, position }: Neighbours,
+  { left, right, elements: [first, last], position }: Neighbours,
   compute: ByElement,
   dtype: TensorDtype,
 ): AsyncGenerator<Uint8Array> {
-  const rows = left.shape[0] ?? 1
-  const rowSize = left.shape.slice(1).reduce((product, dim) => product * dim, 1)
-  const step = Math.max(1, Math.floor(CHUNK_BYTES / (4 * Math.max(1, rowSize))))
-  for (let start = 0; start < rows; start += step) {
-    const range = { rows: [start, Math.min(rows, start + step)] as const }
-    const a = await checkpoint.readFloat32(left.name, range)
-    const b = await checkpoint.readFloat32(right.name, range)
+  for (let start = first; start < last; start += CHUNK) {
+    const elements = [start, Math.min(last, start + CHUNK)] as const
+    const a = await checkpoint.readFloat32(left.name, { elements })
+    const b = await checkpoint.readFloat32(right.name, { elements })
     yield encodeFromFloat32(combined(a, b, position, compute), dtype)
   }
 }
@@ -32,18 +29,19 @@ export async function* byElement(
 /** The whole matrix, row-major, before anything that `fill` wraps around it. */
 export async function wholeMatrix(
   checkpoint: Checkpoint,
-  { left, right, position }: Neighbours,
+  neighbours: Neighbours,
   fill: Fill,
 ): Promise<Float32Array> {
   switch (fill.kind) {
     case 'noise':
-      return wholeMatrix(checkpoint, { left, right, position }, fill.like)
+      return wholeMatrix(checkpoint, neighbours, fill.like)
     case 'predicted':
       throw new AppError('bug', 'A prediction is not computed from two matrices alone.')
     case 'elements':
     case 'matrices': {
-      const a = await checkpoint.readFloat32(left.name)
-      const b = await checkpoint.readFloat32(right.name)
+      const { left, right, elements, position } = neighbours
+      const a = await checkpoint.readFloat32(left.name, { elements })
+      const b = await checkpoint.readFloat32(right.name, { elements })
       return fill.kind === 'elements'
         ? combined(a, b, position, fill.compute)
         : fill.compute(a, b, position)

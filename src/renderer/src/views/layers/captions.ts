@@ -1,6 +1,5 @@
 import type { DirectionProjection, RunAnalysis } from '@shared/analysis'
 import type { PredictorReport } from '@shared/jobs'
-import type { WeightType } from '@shared/weightTypes'
 import { formatValue } from '../../lib/numbers'
 
 /** A sentence about a picture, and whether it speaks for the prediction or against it. */
@@ -76,9 +75,9 @@ function offMidpointRemark(values: readonly number[]): Remark {
 }
 
 /** How the shared basis' energy is spread. */
-export function spectrumRemarks(analysis: RunAnalysis, type: WeightType): Remark[] {
-  const { energy, rank } = analysis.types[type]
-  if (!energy || rank === null) return []
+export function spectrumRemarks(analysis: RunAnalysis, type: string): Remark[] {
+  const { energy, rank } = analysis.types[type] ?? {}
+  if (!energy || typeof rank !== 'number') return []
   const top = energy.y[0] ?? 0
   const at = energy.y.findIndex((share) => share >= 0.9)
   const directions = at < 0 ? rank : (energy.x[at] ?? 0) + 1
@@ -98,8 +97,8 @@ export function spectrumRemarks(analysis: RunAnalysis, type: WeightType): Remark
 }
 
 /** The new layers' norms beside those of their neighbours. */
-export function normRemarks(analysis: RunAnalysis, type: WeightType): Remark[] {
-  const { norms } = analysis.types[type]
+export function normRemarks(analysis: RunAnalysis, type: string): Remark[] {
+  const norms = analysis.types[type]?.norms ?? []
   const ratios = newLayers(analysis).flatMap((index) => {
     const own = norms[index]
     const around = baseNeighbours(analysis, index).map((at) => norms[at] ?? 0)
@@ -126,9 +125,9 @@ export function normRemarks(analysis: RunAnalysis, type: WeightType): Remark[] {
 }
 
 /** How alike neighbouring matrices are, among the base's layers and around the new ones. */
-export function cosineRemarks(analysis: RunAnalysis, type: WeightType): Remark[] {
+export function cosineRemarks(analysis: RunAnalysis, type: string): Remark[] {
   const { layers, types } = analysis
-  const cosines = types[type].neighbourCosines
+  const cosines = types[type]?.neighbourCosines ?? []
   const between = cosines.flatMap((cosine, index) =>
     layers[index]?.isNew === false && layers[index + 1]?.isNew === false ? [cosine] : [],
   )

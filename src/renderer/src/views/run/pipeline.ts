@@ -1,6 +1,5 @@
 import type { JobSnapshot, JobState } from '@shared/jobs'
 import type { RunDetail } from '@shared/projects'
-import { WEIGHT_TYPES, type WeightType } from '@shared/weightTypes'
 
 export const STAGES = ['decompose', 'train', 'predict'] as const
 export type Stage = (typeof STAGES)[number]
@@ -15,9 +14,9 @@ export interface StageCell {
 }
 
 export interface PipelineView {
-  /** Empty for a method that learns nothing. */
+  /** In the order of the steps; empty for a method that learns nothing. */
   readonly rows: readonly {
-    readonly type: WeightType
+    readonly type: string
     readonly cells: Readonly<Record<Stage, StageCell>>
   }[]
   /** Steps that belong to no weight type, in order: writing, analysis. */
@@ -56,14 +55,14 @@ export function pipelineOf(
       cells.set(id, { label, cell: { ...cell, state: 'done', share: 1 } })
     }
   }
-  const rows = WEIGHT_TYPES.flatMap((type) => {
+  const types = new Set([...cells.keys()].flatMap((id) => typeOf(id) ?? []))
+  const rows = [...types].map((type) => {
     const own = STAGES.map((stage) => cells.get(`${type}/${stage}`)?.cell)
-    if (own.every((cell) => cell === undefined)) return []
     const [decompose = WAITING, train = WAITING, predict = WAITING] = own
-    return [{ type, cells: { decompose, train, predict } }]
+    return { type, cells: { decompose, train, predict } }
   })
   const others = [...cells]
-    .filter(([id]) => !isOfType(id))
+    .filter(([id]) => typeOf(id) === null)
     .map(([id, { label, cell }]) => ({ id, label, cell }))
   return { rows, others }
 }
@@ -82,7 +81,8 @@ function doneIn(seconds: number): StageCell {
   return { state: 'done', share: 1, seconds }
 }
 
-function isOfType(id: string): boolean {
-  const [type, stage] = id.split('/')
-  return WEIGHT_TYPES.some((known) => known === type) && STAGES.some((known) => known === stage)
+/** The weight type of a stage's step, `q_proj/train`; `null` of another step. */
+function typeOf(id: string): string | null {
+  const [type = '', stage] = id.split('/')
+  return STAGES.some((known) => known === stage) ? type : null
 }

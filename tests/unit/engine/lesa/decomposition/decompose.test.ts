@@ -1,4 +1,4 @@
-import { WEIGHT_TYPES } from '@shared/weightTypes'
+import { WEIGHT_TYPES } from '../../../../support/weightTypes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Checkpoint } from '../../../../../src/main/engine/checkpoint/Checkpoint'
 import {

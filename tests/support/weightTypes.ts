@@ -1,4 +1,4 @@
-/** The seven matrices of a decoder layer that LESA predicts, each on its own (method: one predictor per type). */
+/** The matrices of a layer of Llama's shape, in the order in which results name them. */
 export const WEIGHT_TYPES = [
   'q_proj',
   'k_proj',

@@ -1,0 +1,11 @@
+import { llamaModules, llamaShaped } from './llamaShape'
+
+export const llama = llamaShaped({
+  modelType: 'llama',
+  architectureName: 'LlamaForCausalLM',
+  modules: llamaModules({
+    qkvBias: 'attentionBias',
+    outputBias: 'attentionBias',
+    mlpBias: 'mlpBias',
+  }),
+})

@@ -1,0 +1,96 @@
+/** @file The parts that most decoder families share with Llama's. */
+import {
+  defineArchitecture,
+  type Architecture,
+  type BiasRule,
+  type Family,
+  type ForwardRules,
+  type LinearModule,
+  type NormModule,
+} from './Architecture'
+
+/** Norms of head size on queries and keys. */
+export const HEAD_NORMS = { queries: 'self_attn.q_norm', keys: 'self_attn.k_norm' } as const
+
+export const LLAMA_FORWARD: ForwardRules = {
+  norm: 'rms',
+  beforeAttention: 'input_layernorm',
+  beforeMlp: 'post_attention_layernorm',
+  headNorms: null,
+}
+
+/** A linear map that is one slot, or the rows of several. */
+export function linear(
+  name: string,
+  slots: readonly string[],
+  bias: BiasRule | null = null,
+): LinearModule {
+  return { name, slots, bias }
+}
+
+export const norm = (name: string): NormModule => ({ name, of: 'hidden' })
+
+/** Which of Llama's projections have biases, and whether queries and keys have norms. */
+interface LlamaLayer {
+  readonly qkvBias?: BiasRule
+  readonly outputBias?: BiasRule
+  readonly mlpBias?: BiasRule
+  readonly headNorms?: boolean
+}
+
+/** A layer of seven separate projections, as the reference declares it. */
+export function llamaModules(layer: LlamaLayer = {}): Family['modules'] {
+  const { qkvBias = null, outputBias = null, mlpBias = null, headNorms = false } = layer
+  return [
+    linear('self_attn.q_proj', ['q_proj'], qkvBias),
+    linear('self_attn.k_proj', ['k_proj'], qkvBias),
+    linear('self_attn.v_proj', ['v_proj'], qkvBias),
+    linear('self_attn.o_proj', ['o_proj'], outputBias),
+    ...(headNorms
+      ? Object.values(HEAD_NORMS).map((name): NormModule => ({ name, of: 'head' }))
+      : []),
+    linear('mlp.gate_proj', ['gate_proj'], mlpBias),
+    linear('mlp.up_proj', ['up_proj'], mlpBias),
+    linear('mlp.down_proj', ['down_proj'], mlpBias),
+    norm('input_layernorm'),
+    norm('post_attention_layernorm'),
+  ]
+}
+
+const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
+  names: {
+    layerPrefix: 'model.layers.',
+    embedTokens: 'model.embed_tokens.weight',
+    finalNorm: 'model.norm.weight',
+    lmHead: 'lm_head.weight',
+  },
+  modules: llamaModules(),
+  slots: {
+    q_proj: (config) => [config.numAttentionHeads * config.headDim, config.hiddenSize],
+    k_proj: (config) => [config.numKeyValueHeads * config.headDim, config.hiddenSize],
+    v_proj: (config) => [config.numKeyValueHeads * config.headDim, config.hiddenSize],
+    o_proj: (config) => [config.hiddenSize, config.numAttentionHeads * config.headDim],
+    gate_proj: (config) => [config.intermediateSize, config.hiddenSize],
+    up_proj: (config) => [config.intermediateSize, config.hiddenSize],
+    down_proj: (config) => [config.hiddenSize, config.intermediateSize],
+  },
+  residualWriters: ['o_proj', 'down_proj'],
+  config: {
+    path: null,
+    defaultKeyValueHeads: null,
+    defaultHeadDim: null,
+    defaultRmsNormEps: 1e-6,
+    defaultSlidingWindow: 4096,
+    window: 'none',
+    layerIndexLists: ['mlp_only_layers'],
+  },
+  forward: LLAMA_FORWARD,
+}
+
+/** A family of Llama's shape, by what differs: nothing but its names, at the least. */
+export function llamaShaped(
+  family: Pick<Family, 'modelType' | 'architectureName'> &
+    Partial<Omit<Family, 'config'>> & { readonly config?: Partial<Family['config']> },
+): Architecture {
+  return defineArchitecture({ ...LLAMA, ...family, config: { ...LLAMA.config, ...family.config } })
+}

@@ -1,0 +1,7 @@
+import { llamaShaped } from './llamaShape'
+
+export const mistral = llamaShaped({
+  modelType: 'mistral',
+  architectureName: 'MistralForCausalLM',
+  config: { defaultKeyValueHeads: 8, window: 'global' },
+})
