@@ -1,6 +1,6 @@
 /** @file How a text becomes the token sequences that are scored. Pure. */
 import { AppError } from '@shared/errors'
-import type { SequenceScore } from '../decoder/ForwardPass'
+import type { SequenceScore } from './scoring'
 
 /** Sequences are scored from their second token on, so a shorter one says nothing. */
 export const MIN_SEQUENCE = 2

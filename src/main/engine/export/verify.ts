@@ -8,6 +8,7 @@ import { placeInLayers } from '../architectures/Architecture'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { ForwardPass } from '../decoder/ForwardPass'
+import { logitsOf } from '../evaluation/scoring'
 import { Runtime } from '../onnx/Runtime'
 import type { ExportPlan } from './exportPlan'
 
@@ -171,7 +172,7 @@ async function checkForward(
   const equalId = 'logits_equal_base'
   const runtime = await Runtime.open('cpu')
   try {
-    const logits = await logitsOf(written, runtime, signal)
+    const logits = await fixedLogits(written, runtime, signal)
     const size = logits.length / TOKENS
     const finite = passed('forward_finite', `${TOKENS} positions, ${size} logits each, all finite.`)
     if (!methodNamed(spec.grown.spec.method.name).keepsOutput) {
@@ -181,7 +182,7 @@ async function checkForward(
     if (dtypeOf(base) !== dtypeOf(written)) {
       return [finite, skipped(equalId, 'The element type was changed.')]
     }
-    return [finite, compare(logits, await logitsOf(base, runtime, signal))]
+    return [finite, compare(logits, await fixedLogits(base, runtime, signal))]
   } catch (thrown) {
     signal.throwIfAborted()
     const error = toAppError(thrown)
@@ -205,7 +206,7 @@ function compare(logits: Float32Array, expected: Float32Array): ExportCheck {
 }
 
 /** Logits of a few fixed tokens. @throws AppError `numeric_failure` when one is not finite. */
-async function logitsOf(
+async function fixedLogits(
   checkpoint: Checkpoint,
   runtime: Runtime,
   signal: AbortSignal,
@@ -214,7 +215,7 @@ async function logitsOf(
   const ids = Int32Array.from({ length: TOKENS }, (_, i) => (i * 7919 + 1) % vocabSize)
   const pass = new ForwardPass(checkpoint, runtime, signal)
   try {
-    const logits = await pass.logits(ids)
+    const logits = await logitsOf(pass, ids)
     if (logits.every(Number.isFinite)) return logits
     throw new AppError('numeric_failure', 'A forward pass gives logits that are not finite.')
   } finally {

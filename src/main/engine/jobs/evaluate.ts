@@ -6,6 +6,7 @@ import type { EvaluateSpec, JobEvent, JobStep, PerplexityResult } from '@shared/
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import type { ModelConfig } from '../architectures/config'
 import { checkForwardPass, ForwardPass } from '../decoder/ForwardPass'
+import { scoreSequences } from '../evaluation/scoring'
 import {
   countPredicted,
   cutLines,
@@ -82,7 +83,7 @@ async function* evaluateModel(
       yield { type: 'log', level: 'warning', text }
     }
     const { sequences, tokens } = await texts.cut(checkpoint, context, signal)
-    const scores = yield* mapEvents(pass.score(sequences), ({ stage, done, total }) => ({
+    const scores = yield* mapEvents(scoreSequences(pass, sequences), ({ stage, done, total }) => ({
       type: 'step' as const,
       id: stepId(index, stage),
       done,

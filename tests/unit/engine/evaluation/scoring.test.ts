@@ -2,12 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
+import { ForwardPass, type ForwardLimits } from '../../../../src/main/engine/decoder/ForwardPass'
 import {
-  ForwardPass,
-  type ForwardLimits,
-  type ForwardProgress,
-} from '../../../../src/main/engine/decoder/ForwardPass'
-import type { SequenceScore } from '../../../../src/main/engine/decoder/ForwardPass'
+  logitsOf,
+  scoreSequences,
+  type ScoringProgress,
+  type SequenceScore,
+} from '../../../../src/main/engine/evaluation/scoring'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 import { writeTinyCheckpoint, type TinyCheckpointOptions } from '../../../support/checkpoints'
 import { LOGIT_CASES, logitReference } from '../../../support/logitCases'
@@ -36,9 +37,9 @@ async function tiny(options: Omit<TinyCheckpointOptions, 'dir'>): Promise<string
 async function score(
   pass: ForwardPass,
   sequences: readonly Int32Array[],
-  onProgress: (progress: ForwardProgress) => void = () => undefined,
+  onProgress: (progress: ScoringProgress) => void = () => undefined,
 ): Promise<readonly SequenceScore[]> {
-  const run = pass.score(sequences)
+  const run = scoreSequences(pass, sequences)
   for (;;) {
     const next = await run.next()
     if (next.done) return next.value
@@ -74,7 +75,7 @@ describe.each(Object.keys(LOGIT_CASES))('%s agrees with transformers', (name) =>
   })
 
   async function worstLogit(pass: ForwardPass): Promise<number> {
-    const logits = await pass.logits(ids)
+    const logits = await logitsOf(pass, ids)
     const vocab = logits.length / ids.length
     return reference.positions.reduce((worst, position, row) => {
       const here = logits.subarray(position * vocab, (position + 1) * vocab)
@@ -90,7 +91,7 @@ test("the demo model's logits are the oracle's", async () => {
   const pass = await open(DEMO_MODEL)
   const text = await readFile(join(DEMO_MODEL, 'eval.txt'), 'utf8')
   const ids = (await loadTokenizer(DEMO_MODEL)).encode(text).subarray(0, 48)
-  const last = (await pass.logits(ids)).subarray(47 * 512)
+  const last = (await logitsOf(pass, ids)).subarray(47 * 512)
   expect(last).toHaveLength(oracle.logits_first48_last_position.length)
   oracle.logits_first48_last_position.forEach((value, index) => {
     // The oracle keeps seven digits.
@@ -131,7 +132,7 @@ describe('memory limits change nothing but memory', () => {
 
 test('progress counts up to totals that it names from the start', async () => {
   const pass = await open(await tiny({ layers: 3 }), { batchPositions: 16, hiddenBytes: 1 })
-  const seen: ForwardProgress[] = []
+  const seen: ScoringProgress[] = []
   await score(
     pass,
     [Int32Array.of(1, 2, 3), Int32Array.from({ length: 20 }, (_, i) => i)],
@@ -194,7 +195,7 @@ describe('failures', () => {
     onTestFinished(() => checkpoint.close())
     const controller = new AbortController()
     const pass = new ForwardPass(checkpoint, runtime, controller.signal)
-    const run = pass.score(ids)
+    const run = scoreSequences(pass, ids)
     expect((await run.next()).done).toBe(false)
     controller.abort()
     await expect(run.next()).rejects.toBe(controller.signal.reason)

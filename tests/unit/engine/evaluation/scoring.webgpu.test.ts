@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
 import { ForwardPass } from '../../../../src/main/engine/decoder/ForwardPass'
+import { logitsOf, scoreSequences } from '../../../../src/main/engine/evaluation/scoring'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { LOGIT_CASES, logitReference } from '../../../support/logitCases'
@@ -22,7 +23,7 @@ describe.skipIf(!webgpu)('the forward pass on webgpu', () => {
     const pass = new ForwardPass(checkpoint, runtime, new AbortController().signal)
     const reference = logitReference(name)
     const ids = Int32Array.from(reference.ids)
-    const logits = await pass.logits(ids)
+    const logits = await logitsOf(pass, ids)
     const vocab = checkpoint.config.vocabSize
     reference.positions.forEach((position, row) => {
       const here = logits.subarray(position * vocab, (position + 1) * vocab)
@@ -32,7 +33,7 @@ describe.skipIf(!webgpu)('the forward pass on webgpu', () => {
       )
       expect(worst).toBeLessThan(2e-5)
     })
-    const scoring = pass.score([ids])
+    const scoring = scoreSequences(pass, [ids])
     let next = await scoring.next()
     while (!next.done) next = await scoring.next()
     const total = reference.nll.reduce((sum, value) => sum + value, 0)

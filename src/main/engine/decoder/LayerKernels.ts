@@ -1,0 +1,83 @@
+import type { Architecture } from '../architectures/Architecture'
+import { windowOfLayer, type ModelConfig } from '../architectures/config'
+import type { Runtime, Tensor } from '../onnx/Runtime'
+import {
+  attentionMask,
+  buildDecoderLayer,
+  LAYER_IO,
+  maskWidth,
+  queryChunk,
+  type LayerShape,
+} from './decoderLayer'
+import { KernelCache } from './KernelCache'
+import type { StreamedLayer } from './layerStream'
+import { ropeTables } from './rope'
+
+/** A model's layers as graphs, compiled once for each length and window, with the tables that they share. */
+export class LayerKernels {
+  readonly #kernels: KernelCache
+  readonly #tables = new Map<string, Readonly<Record<string, Tensor>>>()
+
+  constructor(
+    private readonly model: { readonly architecture: Architecture; readonly config: ModelConfig },
+    private readonly runtime: Runtime,
+  ) {
+    this.#kernels = new KernelCache(runtime)
+  }
+
+  /**
+   * Runs hidden states `[sequences, length, hiddenSize]` through a layer.
+   *
+   * @returns A new array of the same shape.
+   */
+  async forward(
+    { layer, weights }: StreamedLayer,
+    hidden: Float32Array,
+    [sequences, length]: readonly [sequences: number, length: number],
+  ): Promise<Float32Array> {
+    const { architecture, config } = this.model
+    const shape = this.shapeOf(layer, length)
+    const kernel = await this.#kernels.get(keyOf(shape), () =>
+      buildDecoderLayer(config, architecture, shape),
+    )
+    const result = await kernel.run({
+      ...weights,
+      ...this.tables(shape),
+      [LAYER_IO.input]: this.runtime.float32(hidden, [sequences, length, config.hiddenSize]),
+    })
+    return result.floats(LAYER_IO.output)
+  }
+
+  /** What decides the layer's graph; the window is `null` where no sequence is longer, so that layers share a graph. */
+  shapeOf(layer: number, length: number): LayerShape {
+    const window = windowOfLayer(this.model.config, layer)
+    return { length, window: window === null || window >= length ? null : window }
+  }
+
+  /** The inputs that depend on nothing but the shape: cosines and sines of the positions, and the mask. */
+  tables(shape: LayerShape): Readonly<Record<string, Tensor>> {
+    const key = keyOf(shape)
+    let tables = this.#tables.get(key)
+    if (!tables) {
+      const { config } = this.model
+      const { cos, sin } = ropeTables(config, shape.length)
+      const dims = [shape.length, config.headDim / 2]
+      const maskDims = [queryChunk(shape.length), maskWidth(shape)]
+      tables = {
+        [LAYER_IO.cos]: this.runtime.float32(cos, dims),
+        [LAYER_IO.sin]: this.runtime.float32(sin, dims),
+        [LAYER_IO.mask]: this.runtime.float32(attentionMask(shape), maskDims),
+      }
+      this.#tables.set(key, tables)
+    }
+    return tables
+  }
+
+  dispose(): Promise<void> {
+    return this.#kernels.dispose()
+  }
+}
+
+function keyOf({ length, window }: LayerShape): string {
+  return `${length}/${window}`
+}

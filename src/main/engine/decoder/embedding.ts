@@ -1,0 +1,36 @@
+import { setImmediate } from 'node:timers/promises'
+import { batchPositions, type Batch } from './batches'
+import type { VocabularyMatrix } from './VocabularyMatrix'
+
+/**
+ * Looks up the embeddings of batches, `[sequences, length, hiddenSize]` each, zero where a sequence is padded. The
+ * matrix is read a part at a time, and only where a token needs it.
+ */
+export async function embed(
+  matrix: VocabularyMatrix,
+  batches: readonly Batch[],
+  signal: AbortSignal,
+): Promise<Float32Array[]> {
+  const { width } = matrix
+  const hidden = batches.map((batch) => new Float32Array(batchPositions(batch) * width))
+  const isNeeded = (start: number, end: number): boolean =>
+    batches.some(({ sequences }) =>
+      sequences.some((ids) => ids.some((id) => id >= start && id < end)),
+    )
+  for await (const { values, start, end } of matrix.parts(signal, isNeeded)) {
+    batches.forEach(({ length, sequences }, index) => {
+      sequences.forEach((ids, row) => {
+        ids.forEach((id, column) => {
+          if (id < start || id >= end) return
+          const source = (id - start) * width
+          hidden[index]?.set(
+            values.subarray(source, source + width),
+            (row * length + column) * width,
+          )
+        })
+      })
+    })
+    await setImmediate()
+  }
+  return hidden
+}
