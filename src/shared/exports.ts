@@ -45,7 +45,7 @@ export const EXPORT_CHECKS = [
   'weights_finite',
   /** One forward pass gives finite logits. */
   'forward_finite',
-  /** For LLaMA Pro: the logits are the base model's. Skipped for the others. */
+  /** Where the method keeps the output: the logits are the base model's. Skipped for the others. */
   'logits_equal_base',
 ] as const
 

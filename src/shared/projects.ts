@@ -21,7 +21,7 @@ import {
   type OptionKey,
   type RestChoice,
 } from './methods'
-import { isOptional, type Option } from './methods/options'
+import { defaultOf, isOptional, type Option } from './methods/options'
 import {
   draftOptionSchemas,
   methodSchema,
@@ -82,14 +82,7 @@ export const DEFAULT_DRAFT: ProjectDraft = {
 
 function draftDefault(option: Option): unknown {
   if (isOptional(option)) return null
-  switch (option.kind) {
-    case 'switch':
-      return true
-    case 'share':
-      return 1
-    case 'predictor':
-      return PRESET_SETTINGS.paper
-  }
+  return option.kind === 'predictor' ? PRESET_SETTINGS.paper : defaultOf(option)
 }
 
 /** What a run is asked to do: an expand job without the places, which the program chooses. */

@@ -10,7 +10,7 @@ import {
 import type { z } from 'zod'
 import { methodNamed, type Method, type MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
-import { isOptional } from '@shared/methods/options'
+import { defaultOf, isOptional } from '@shared/methods/options'
 import {
   isPredictorNumber,
   PREDICTOR_KEYS,
@@ -139,8 +139,8 @@ async function buildMethod(options: ExpandOptions, context: SpecContext): Promis
     const value = given[attributeOfOption(key, option)]
     if (option.kind === 'predictor') spec[key] = buildPredictor(options)
     else if (value === undefined) {
-      if (!isOptional(option)) spec[key] = option.kind === 'switch' ? true : 1
-    } else if (option.kind === 'gaps') spec[key] = readGaps(String(value))
+      if (!isOptional(option)) spec[key] = defaultOf(option)
+    } else if (option.kind === 'gaps' && typeof value === 'string') spec[key] = readGaps(value)
     else if (option.kind === 'layer' && value === true) {
       spec[key] = Math.floor((await context.countLayers()) / 2)
     } else spec[key] = value

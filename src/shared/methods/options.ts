@@ -100,6 +100,11 @@ export function isOptional(option: Option): option is OptionalOption {
   return isLayoutOption(option) || option.kind === 'layer'
 }
 
+/** What an option is that has one default for every model. */
+export function defaultOf(option: SwitchOption | ShareOption): boolean | number {
+  return option.kind === 'switch' ? true : 1
+}
+
 const GAPS_HELP = 'gaps between layers, 5-10 or 3,7,7; gap i lies between i and i+1'
 
 /** @param afterLast Whether the place after the last layer counts as a gap: what copies needs no right neighbour. */

@@ -12,10 +12,10 @@ import type { Option, ValueOf } from './options'
 /** The settings that some method has, each once, in the order in which they are shown. */
 export const SETTING_LABELS: readonly { readonly key: string; readonly label: string }[] = [
   ...new Map(
-    ALL_OPTIONS.flatMap(([key, option]) =>
+    ALL_OPTIONS.flatMap(([key, option]): readonly { key: string; label: string }[] =>
       option.kind === 'predictor'
         ? PREDICTOR_KEYS.map((name) => PREDICTOR_FIELDS[name].row)
-        : [{ key: key as string, label: option.label }],
+        : [{ key, label: option.label }],
     ).map((row) => [row.key, row]),
   ).values(),
 ]

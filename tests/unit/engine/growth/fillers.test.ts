@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import {
   blend,
   combine,
@@ -8,7 +9,7 @@ import {
   type Fill,
 } from '@shared/methods/define'
 import { planExpansion } from '@shared/plan'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
 import { decodeToFloat32 } from '../../../../src/main/engine/checkpoint/dtypes'
 import { fillerOf, wrapped } from '../../../../src/main/engine/growth/fillers'
@@ -17,17 +18,17 @@ import {
   type LaidOutTensor,
   type FilledSlot,
 } from '../../../../src/main/engine/growth/grownLayout'
-import { contentsOf } from '../../../../src/main/engine/growth/grownTensors'
+import { contentsOf, type Filler } from '../../../../src/main/engine/growth/grownTensors'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { tempFolder } from '../../../support/tempFolder'
 
 let checkpoint: Checkpoint
 
-beforeAll(async () => {
+beforeEach(async () => {
   const dir = await writeTinyCheckpoint({ dir: join(await tempFolder(), 'base'), dtype: 'F32' })
   checkpoint = await Checkpoint.open(dir)
 })
-afterAll(() => checkpoint.close())
+afterEach(() => checkpoint.close())
 
 const UP = 'mlp.up_proj.weight'
 const read = (layer: number, suffix = UP): Promise<Float32Array> =>
@@ -134,9 +135,10 @@ describe('the contents of a laid-out model', () => {
   it('take the mean of norms whatever fills the matrices', async () => {
     const { layers } = planExpansion({ name: 'neighbour-mean', gaps: [1, 1, 1] }, 4)
     const layout = layOut(checkpoint, { layers, rest: 'mean', dtype: 'keep' })
+    const nothing: Filler = () => Readable.from([])
     const suffix = 'input_layernorm.weight'
     const [left, right] = [await read(1, suffix), await read(2, suffix)]
-    const content = contentsOf(checkpoint, layout).find(
+    const content = contentsOf(checkpoint, layout, nothing).find(
       ({ name }) => name === `model.layers.2.${suffix}`,
     )?.content
     if (typeof content !== 'function') throw new Error('not made')

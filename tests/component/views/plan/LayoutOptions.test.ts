@@ -1,0 +1,109 @@
+import { METHODS, methodNamed, type Method } from '@shared/methods'
+import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
+import { mount } from '@vue/test-utils'
+import { describe, expect, it } from 'vitest'
+import CountSlider from '../../../../src/renderer/src/views/plan/CountSlider.vue'
+import GapSettings from '../../../../src/renderer/src/views/plan/GapSettings.vue'
+import LayoutOptions from '../../../../src/renderer/src/views/plan/LayoutOptions.vue'
+import MethodDrawing from '../../../../src/renderer/src/views/plan/MethodDrawing.vue'
+import RangeEditor from '../../../../src/renderer/src/views/plan/RangeEditor.vue'
+
+const CONTROLS = { gaps: GapSettings, count: CountSlider, range: RangeEditor }
+
+function open(method: Method, changes: Partial<ProjectDraft> = {}) {
+  const edits: [Partial<ProjectDraft>, string | null][] = []
+  const view = mount(LayoutOptions, {
+    props: {
+      method: methodNamed(method),
+      layers: 12,
+      draft: { ...DEFAULT_DRAFT, method, ...changes },
+      onChange: (patch: Partial<ProjectDraft>, key: string | null) => edits.push([patch, key]),
+    },
+  })
+  return { view, edits }
+}
+
+describe('the controls of a method', () => {
+  it.each<[Method, keyof typeof CONTROLS]>([
+    ['lesa', 'gaps'],
+    ['llama-pro', 'count'],
+    ['solar', 'count'],
+    ['interpolation', 'gaps'],
+    ['stack', 'range'],
+    ['neighbour-mean', 'gaps'],
+    ['noise', 'gaps'],
+  ])('of %s are those of its options’ kind', (method, kind) => {
+    const { view } = open(method)
+    for (const [known, control] of Object.entries(CONTROLS)) {
+      expect(view.findAllComponents(control).length, known).toBe(known === kind ? 1 : 0)
+    }
+  })
+
+  it('show the default for the model’s depth, and what it comes to', () => {
+    expect(open('llama-pro').view.getComponent(CountSlider).props()).toEqual({
+      label: 'Groups',
+      hint: 'An identity copy after every 4 layers.',
+      value: 3,
+      min: 1,
+      max: 12,
+      valueText: '3 groups',
+    })
+    expect(open('solar', { overlap: 1 }).view.getComponent(CountSlider).props()).toMatchObject({
+      hint: 'Without the last 1 of the first copy and the first 1 of the second: 2 × (12 − 1).',
+      max: 6,
+      valueText: '1 layer',
+    })
+    expect(open('stack').view.getComponent(RangeEditor).props()).toMatchObject({
+      first: 6,
+      last: 11,
+    })
+  })
+
+  it('offer the gap after the last layer only to what copies', () => {
+    const gaps = (method: Method): number => open(method).view.findAll('[role=option]').length
+    expect(gaps('interpolation')).toBe(12)
+    expect(gaps('neighbour-mean')).toBe(11)
+  })
+
+  it('change the option they belong to', () => {
+    const { view, edits } = open('stack')
+    view.getComponent(RangeEditor).vm.$emit('change', [2, 3])
+    expect(edits).toEqual([[{ repeat: [2, 3] }, 'repeat']])
+  })
+})
+
+describe('the drawing of a method', () => {
+  const draw = (method: Method) => mount(MethodDrawing, { props: { method: methodNamed(method) } })
+  const heights = (method: Method): string[] =>
+    draw(method)
+      .findAll('rect')
+      .map((bar) => `${bar.attributes('y')}/${bar.attributes('height')}`)
+
+  it.each(METHODS)('of %s has twelve layers', (method) => {
+    expect(draw(method).findAll('rect')).toHaveLength(12)
+  })
+
+  it('puts SOLAR’s second copy beneath the first', () => {
+    expect(heights('solar')).toEqual([
+      ...Array.from({ length: 6 }, () => '2/13'),
+      ...Array.from({ length: 6 }, () => '17/13'),
+    ])
+    expect(new Set(heights('stack'))).toEqual(new Set(['2/26']))
+  })
+
+  it('brackets the group that is stacked, both times', () => {
+    expect(draw('stack').get('.bracket').attributes('d')).toBe('M38 30.6h35.5M76 30.6h35.5')
+    expect(draw('interpolation').find('.bracket').exists()).toBe(false)
+  })
+
+  it('marks computed layers by how they come about', () => {
+    const marks = (method: Method): string[] =>
+      draw(method)
+        .findAll('.glyph')
+        .map((mark) => mark.classes().join(' '))
+    expect(marks('lesa')).toEqual(Array.from({ length: 4 }, () => 'glyph curve'))
+    expect(marks('neighbour-mean')).toEqual(Array.from({ length: 4 }, () => 'glyph equal'))
+    expect(marks('noise')).toEqual(Array.from({ length: 4 }, () => 'glyph dots'))
+    expect(marks('llama-pro')).toEqual(Array.from({ length: 4 }, () => 'glyph'))
+  })
+})
