@@ -128,7 +128,10 @@ async function expandCost(
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const { rest, dtype } = spec
     const { tensors, bytes: outputBytes } = layOut(checkpoint, { layers: plan.layers, rest, dtype })
-    const readRate = await calibration.readRate(checkpoint, request.isQuick === true && !isLearned(spec.method))
+    const readRate = await calibration.readRate(
+      checkpoint,
+      request.isQuick === true && !isLearned(spec.method),
+    )
     const copyRate = await calibration.copyRate(checkpoint, spec.out, request.isQuick)
     // Read and made, where the others are only copied.
     const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'zeros')
@@ -143,7 +146,10 @@ async function expandCost(
     if (!isLearned(spec.method)) {
       return {
         seconds: last,
-        hostBytes: [{ label: 'program and buffers', value: COPY_BYTES }, ...wholeMatrices(spec, tensors)],
+        hostBytes: [
+          { label: 'program and buffers', value: COPY_BYTES },
+          ...wholeMatrices(spec, tensors),
+        ],
         deviceBytes: null,
         diskBytes: disk,
         device: 'none needed',
@@ -176,10 +182,7 @@ async function expandCost(
 }
 
 /** Both neighbours' matrices and the new one, for methods that compute with whole ones; `[]` for the others. */
-function wholeMatrices(
-  { method }: ExpandSpec,
-  tensors: readonly LaidOutTensor[],
-): EstimateItem[] {
+function wholeMatrices({ method }: ExpandSpec, tensors: readonly LaidOutTensor[]): EstimateItem[] {
   const { fill } = methodNamed(method.name)
   if (!fill || fill.kind === 'elements') return []
   const sizes = tensors
@@ -215,7 +218,8 @@ async function learnedCost(context: LearnedCost): Promise<EstimateItem[]> {
       ? 2 * reading + products / rate + (await calibration.eigenSeconds(runtime, rows))
       : reading
     totals.train +=
-      trainingSteps(method, source) * (await calibration.stepSeconds(runtime, width, method.predictor))
+      trainingSteps(method, source) *
+      (await calibration.stepSeconds(runtime, width, method.predictor))
     const parameters = method.predictor.hiddenSize * (3 * width + method.predictor.hiddenSize)
     totals.predict +=
       (plan.newLayers.length *

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Runtime, Tensor } from '../onnx/Runtime'
-import type { TargetScores } from './head';
+import type { TargetScores } from './head'
 import { buildLogitsHead, buildScoringHead, HEAD_IO } from './head'
 import { KernelCache } from './KernelCache'
 import { VocabularyMatrix, type VocabularyTile } from './VocabularyMatrix'

@@ -163,7 +163,7 @@ describe('the vector–Jacobian product of a whole layer', () => {
     g.output('y', y)
     vjp(g, [y], [dy], [hidden, ...weights.values()]).forEach((d, k) => g.output(`d${k}`, d))
     // As far as the weights as they are stored, for one of them.
-    const q = stored.get('self_attn.q_proj.weight')
+    const q = stored.get('q_proj.weight')
     if (!q) throw new Error('no queries')
     g.output('rounded', g.cast(vjp(g, [y], [dy], [q])[0]!, 'float32'))
     const kernel = await runtime.compile(g)

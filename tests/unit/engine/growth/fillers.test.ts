@@ -109,7 +109,7 @@ describe('noise in the place of another fill', () => {
 })
 
 describe('the contents of a laid-out model', () => {
-  it('are copied, made zero or made, as the layout says', async () => {
+  it('are copied, made zero or made, as the layout says', () => {
     const { layers } = planExpansion({ name: 'llama-pro', groups: 1 }, 4)
     const layout = layOut(checkpoint, { layers, rest: 'mean', dtype: 'keep' })
     const contents = contentsOf(checkpoint, layout)
