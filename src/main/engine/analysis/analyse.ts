@@ -7,9 +7,13 @@ import type { ExpansionPlan } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { writeRecord } from '@system/files'
 import { StackedMatrix } from '../lesa/StackedMatrix'
+import type { Work } from '../lib/work'
 import { loadDirections, writeFloats, type Directions } from '../lesa/directions'
 
 export const ANALYSIS_STEP = { id: 'analyse', label: 'analyse layers' } as const
+
+/** The written checkpoint is read once more. */
+export const analysisWork = (bytes: number): Work => ({ converted: bytes })
 
 /** Points that are kept of a curve: more than a chart is wide, in the half where it is steep. */
 const CURVE_POINTS = 400

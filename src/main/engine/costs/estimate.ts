@@ -4,19 +4,20 @@ import { freemem } from 'node:os'
 import type { EstimateRequest } from '@shared/engineProtocol'
 import type { Estimate, EstimateItem, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
-import { isLearned, methodNamed } from '@shared/methods'
+import { isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { trainingSteps } from '@shared/predictorSettings'
 import { formatBytes } from '@shared/units'
+import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
 import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
-import { QUERY_CHUNK } from '../decoder/decoderLayer'
-import { defaultLimits } from '../decoder/ForwardPass'
-import { isCopy, layOut, type LaidOutTensor } from '../growth/grownLayout'
+import { scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
 import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
+import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
+import type { Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { freeSpaceAt } from '@system/space'
@@ -35,9 +36,6 @@ const TIGHT_SHARE = 0.8
 
 /** Until the engine runs and has opened the model. */
 const START_SECONDS = 0.5
-
-/** Bytes of English text in a token, for common tokenizers; the demo's small one makes shorter tokens. */
-const BYTES_PER_TOKEN = 3.5
 
 interface Cost {
   readonly seconds: readonly EstimateItem[]
@@ -127,22 +125,24 @@ async function expandCost(
   try {
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const { rest, dtype } = spec
-    const { tensors, bytes: outputBytes } = layOut(checkpoint, { layers: plan.layers, rest, dtype })
-    const readRate = await calibration.readRate(
-      checkpoint,
-      request.isQuick === true && !isLearned(spec.method),
-    )
-    const copyRate = await calibration.copyRate(checkpoint, spec.out, request.isQuick)
-    // Read and made, where the others are only copied.
-    const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'zeros')
-    const madeBytes = made.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const writeSeconds = outputBytes / copyRate + madeBytes / readRate
-    const layerBytes = outputBytes * (request.isRecorded === true ? 1 : 0)
+    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
+    const { tensors, bytes } = layout
+    const rates: Rates = {
+      calibration,
+      runtime: null,
+      read: await calibration.readRate(
+        checkpoint,
+        request.isQuick === true && !isLearned(spec.method),
+      ),
+      copy: await calibration.copyRate(checkpoint, spec.out, request.isQuick),
+    }
     const last = [
-      { label: 'write checkpoint', value: writeSeconds },
-      ...(layerBytes > 0 ? [{ label: 'analyse layers', value: layerBytes / readRate }] : []),
+      { label: 'write checkpoint', value: await secondsOf(writeWork(layout), rates) },
+      ...(request.isRecorded === true
+        ? [{ label: 'analyse layers', value: await secondsOf(analysisWork(bytes), rates) }]
+        : []),
     ]
-    const disk = [{ label: 'grown checkpoint', value: outputBytes }]
+    const disk = [{ label: 'grown checkpoint', value: bytes }]
     if (!isLearned(spec.method)) {
       return {
         seconds: last,
@@ -159,7 +159,10 @@ async function expandCost(
     const { device } = await chooseDevice(spec.device)
     const runtime = await Runtime.open(device)
     try {
-      const learned = await learnedCost({ spec, checkpoint, calibration, runtime, readRate })
+      const learned = await learnedSeconds(checkpoint, spec.method, plan.newLayers.length, {
+        ...rates,
+        runtime,
+      })
       const bound = spec.memoryBytes ?? freeMemory * TIGHT_SHARE
       const keeps = request.keepsStages === true || spec.job !== undefined
       return {
@@ -191,48 +194,52 @@ function wholeMatrices({ method }: ExpandSpec, tensors: readonly LaidOutTensor[]
   return [{ label: "neighbours' matrices", value: 3 * Math.max(0, ...sizes) }]
 }
 
-interface LearnedCost {
-  readonly spec: ExpandSpec
-  readonly checkpoint: Checkpoint
+/** What a machine does in a second; without a runtime only files can be timed. */
+interface Rates {
   readonly calibration: Calibration
-  readonly runtime: Runtime
-  readonly readRate: number
+  readonly runtime: Runtime | null
+  /** Bytes a second. */
+  readonly read: number
+  readonly copy: number
 }
 
+async function secondsOf(work: Work, { calibration, runtime, read, copy }: Rates): Promise<number> {
+  const { products = 0, eigenproblem = 0, training, converted = 0, copied = 0 } = work
+  const files = converted / read + copied / copy
+  if (runtime === null) return files
+  return (
+    files +
+    (products > 0 ? products / (await calibration.productRate(runtime)) : 0) +
+    (eigenproblem > 0 ? await calibration.eigenSeconds(runtime, eigenproblem) : 0) +
+    (training
+      ? training.steps * (await calibration.stepSeconds(runtime, training.width, training.settings))
+      : 0)
+  )
+}
+
+const LEARNED_LABELS = {
+  decompose: 'decompose',
+  train: 'train predictors',
+  predict: 'predict layers',
+} as const satisfies Record<LearnedStage, string>
+
 /** Seconds of the three stages, all weight types together. */
-async function learnedCost(context: LearnedCost): Promise<EstimateItem[]> {
-  const { spec, checkpoint, calibration, runtime, readRate } = context
-  const { method } = spec
-  if (!isLearned(method)) return []
-  const rate = await calibration.productRate(runtime)
-  const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
-  const totals = { decompose: 0, train: 0, predict: 0 }
-  for (const type of checkpoint.weightTypes) {
-    const source = new StackedMatrix(checkpoint, type)
-    const { rows, width, layerCount } = source
-    const element = isTensorDtype(source.dtype) ? bytesPerElement(source.dtype) : FLOAT
-    const reading = (layerCount * rows * width * element) / readRate
-    // The lower triangle's blocks, then every layer's coordinates.
-    const products = (1.2 + 2) * rows ** 2 * width * layerCount
-    totals.decompose += method.useSvd
-      ? 2 * reading + products / rate + (await calibration.eigenSeconds(runtime, rows))
-      : reading
-    totals.train +=
-      trainingSteps(method, source) *
-      (await calibration.stepSeconds(runtime, width, method.predictor))
-    const parameters = method.predictor.hiddenSize * (3 * width + method.predictor.hiddenSize)
-    totals.predict +=
-      (plan.newLayers.length *
-        ((method.useSvd ? 2 * rows ** 2 * width : 0) + 2 * rows * parameters)) /
-        rate +
-      // Coordinates in, weights out and into their file.
-      (plan.newLayers.length * rows * width * FLOAT) / readRate
+async function learnedSeconds(
+  checkpoint: Checkpoint,
+  method: LearnedMethodSpec,
+  newLayers: number,
+  rates: Rates,
+): Promise<EstimateItem[]> {
+  const items: EstimateItem[] = []
+  for (const stage of LEARNED_STAGES) {
+    let value = 0
+    for (const type of checkpoint.weightTypes) {
+      const work = learnedWork(new StackedMatrix(checkpoint, type), method, newLayers)
+      value += await secondsOf(work[stage], rates)
+    }
+    items.push({ label: LEARNED_LABELS[stage], value })
   }
-  return [
-    { label: 'decompose', value: totals.decompose },
-    { label: 'train predictors', value: totals.train },
-    { label: 'predict layers', value: totals.predict },
-  ]
+  return items
 }
 
 /** What is held together at the highest point: that of the weight type that needs most. */
@@ -282,11 +289,6 @@ function stagesOnDisk(
   ]
 }
 
-const ON_DEVICE = { layers: 'two layers', results: "a layer's results", logits: 'logits' } as const
-
-const isOnDevice = ({ label }: EstimateItem): boolean =>
-  (Object.values(ON_DEVICE) as string[]).includes(label)
-
 const totalOf = (items: readonly EstimateItem[]): number =>
   items.reduce((total, { value }) => total + value, 0)
 
@@ -294,44 +296,22 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
   const { device } = await chooseDevice(spec.device)
   const runtime = await Runtime.open(device)
   try {
-    const tokens = ((await stat(spec.text).catch(() => null))?.size ?? 0) / BYTES_PER_TOKEN
-    const rate = await calibration.productRate(runtime)
+    const tokens = tokensOf((await stat(spec.text).catch(() => null))?.size ?? 0)
     const seconds: EstimateItem[] = []
-    let highest: EstimateItem[] = []
+    let highest: ReturnType<typeof scoringMemory> = []
     for (const model of spec.models) {
       const checkpoint = await Checkpoint.open(model)
       try {
         const { config } = checkpoint
-        const { bytes, parameters_per_layer: perLayer, path } = checkpoint.summarize()
-        const limits = defaultLimits(config)
-        const hidden = tokens * config.hiddenSize * FLOAT
-        const passes = Math.max(1, Math.ceil(hidden / limits.hiddenBytes))
-        const multiplied = perLayer * config.numHiddenLayers + config.hiddenSize * config.vocabSize
+        const summary = checkpoint.summarize()
+        const read = await calibration.readRate(checkpoint)
+        const { layers, head } = scoringWork(config, summary, tokens)
+        const rates: Rates = { calibration, runtime, read, copy: Infinity }
         seconds.push({
-          label: path,
-          // Attention and the parts between the products cost about half as much again.
-          value:
-            (3 * multiplied * tokens) / rate +
-            (passes * bytes) / (await calibration.readRate(checkpoint)),
+          label: summary.path,
+          value: (await secondsOf(layers, rates)) + (await secondsOf(head, rates)),
         })
-        const items = [
-          { label: 'program and runtime', value: BASELINE_BYTES },
-          { label: 'hidden states', value: Math.min(hidden, limits.hiddenBytes) },
-          { label: ON_DEVICE.layers, value: 2 * perLayer * FLOAT },
-          {
-            // The gate, the product with it and a copy; a chunk of queries' scores before and after the softmax.
-            label: ON_DEVICE.results,
-            value:
-              Math.min(tokens, limits.batchPositions) *
-              (3 * config.intermediateSize + 2 * config.numAttentionHeads * QUERY_CHUNK) *
-              FLOAT,
-          },
-          {
-            label: 'part of the embeddings',
-            value: FLOAT * Math.min(limits.matrixElements, config.hiddenSize * config.vocabSize),
-          },
-          { label: ON_DEVICE.logits, value: 3 * limits.logits * FLOAT },
-        ]
+        const items = scoringMemory(config, summary, tokens)
         if (totalOf(items) > totalOf(highest)) highest = items
       } finally {
         await checkpoint.close()
@@ -339,8 +319,13 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
     }
     return {
       seconds,
-      hostBytes: highest,
-      deviceBytes: runtime.placement.isHost ? null : totalOf(highest.filter(isOnDevice)),
+      hostBytes: [
+        { label: 'program and runtime', value: BASELINE_BYTES },
+        ...highest.map(({ label, value }) => ({ label, value })),
+      ],
+      deviceBytes: runtime.placement.isHost
+        ? null
+        : totalOf(highest.filter(({ onDevice }) => onDevice)),
       diskBytes: [],
       device,
       out: null,

@@ -32,9 +32,6 @@ import { writing } from './writing'
 /** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
 const MAX_KNOWN_GROWTH = 3
 
-/** What writing costs beside computing, in the unit of the learned steps (floating-point operations a byte). */
-export const WRITE_COST_PER_BYTE = 100
-
 /** The part of a spec that decides the grown model's weights. */
 export type GrowthSpec = Omit<StagesSpec, 'kind' | 'job' | 'only'>
 

@@ -6,6 +6,7 @@ import type { PlannedLayer } from '@shared/plan'
 import { elementsOf, partsOf, placeInLayers } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
+import type { Work } from '../lib/work'
 
 /** Two tensors of the base model, of the layers beside a gap, and how far from the first to the second. */
 export interface Neighbours {
@@ -169,4 +170,10 @@ function find(checkpoint: Checkpoint, name: string): TensorInfo {
       actual: 'missing',
     },
   })
+}
+
+/** What writing a laid-out model does: all of it is copied, and what is made is read and computed before. */
+export function writeWork({ tensors, bytes }: GrownLayout): Work {
+  const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'zeros')
+  return { copied: bytes, converted: made.reduce((sum, { byteLength }) => sum + byteLength, 0) }
 }

@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '@shared/errors'
 import type { EvaluateSpec, JobEvent, JobStep, PerplexityResult } from '@shared/jobs'
+import type { ModelSummary } from '@shared/model'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import type { ModelConfig } from '../architectures/config'
 import { checkForwardPass, ForwardPass } from '../decoder/ForwardPass'
@@ -16,6 +17,8 @@ import {
   textLines,
 } from '../evaluation/sequences'
 import { checkIds, loadTokenizer, type Tokenizer } from '../evaluation/tokenizer'
+import { scoringWork, tokensOf } from '../evaluation/work'
+import { weightOf } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import type { JobRunner } from './runner'
@@ -41,8 +44,9 @@ interface Material {
  */
 export const run: JobRunner<'evaluate'> = async function* (spec, { signal }) {
   const text = await readText(spec.text)
-  const configs = await openConfigs(spec.models)
-  yield { type: 'plan', steps: configs.flatMap(stepsOf) }
+  const models = await openModels(spec.models)
+  const tokens = tokensOf(Buffer.byteLength(text))
+  yield { type: 'plan', steps: models.flatMap((model, index) => stepsOf(model, index, tokens)) }
   const decision = await chooseDevice(spec.device)
   yield { type: 'device', decision }
   const texts = new TokenisedText(text, spec.perLine)
@@ -158,36 +162,31 @@ class TokenisedText {
   }
 }
 
+interface Opened {
+  readonly model: string
+  readonly config: ModelConfig
+  readonly summary: ModelSummary
+}
+
 /** Opens every checkpoint once before work begins, so that a wrong one among many is told at once. */
-async function openConfigs(
-  models: readonly string[],
-): Promise<{ model: string; config: ModelConfig }[]> {
-  const configs: { model: string; config: ModelConfig }[] = []
+async function openModels(models: readonly string[]): Promise<Opened[]> {
+  const opened: Opened[] = []
   for (const model of models) {
     const checkpoint = await Checkpoint.open(model)
     await checkpoint.close()
     checkForwardPass(checkpoint.config)
-    configs.push({ model, config: checkpoint.config })
+    opened.push({ model, config: checkpoint.config, summary: checkpoint.summarize() })
   }
-  return configs
+  return opened
 }
 
-/** Two steps for each model, weighted by their multiplications per token. */
-function stepsOf(
-  { model, config }: { readonly model: string; readonly config: ModelConfig },
-  index: number,
-): JobStep[] {
-  const { hiddenSize, intermediateSize, headDim, numAttentionHeads, numKeyValueHeads } = config
-  const attention = 2 * headDim * (numAttentionHeads + numKeyValueHeads)
-  const perLayer = hiddenSize * (attention + 3 * intermediateSize)
+/** Two steps for each model. */
+function stepsOf({ model, config, summary }: Opened, index: number, tokens: number): JobStep[] {
+  const work = scoringWork(config, summary, tokens)
   const name = basename(model)
   return [
-    {
-      id: stepId(index, 'layers'),
-      label: `${name}: layers`,
-      weight: config.numHiddenLayers * perLayer,
-    },
-    { id: stepId(index, 'head'), label: `${name}: scores`, weight: hiddenSize * config.vocabSize },
+    { id: stepId(index, 'layers'), label: `${name}: layers`, weight: weightOf(work.layers) },
+    { id: stepId(index, 'head'), label: `${name}: scores`, weight: weightOf(work.head) },
   ]
 }
 

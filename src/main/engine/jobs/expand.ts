@@ -1,18 +1,13 @@
 import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { analyseGrown, ANALYSIS_STEP, recordStages } from '../analysis/analyse'
+import { analyseGrown, ANALYSIS_STEP, analysisWork, recordStages } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { layOut, writeWork } from '../growth/grownLayout'
 import { learnedSteps } from '../lesa/learned'
+import { weightOf } from '../lib/work'
 import { writeJobFile } from '../stages/jobFile'
-import {
-  checkMemory,
-  computeTypes,
-  stagesOf,
-  writeGrown,
-  WRITE_COST_PER_BYTE,
-  type Growth,
-} from '../growth/grow'
+import { checkMemory, computeTypes, stagesOf, writeGrown, type Growth } from '../growth/grow'
 import type { JobRunner } from './runner'
 
 /** Grows a checkpoint by any method and writes the result as a Hugging Face folder. */
@@ -30,13 +25,16 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     try {
       if (spec.job !== undefined) await writeJobFile(spec.job, spec)
       const steps = isLearned(spec.method) ? learnedSteps(checkpoint, plan, spec.method) : []
-      const weight = checkpoint.summarize().bytes * WRITE_COST_PER_BYTE
+      const { rest, dtype } = spec
+      const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
       yield {
         type: 'plan',
         steps: [
           ...steps,
-          { id: 'write', label: 'write checkpoint', weight },
-          ...(recordDir === undefined ? [] : [{ ...ANALYSIS_STEP, weight }]),
+          { id: 'write', label: 'write checkpoint', weight: weightOf(writeWork(layout)) },
+          ...(recordDir === undefined
+            ? []
+            : [{ ...ANALYSIS_STEP, weight: weightOf(analysisWork(layout.bytes)) }]),
         ],
       }
       const stages = stagesOf(spec, workDir, output)

@@ -5,13 +5,13 @@ import { AppError } from '@shared/errors'
 import {
   TENSOR_DTYPES,
   type JobEvent,
+  type JobStep,
   type OutputDtype,
   type PredictorReport,
   type TensorDtype,
 } from '@shared/jobs'
 import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
-import { trainingSteps } from '@shared/predictorSettings'
 import { saveDirections, topDirection } from './directions'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { encodeFromFloat32, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
@@ -34,7 +34,9 @@ import { Reconstructor } from './reconstruct'
 import type { StageStore } from '../stages/StageStore'
 import { reporting } from '../lib/reporting'
 import { ENGINE_VERSION } from '../lib/version'
+import { weightOf } from '../lib/work'
 import { StackedMatrix } from './StackedMatrix'
+import { LEARNED_STAGES, learnedWork } from './work'
 
 type ComputedLayer = Extract<PlannedLayer, { kind: 'computed' }>
 
@@ -91,32 +93,20 @@ const PREDICTOR_FILE = 'predictor.safetensors'
 export const predictorFile = (folder: string): string => join(folder, PREDICTOR_FILE)
 const reportFile = (folder: string): string => join(folder, 'report.json')
 
-/** The three stages of a weight type, as steps of the job. */
-export const LEARNED_STAGES = ['decompose', 'train', 'predict'] as const
 const STAGE_LABELS = { decompose: 'decompose', train: 'train predictor', predict: 'predict layers' }
 
-/** Steps of the whole method with their relative costs, in floating-point operations. */
+/** Steps of the whole method, with their work. */
 export function learnedSteps(
   checkpoint: Checkpoint,
   plan: ExpansionPlan,
   method: LearnedMethodSpec,
-): { id: string; label: string; weight: number }[] {
+): JobStep[] {
   return checkpoint.weightTypes.flatMap((type) => {
-    const source = new StackedMatrix(checkpoint, type)
-    const { rows, width, layerCount } = source
-    const { hiddenSize, batchSize } = method.predictor
-    const steps = trainingSteps(method, source)
-    const parameters = hiddenSize * (3 * width + hiddenSize)
-    const cost = {
-      decompose: method.useSvd ? 3 * rows ** 2 * width * layerCount + 18 * rows ** 3 : 1,
-      // The optimiser's passes over memory weigh about as much as the products.
-      train: steps * parameters * (6 * batchSize + 400),
-      predict: plan.newLayers.length * (2 * rows ** 2 * width + 2 * rows * parameters),
-    }
+    const work = learnedWork(new StackedMatrix(checkpoint, type), method, plan.newLayers.length)
     return LEARNED_STAGES.map((stage) => ({
       id: `${type}/${stage}`,
       label: `${type}: ${STAGE_LABELS[stage]}`,
-      weight: cost[stage],
+      weight: weightOf(work[stage]),
     }))
   })
 }

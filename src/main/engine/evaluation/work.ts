@@ -1,0 +1,63 @@
+/** @file What measuring a model on a text takes: work for progress and estimate, memory for the estimate. */
+import type { ModelSummary } from '@shared/model'
+import type { ModelConfig } from '../architectures/config'
+import { QUERY_CHUNK } from '../decoder/decoderLayer'
+import { defaultLimits } from '../decoder/ForwardPass'
+import type { Work } from '../lib/work'
+
+const FLOAT = Float32Array.BYTES_PER_ELEMENT
+
+/** Bytes of English text in a token, for common tokenizers; the demo's small one makes shorter tokens. */
+const BYTES_PER_TOKEN = 3.5
+
+/** Attention and the parts between the products cost about half as much again as a product's two operations. */
+const OPERATIONS_A_MULTIPLICATION = 3
+
+/** Before the text is tokenised. */
+export function tokensOf(textBytes: number): number {
+  return textBytes / BYTES_PER_TOKEN
+}
+
+/** What a pass over `tokens` does, in the layers and in the head. */
+export function scoringWork(
+  config: ModelConfig,
+  { bytes, parameters_per_layer: perLayer }: ModelSummary,
+  tokens: number,
+): { layers: Work; head: Work } {
+  const hidden = tokens * config.hiddenSize * FLOAT
+  const passes = Math.max(1, Math.ceil(hidden / defaultLimits(config).hiddenBytes))
+  const products = (multiplications: number): number =>
+    OPERATIONS_A_MULTIPLICATION * multiplications * tokens
+  return {
+    layers: { products: products(perLayer * config.numHiddenLayers), converted: passes * bytes },
+    head: { products: products(config.hiddenSize * config.vocabSize) },
+  }
+}
+
+/** Bytes held together while `tokens` are scored, and whether a GPU would hold them. */
+export function scoringMemory(
+  config: ModelConfig,
+  { parameters_per_layer: perLayer }: ModelSummary,
+  tokens: number,
+): { readonly label: string; readonly value: number; readonly onDevice: boolean }[] {
+  const { hiddenSize, intermediateSize, numAttentionHeads, vocabSize } = config
+  const limits = defaultLimits(config)
+  const item = (label: string, elements: number, onDevice = false) => ({
+    label,
+    value: FLOAT * elements,
+    onDevice,
+  })
+  return [
+    item('hidden states', Math.min(tokens * hiddenSize, limits.hiddenBytes / FLOAT)),
+    item('two layers', 2 * perLayer, true),
+    // The gate, the product with it and a copy; a chunk of queries' scores before and after the softmax.
+    item(
+      "a layer's results",
+      Math.min(tokens, limits.batchPositions) *
+        (3 * intermediateSize + 2 * numAttentionHeads * QUERY_CHUNK),
+      true,
+    ),
+    item('part of the embeddings', Math.min(limits.matrixElements, hiddenSize * vocabSize)),
+    item('logits', 3 * limits.logits, true),
+  ]
+}
