@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
-export type TinyArchitecture = 'llama' | 'mistral' | 'qwen2' | 'qwen3'
+export type TinyArchitecture = 'llama' | 'mistral' | 'qwen2' | 'qwen3' | 'phi3'
 export type TinyDtype = 'BF16' | 'F16' | 'F32'
 
 export interface TinyCheckpointOptions {
@@ -38,6 +38,7 @@ const ARCHITECTURE_NAMES: Readonly<Record<TinyArchitecture, string>> = {
   mistral: 'MistralForCausalLM',
   qwen2: 'Qwen2ForCausalLM',
   qwen3: 'Qwen3ForCausalLM',
+  phi3: 'Phi3ForCausalLM',
 }
 
 const TORCH_DTYPES: Readonly<Record<TinyDtype, string>> = {
@@ -50,7 +51,8 @@ const DEMO_MODEL = resolve(import.meta.dirname, '../../resources/demo-model')
 
 /**
  * Writes a small random checkpoint, with its own safetensors encoder so that reader and writer are tested against
- * something that is neither. Matrices have a standard deviation of about half of 1/√fan_in, norms lie around 1.
+ * something that is neither. Matrices have a standard deviation of about half of 1/√fan_in, norms lie around 1. Of one
+ * seed, `phi3` has the weights of `mistral` in fused tensors.
  *
  * @returns The folder.
  */
@@ -91,22 +93,29 @@ export async function writeTinyCheckpoint(options: TinyCheckpointOptions): Promi
 
   const hasFlags = architecture === 'llama' || architecture === 'qwen3'
   const biased = hasFlags && attentionBias
+  const isFused = architecture === 'phi3'
   add('model.embed_tokens.weight', [vocab, hidden], () => 0.5 * random())
   for (let layer = 0; layer < layers; layer += 1) {
     const prefix = `model.layers.${layer}`
     const attention = `${prefix}.self_attn`
     const queryBias = biased || architecture === 'qwen2'
-    linear(`${attention}.q_proj`, heads * headDim, hidden, queryBias)
-    linear(`${attention}.k_proj`, kvHeads * headDim, hidden, queryBias)
-    linear(`${attention}.v_proj`, kvHeads * headDim, hidden, queryBias)
+    if (isFused) matrix(`${attention}.qkv_proj.weight`, (heads + 2 * kvHeads) * headDim, hidden)
+    else {
+      linear(`${attention}.q_proj`, heads * headDim, hidden, queryBias)
+      linear(`${attention}.k_proj`, kvHeads * headDim, hidden, queryBias)
+      linear(`${attention}.v_proj`, kvHeads * headDim, hidden, queryBias)
+    }
     linear(`${attention}.o_proj`, hidden, heads * headDim, biased)
     if (architecture === 'qwen3') {
       norm(`${attention}.q_norm.weight`, headDim)
       norm(`${attention}.k_norm.weight`, headDim)
     }
     const mlpBiased = architecture === 'llama' && mlpBias
-    linear(`${prefix}.mlp.gate_proj`, intermediate, hidden, mlpBiased)
-    linear(`${prefix}.mlp.up_proj`, intermediate, hidden, mlpBiased)
+    if (isFused) matrix(`${prefix}.mlp.gate_up_proj.weight`, 2 * intermediate, hidden)
+    else {
+      linear(`${prefix}.mlp.gate_proj`, intermediate, hidden, mlpBiased)
+      linear(`${prefix}.mlp.up_proj`, intermediate, hidden, mlpBiased)
+    }
     linear(`${prefix}.mlp.down_proj`, hidden, intermediate, mlpBiased)
     norm(`${prefix}.input_layernorm.weight`, hidden)
     norm(`${prefix}.post_attention_layernorm.weight`, hidden)
@@ -132,6 +141,8 @@ export async function writeTinyCheckpoint(options: TinyCheckpointOptions): Promi
     ...(hasFlags ? { attention_bias: attentionBias } : {}),
     ...(architecture === 'llama' ? { mlp_bias: mlpBias } : {}),
     ...(architecture === 'mistral' ? { sliding_window: null } : {}),
+    // The reference's default lies beyond these vocabularies.
+    ...(isFused ? { pad_token_id: null } : {}),
     torch_dtype: TORCH_DTYPES[dtype],
     ...options.config,
   }

@@ -62,6 +62,8 @@ export const LOGIT_CASES: Readonly<Record<string, Omit<TinyCheckpointOptions, 'd
     },
     seed: 14,
   },
+  /** Fused tensors, grouped queries, a window shorter than the sequence. */
+  phi3: { architecture: 'phi3', shards: 2, config: { sliding_window: 24 }, seed: 15 },
 }
 
 export function logitReference(name: string): LogitReference {

@@ -7,10 +7,11 @@ import type { Architecture, TensorOrder } from './Architecture'
 import type { RawConfig } from './config'
 import { llama } from './llama'
 import { mistral } from './mistral'
+import { phi3 } from './phi3'
 import { qwen2 } from './qwen2'
 import { qwen3 } from './qwen3'
 
-export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, qwen2, qwen3]
+export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, qwen2, qwen3, phi3]
 
 /** What `model_type` and `architectures` of a config say, where they are well formed. */
 export function architectureNamesOf(rawConfig: RawConfig): {

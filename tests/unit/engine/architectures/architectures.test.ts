@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { ARCHITECTURES, architectureOf } from '../../../../src/main/engine/architectures'
-import type { Architecture } from '../../../../src/main/engine/architectures/Architecture'
+import {
+  defineArchitecture,
+  elementsOf,
+  partsOf,
+  type Architecture,
+} from '../../../../src/main/engine/architectures/Architecture'
+import { linear } from '../../../../src/main/engine/architectures/llamaShape'
+import { WEIGHT_TYPES } from '../../../support/weightTypes'
 import { parseConfig } from '../../../../src/main/engine/architectures/config'
 
 function architecture(modelType: string): Architecture {
@@ -14,14 +21,17 @@ const SLIDING = 'sliding_attention'
 const SOURCES = [0, 1, 1, 2, 2, 3]
 
 describe('architectureOf', () => {
-  test.each(['llama', 'mistral', 'qwen2', 'qwen3'])('knows %s by either name', (modelType) => {
-    const found = architecture(modelType)
-    const { architectureName } = found
-    expect(architectureOf({ architectures: [architectureName] }, '')).toBe(found)
-    expect(architectureOf({ architectures: [architectureName], model_type: modelType }, '')).toBe(
-      found,
-    )
-  })
+  test.each(['llama', 'mistral', 'qwen2', 'qwen3', 'phi3'])(
+    'knows %s by either name',
+    (modelType) => {
+      const found = architecture(modelType)
+      const { architectureName } = found
+      expect(architectureOf({ architectures: [architectureName] }, '')).toBe(found)
+      expect(architectureOf({ architectures: [architectureName], model_type: modelType }, '')).toBe(
+        found,
+      )
+    },
+  )
 
   test.each([
     { model_type: 'gemma2', architectures: ['Gemma2ForCausalLM'] },
@@ -98,10 +108,100 @@ describe('layerTensors', () => {
   })
 })
 
+describe('slots', () => {
+  const config = (modelType: string, changes: Record<string, unknown> = {}) => {
+    const raw = {
+      num_hidden_layers: 1,
+      hidden_size: 64,
+      intermediate_size: 96,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 24,
+      vocab_size: 10,
+      ...changes,
+    }
+    return parseConfig(raw, architecture(modelType).configRules, '')
+  }
+
+  test.each(ARCHITECTURES)('of $modelType are the seven matrices, in one order', (each) => {
+    const slots = each.slotsOf(config(each.modelType))
+    expect(slots.map(({ id }) => id)).toEqual([...WEIGHT_TYPES])
+    expect(slots.map(({ weight }) => weight.shape)).toEqual([
+      [96, 64],
+      [48, 64],
+      [48, 64],
+      [64, 96],
+      [96, 64],
+      [96, 64],
+      [64, 96],
+    ])
+  })
+
+  test.each(ARCHITECTURES)('of $modelType cover every weight, and nothing twice', (each) => {
+    const known = config(each.modelType, { attention_bias: true, mlp_bias: true })
+    const slots = each.slotsOf(known)
+    for (const { suffix, role, shape } of each.layerTensors(known)) {
+      if (role !== 'weight' && role !== 'bias') continue
+      const end = partsOf(slots, role, suffix).reduce((at, { span }) => {
+        expect(span.offset).toBe(at)
+        return at + elementsOf(span.shape)
+      }, 0)
+      expect(end, suffix).toBe(elementsOf(shape))
+    }
+  })
+
+  test('of Phi-3 are rows of fused tensors: q, k, v, then gate, up', () => {
+    const places = architecture('phi3')
+      .slotsOf(config('phi3'))
+      .map(({ weight }) => [weight.tensor, weight.offset / (weight.shape[1] ?? NaN)])
+    expect(places).toEqual([
+      ['self_attn.qkv_proj.weight', 0],
+      ['self_attn.qkv_proj.weight', 96],
+      ['self_attn.qkv_proj.weight', 96 + 48],
+      ['self_attn.o_proj.weight', 0],
+      ['mlp.gate_up_proj.weight', 0],
+      ['mlp.gate_up_proj.weight', 96],
+      ['mlp.down_proj.weight', 0],
+    ])
+  })
+
+  test('have biases where the projection has one: their rows of it', () => {
+    const fused = defineArchitecture({
+      ...architecture('llama'),
+      modules: [linear('attn.qk', ['q_proj', 'k_proj'], 'always'), linear('attn.o', ['o_proj'])],
+    })
+    expect(fused.slotsOf(config('llama')).map(({ id, bias }) => [id, bias])).toEqual([
+      ['q_proj', { tensor: 'attn.qk.bias', offset: 0, shape: [96] }],
+      ['k_proj', { tensor: 'attn.qk.bias', offset: 96, shape: [48] }],
+      ['o_proj', null],
+    ])
+  })
+})
+
+test('a model of Phi-3 is laid out as the reference declares it', () => {
+  const raw = {
+    num_hidden_layers: 1,
+    hidden_size: 64,
+    intermediate_size: 96,
+    num_attention_heads: 4,
+    vocab_size: 10,
+  }
+  const phi3 = architecture('phi3')
+  expect(phi3.layerTensors(parseConfig(raw, phi3.configRules, ''))).toEqual([
+    { suffix: 'self_attn.o_proj.weight', role: 'weight', shape: [64, 64] },
+    { suffix: 'self_attn.qkv_proj.weight', role: 'weight', shape: [3 * 64, 64] },
+    { suffix: 'mlp.gate_up_proj.weight', role: 'weight', shape: [2 * 96, 64] },
+    { suffix: 'mlp.down_proj.weight', role: 'weight', shape: [64, 96] },
+    { suffix: 'input_layernorm.weight', role: 'norm', shape: [64] },
+    { suffix: 'post_attention_layernorm.weight', role: 'norm', shape: [64] },
+  ])
+})
+
 test('a LLaMA Pro block silences both writers to the residual stream, and their biases', () => {
   const weights = ['self_attn.o_proj.weight', 'mlp.down_proj.weight']
   expect(architecture('mistral').identityZeros).toEqual(weights)
   expect(architecture('qwen2').identityZeros).toEqual(weights)
+  expect(architecture('phi3').identityZeros).toEqual(weights)
   expect(architecture('llama').identityZeros).toEqual([
     'self_attn.o_proj.weight',
     'self_attn.o_proj.bias',
@@ -207,6 +307,35 @@ describe('deepenConfig', () => {
       const after = parseConfig(found.deepenConfig(raw, SOURCES), found.configRules, '')
       expect(after.windows).toEqual(SOURCES.map((source) => before.windows[source]))
     })
+  })
+
+  test('of a model that holds its decoder under a key of its own changes what is there', () => {
+    const inner = defineArchitecture({
+      ...architecture('qwen2'),
+      config: { ...architecture('qwen2').config, path: 'text_config' },
+    })
+    const text_config = {
+      num_hidden_layers: 4,
+      hidden_size: 64,
+      intermediate_size: 96,
+      num_attention_heads: 4,
+      num_key_value_heads: 4,
+      vocab_size: 10,
+      layer_types: [FULL, SLIDING, FULL, SLIDING],
+    }
+    const raw = { model_type: 'qwen2', text_config, vision_config: { num_hidden_layers: 2 } }
+    expect(parseConfig(raw, inner.configRules, '').numHiddenLayers).toBe(4)
+    expect(inner.deepenConfig(raw, SOURCES)).toEqual({
+      ...raw,
+      text_config: {
+        ...text_config,
+        num_hidden_layers: 6,
+        layer_types: [FULL, SLIDING, SLIDING, FULL, FULL, SLIDING],
+      },
+    })
+    expect(() => parseConfig({ model_type: 'qwen2' }, inner.configRules, 'c.json')).toThrow(
+      expect.objectContaining({ code: 'bad_checkpoint' }),
+    )
   })
 
   test('refuses layers that the model does not have', () => {

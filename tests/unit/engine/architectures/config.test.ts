@@ -32,6 +32,8 @@ describe('defaults', () => {
     })
     expect(parse('mistral', { num_attention_heads: 32 }).numKeyValueHeads).toBe(8)
     expect(parse('qwen3', { num_key_value_heads: 2 }).headDim).toBe(128)
+    expect(parse('phi3')).toMatchObject({ rmsNormEps: 1e-5, windows: [null, null, null, null] })
+    expect(parse('mistral', { num_attention_heads: 32 }).windows).toEqual([4096, 4096, 4096, 4096])
   })
 
   test('an explicit null of key-value heads means no grouping', () => {
