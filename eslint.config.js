@@ -7,8 +7,7 @@ import globals from 'globals'
 import tseslint from 'typescript-eslint'
 
 /**
- * The engine's folders from the ground up: each may import those of the lines before its own, and the ones beside it
- * only where that is said.
+ * The engine's folders from the ground up: each may import those of the lines before its own, and none beside it.
  */
 const ENGINE_LAYERS = [
   ['lib'],
