@@ -11,7 +11,7 @@ export interface AnalysedLayer {
   /** In the grown model. */
   readonly index: number
   readonly isNew: boolean
-  /** What to print beside its point: `7` for base layer 7, `7½` for a new one between 7 and 8, `7+` for a copy of 7. */
+  /** What to print beside its point: that of the plan. */
   readonly label: string
   /** The base layer that it is or copies; the left neighbour of a computed one. */
   readonly source: number

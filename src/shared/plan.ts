@@ -4,7 +4,7 @@ import type { GrownLayer } from './methods/layers'
 import { isLayoutOption, resolveOption, type LayoutValue } from './methods/options'
 
 export type PlannedLayer = GrownLayer & {
-  /** `7` for base layer 7, `7½` for one computed half way to layer 8, `7+` for a copy of 7. */
+  /** No two layers of a plan have the same; see {@link labelLayers}. */
   readonly label: string
 }
 
@@ -40,26 +40,44 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
     }
   }
   const { layers, also } = method.plan(values, layerCount)
+  const labels = labelLayers(layers)
   return {
     method: spec.name,
-    layers: layers.map((layer) => ({ ...layer, label: labelOf(layer) })),
+    layers: layers.map((layer, index) => ({ ...layer, label: labels[index] ?? '' })),
     newLayers: layers.flatMap(({ kind }, index) => (kind === 'original' ? [] : [index])),
     resolved: { ...values, ...also },
   }
 }
 
-const FRACTIONS: Readonly<Record<number, string>> = { 0.25: '¼', 0.5: '½', 0.75: '¾' }
+/**
+ * What pictures call the layers: `7` is base layer 7, `7½` one computed between 7 and 8, `7+` a copy of 7. Several are
+ * numbered in their order: `7·1`, `7·2` … and `7+1`, `7+2` …
+ */
+export function labelLayers(layers: readonly GrownLayer[]): string[] {
+  const keys = layers.map(({ source, kind }) => `${source}${SIGNS[kind][1]}`)
+  const counts = countBy(keys)
+  const seen = new Map<string, number>()
+  return layers.map(({ source, kind }, index) => {
+    const key = keys[index] ?? ''
+    const number = (seen.get(key) ?? 0) + 1
+    seen.set(key, number)
+    const [alone, several] = SIGNS[kind]
+    return kind === 'original' || counts.get(key) === 1
+      ? `${source}${alone}`
+      : `${source}${several}${number}`
+  })
+}
 
-function labelOf(layer: GrownLayer): string {
-  switch (layer.kind) {
-    case 'original':
-      return String(layer.source)
-    case 'copy':
-    case 'identity':
-      return `${layer.source}+`
-    case 'computed': {
-      const fraction = FRACTIONS[layer.position]
-      return fraction === undefined ? String(layer.gap + layer.position) : `${layer.gap}${fraction}`
-    }
-  }
+/** After the layer that a layer is, copies or follows: when it is the only one there, and before its number. */
+const SIGNS = {
+  original: ['', ''],
+  copy: ['+', '+'],
+  identity: ['+', '+'],
+  computed: ['½', '·'],
+} as const satisfies Record<GrownLayer['kind'], readonly [string, string]>
+
+function countBy(keys: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+  return counts
 }

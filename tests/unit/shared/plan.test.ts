@@ -62,7 +62,7 @@ describe('the plan of each method for 12 layers', () => {
         gap: 7,
         depth: 1,
         position: 0.25,
-        label: '7¼',
+        label: '7·1',
       },
       {
         kind: 'computed',
@@ -72,7 +72,7 @@ describe('the plan of each method for 12 layers', () => {
         gap: 7,
         depth: 0,
         position: 0.5,
-        label: '7½',
+        label: '7·2',
       },
       {
         kind: 'computed',
@@ -82,7 +82,7 @@ describe('the plan of each method for 12 layers', () => {
         gap: 7,
         depth: 1,
         position: 0.75,
-        label: '7¾',
+        label: '7·3',
       },
     ])
   })
@@ -140,13 +140,32 @@ describe('the plan of each method for 12 layers', () => {
 
 test.each<[string, MethodSpec, string[]]>([
   ['alone', lesa([1]), ['0', '1', '1½', '2', '3']],
-  ['two', lesa([0, 0]), ['0', '0½', '0¾', '1', '2', '3']],
-  ['three', lesa([1, 1, 1]), ['0', '1', '1¼', '1½', '1¾', '2', '3']],
-  ['more than quarters', lesa([2, 2, 2, 2]), ['0', '1', '2', '2¼', '2½', '2¾', '2.875', '3']],
+  ['two', lesa([0, 0]), ['0', '0·1', '0·2', '1', '2', '3']],
+  ['three', lesa([1, 1, 1]), ['0', '1', '1·1', '1·2', '1·3', '2', '3']],
+  ['five', lesa([2, 2, 2, 2, 2]), ['0', '1', '2', '2·1', '2·2', '2·3', '2·4', '2·5', '3']],
   ['copies', { name: 'solar', overlap: 1 }, ['0', '1', '2', '1+', '2+', '3']],
+  [
+    'several copies of one',
+    { name: 'interpolation', gaps: [1, 1, 2] },
+    ['0', '1', '1+1', '1+2', '2', '2+', '3'],
+  ],
   ['identity copies', { name: 'llama-pro', groups: 2 }, ['0', '1', '1+', '2', '3', '3+']],
 ])('layers are labelled by the base layers they come from: %s', (_, spec, labels) => {
   expect(planExpansion(spec, 4).layers.map(({ label }) => label)).toEqual(labels)
+})
+
+test.each<MethodSpec>([
+  lesa(Array.from({ length: 12 }, () => 1)),
+  { name: 'interpolation', gaps: [0, 0, 0, 1, 1, 3] },
+  { name: 'solar', overlap: 1 },
+  { name: 'llama-pro', groups: 3 },
+])('no two layers have one label: %j', (spec) => {
+  const labels = planExpansion(spec, 6).layers.map(({ label }) => label)
+  expect(new Set(labels).size).toBe(labels.length)
+  // Those of one place stand in their order, also where they are sorted as text with numbers.
+  const ofOne = labels.filter((label) => label.startsWith('1'))
+  const sorted = [...ofOne].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+  if (spec.name !== 'solar') expect(ofOne).toEqual(sorted)
 })
 
 describe('what does not fit the model is refused', () => {

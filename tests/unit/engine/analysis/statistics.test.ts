@@ -179,7 +179,7 @@ describe('curves', () => {
 })
 
 it.each<[MethodSpec, string[]]>([
-  [{ name: 'neighbour-mean', gaps: [1, 1, 1, 2] }, ['0', '1', '1¼', '1½', '1¾', '2', '2½', '3']],
+  [{ name: 'neighbour-mean', gaps: [1, 1, 1, 2] }, ['0', '1', '1·1', '1·2', '1·3', '2', '2½', '3']],
   [{ name: 'interpolation', gaps: [1] }, ['0', '1', '1+', '2', '3']],
   [{ name: 'llama-pro', groups: 2 }, ['0', '1', '1+', '2', '3', '3+']],
   [{ name: 'solar', overlap: 1 }, ['0', '1', '2', '1+', '2+', '3']],
