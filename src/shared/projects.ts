@@ -186,6 +186,8 @@ export interface Perplexity {
   readonly perplexity: number | null
   readonly tokens: number
   readonly predicted: number
+  /** As in `PerplexityResult`; `null` also where it was measured before there was one. */
+  readonly standardError: number | null
   readonly seconds: number
   readonly device: string
   readonly measuredAt: number

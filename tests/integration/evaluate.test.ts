@@ -102,11 +102,37 @@ describe('context', () => {
   })
 
   test('beyond it is computed, with a warning', async () => {
-    const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000))
+    const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 6000))
     const { result, events } = await run({ text, context: 300 })
     expect(result.results[0]?.context).toBe(300)
-    const warnings = events.filter((event) => event.type === 'log' && event.level === 'warning')
-    expect(warnings).toHaveLength(1)
+    expect(warningsOf(events)).toEqual([expect.stringContaining('192 positions')])
+  })
+})
+
+describe('how far a perplexity can be trusted', () => {
+  test('comes with it: what was scored, and an interval that halves cannot leave', async () => {
+    const text = await readFile(DEMO_TEXT, 'utf8')
+    const { result, events } = await run({})
+    const { perplexity = NaN, standardError } = result.results[0] ?? {}
+    expect(standardError).toBeGreaterThan(0)
+    expect(warningsOf(events)).toEqual([])
+    for (const half of [text.slice(0, text.length / 2), text.slice(text.length / 2)]) {
+      const [part] = (await run({ text: await textFile(half) })).result.results
+      const off = Math.log((part?.perplexity ?? NaN) / perplexity)
+      expect(Math.abs(off)).toBeLessThan(3 * (part?.standardError ?? NaN))
+      expect(part?.standardError).toBeGreaterThan(standardError ?? NaN)
+    }
+  })
+
+  test('is said where it is little', async () => {
+    const few = (await readFile(DEMO_TEXT, 'utf8')).slice(0, 20)
+    const { result, events } = await run({ text: await textFile(few) })
+    expect(result.results[0]?.predicted).toBeLessThan(20)
+    expect(warningsOf(events)).toEqual([expect.stringMatching(/Only \d+ tokens were scored/)])
+    // A model of the same tokenizer that knows nothing.
+    const other = await run({ models: [await otherModel()] })
+    expect(other.result.results[0]?.perplexity).toBeGreaterThan(512)
+    expect(warningsOf(other.events)).toEqual([expect.stringContaining('512 tokens')])
   })
 })
 
@@ -158,6 +184,12 @@ test('a cancel ends it at the next run', async () => {
   await expect(job).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
   expect(events.filter(({ type }) => type === 'step')).toHaveLength(1)
 })
+
+function warningsOf(events: readonly JobEvent[]): string[] {
+  return events.flatMap((event) =>
+    event.type === 'log' && event.level === 'warning' ? [event.text] : [],
+  )
+}
 
 /** A plan, a device, then every step from its start to its end. */
 function expectWholeRun(events: readonly JobEvent[], models: number): void {

@@ -136,7 +136,8 @@ export function formatPerplexities(results: readonly PerplexityResult[], cwd: st
       { title: 'model' },
       { title: 'layers', align: right },
       { title: 'perplexity', align: right },
-      { title: 'tokens', align: right },
+      { title: '95 %', align: right },
+      { title: 'scored', align: right },
       { title: 'context', align: right },
       { title: 'time', align: right },
     ],
@@ -144,7 +145,8 @@ export function formatPerplexities(results: readonly PerplexityResult[], cwd: st
       shortPath(result.model, cwd),
       String(result.num_hidden_layers),
       formatPerplexity(result.perplexity),
-      String(result.tokens),
+      formatInterval(result),
+      String(result.predicted),
       String(result.context),
       formatDuration(result.seconds * 1000),
     ]),
@@ -167,6 +169,13 @@ export function formatDevices(devices: readonly DeviceReport[], auto: DeviceDeci
 /** Four decimals, or six significant digits of what has grown out of a table. */
 export function formatPerplexity(perplexity: number): string {
   return perplexity < 10_000 ? perplexity.toFixed(4) : perplexity.toPrecision(6)
+}
+
+/** How far a perplexity may be off, `±0.3 %`: the larger side of its 95 % interval. */
+function formatInterval({ standardError }: PerplexityResult): string {
+  if (standardError === null) return '–'
+  const share = Math.expm1(1.96 * standardError)
+  return share < 1 ? `±${(100 * share).toPrecision(2)} %` : `×${(1 + share).toPrecision(2)}`
 }
 
 /** A path below `cwd` is shown from there. */

@@ -37,6 +37,7 @@ export class Exports {
           perplexity: each.perplexity ?? Infinity,
           tokens: each.tokens,
           predicted: each.predicted,
+          standardError: each.standardError,
           context: each.context,
           num_hidden_layers: each.subject === 'base' ? layersBefore : layersAfter,
           seconds: each.seconds,

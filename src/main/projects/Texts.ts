@@ -149,14 +149,15 @@ export class Texts {
 
 function measurementOf(
   result: PerplexityResult,
-): Pick<Perplexity, 'perplexity' | 'context' | 'tokens' | 'predicted' | 'seconds' | 'measuredAt'> {
-  const { perplexity, context, tokens, predicted, seconds } = result
+): Omit<Perplexity, 'subject' | 'text' | 'perLine' | 'device'> {
+  const { perplexity, context, tokens, predicted, standardError, seconds } = result
   return {
     // JSON knows no infinity.
     perplexity: Number.isFinite(perplexity) ? perplexity : null,
     context,
     tokens,
     predicted,
+    standardError,
     seconds,
     measuredAt: Date.now(),
   }

@@ -45,6 +45,7 @@ const perplexitySchema = z.object({
   perplexity: z.number().nullable(),
   tokens: count,
   predicted: count,
+  standardError: z.number().nonnegative().nullable().default(null),
   seconds: z.number().nonnegative(),
   device: z.string().max(100),
   measuredAt: time,

@@ -22,8 +22,14 @@ export interface PerplexityResult {
   readonly perplexity: number
   /** Tokens of the text. */
   readonly tokens: number
-  /** Positions that were predicted. */
+  /** Tokens that were scored: all but the first of each window or line, without what is dropped at the end. */
   readonly predicted: number
+  /**
+   * Of the mean negative log-likelihood, in nats; per line, of the perplexity's logarithm. Either way 95 % of the
+   * intervals `perplexity · exp(±1.96 · standardError)` hold the value that ever more text of the kind would give.
+   * `null` when one token was scored.
+   */
+  readonly standardError: number | null
   readonly context: number
   readonly num_hidden_layers: number
   readonly seconds: number

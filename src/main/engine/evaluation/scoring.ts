@@ -13,10 +13,8 @@ export interface ScoringProgress {
 
 /** How well the tokens of a sequence were predicted. */
 export interface SequenceScore {
-  /** Sum over its predicted positions of −ln p(token | the ones before it). */
-  readonly nll: number
-  /** Its tokens but the first. */
-  readonly predicted: number
+  /** −ln p(token | the ones before it) of each of its tokens but the first. */
+  readonly losses: Float64Array
 }
 
 /**
@@ -37,7 +35,9 @@ export async function* scoreSequences(
     'head',
     runs.reduce((sum, count) => sum + count, 0),
   )
-  const scores = sequences.map((): SequenceScore => ({ nll: 0, predicted: 0 }))
+  const scores = sequences.map((ids): SequenceScore => ({
+    losses: new Float64Array(ids.length - 1),
+  }))
   for (const group of groups) {
     const actives = await pass.embed(group)
     for await (const _ of pass.throughLayers(actives)) yield layers()
@@ -47,14 +47,12 @@ export async function* scoreSequences(
     })
     for await (const _ of pass.head.score(parts)) yield head()
     for (const { batch, scores: positions } of parts) {
-      batch.sequences.forEach((ids, row) => {
-        let nll = 0
-        for (let column = 0; column + 1 < ids.length; column += 1) {
-          nll += positions.nll(row * batch.length + column)
-        }
-        if (!Number.isFinite(nll)) throw badHead(pass)
-        const index = batch.indices[row]
-        if (index !== undefined) scores[index] = { nll, predicted: ids.length - 1 }
+      batch.indices.forEach((index, row) => {
+        const losses = scores[index]?.losses
+        losses?.forEach((_, column) => {
+          losses[column] = positions.nll(row * batch.length + column)
+        })
+        if (losses?.every(Number.isFinite) !== true) throw badHead(pass)
       })
     }
   }

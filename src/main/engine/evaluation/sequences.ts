@@ -41,8 +41,33 @@ export function cutLines(lines: readonly Int32Array[], context: number): Int32Ar
 
 /** exp of the mean negative log-likelihood over all predicted positions. */
 export function perplexity(scores: readonly SequenceScore[]): number {
-  const nll = scores.reduce((sum, score) => sum + score.nll, 0)
-  return Math.exp(nll / countPredicted(scores))
+  return Math.exp(meanLoss(scores))
+}
+
+/**
+ * Standard error of the mean negative log-likelihood, in nats: the estimator of batch means, for tokens near each other
+ * are predicted well or badly together, and counting them as independent would make the error too small. The scored
+ * tokens are cut into batches of √n neighbours that stay within a sequence, and the spread of the batches' means (as a
+ * ratio, because batches at the ends are shorter) gives the error of the whole. `null` below two batches.
+ */
+export function standardError(scores: readonly SequenceScore[]): number | null {
+  const tokens = countPredicted(scores)
+  const mean = meanLoss(scores)
+  const batches = scores.flatMap(({ losses }) => batchesOf(losses, Math.floor(Math.sqrt(tokens))))
+  if (batches.length < 2) return null
+  const squares = batches.reduce((sum, batch) => sum + (total(batch) - mean * batch.length) ** 2, 0)
+  return Math.sqrt((squares * batches.length) / (batches.length - 1)) / tokens
+}
+
+/**
+ * Standard error of the logarithm of {@link meanPerplexity}, from the spread of the lines; `null` below two lines and
+ * beyond what a number holds.
+ */
+export function meanStandardError(scores: readonly SequenceScore[]): number | null {
+  const mean = meanPerplexity(scores)
+  if (scores.length < 2 || !Number.isFinite(mean)) return null
+  const squares = scores.reduce((sum, score) => sum + (perplexity([score]) / mean - 1) ** 2, 0)
+  return Math.sqrt(squares / (scores.length - 1) / scores.length)
 }
 
 /** The mean of the sequences' own perplexities (the authors' notebook, each line a sequence). */
@@ -51,7 +76,21 @@ export function meanPerplexity(scores: readonly SequenceScore[]): number {
 }
 
 export function countPredicted(scores: readonly SequenceScore[]): number {
-  return scores.reduce((sum, score) => sum + score.predicted, 0)
+  return scores.reduce((sum, { losses }) => sum + losses.length, 0)
+}
+
+function meanLoss(scores: readonly SequenceScore[]): number {
+  return scores.reduce((sum, { losses }) => sum + total(losses), 0) / countPredicted(scores)
+}
+
+function batchesOf(losses: Float64Array, length: number): Float64Array[] {
+  return Array.from({ length: Math.ceil(losses.length / length) }, (_, index) =>
+    losses.subarray(index * length, (index + 1) * length),
+  )
+}
+
+function total(losses: Float64Array): number {
+  return losses.reduce((sum, loss) => sum + loss, 0)
 }
 
 function tooShort(what: string): AppError {

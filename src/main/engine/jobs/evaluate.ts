@@ -13,7 +13,9 @@ import {
   cutLines,
   cutWindows,
   meanPerplexity,
+  meanStandardError,
   perplexity,
+  standardError,
   textLines,
 } from '../evaluation/sequences'
 import { checkIds, loadTokenizer, type Tokenizer } from '../evaluation/tokenizer'
@@ -25,6 +27,9 @@ import type { JobRunner } from './runner'
 
 /** Tokens per window where neither the person nor the model says. */
 const DEFAULT_CONTEXT = 2048
+
+/** With fewer, the interval of a perplexity is some ten per cent wide. */
+const FEW_TOKENS = 1_000
 
 /** Lines that are tokenised before a cancel is looked for. */
 const LINES_PER_TURN = 256
@@ -93,11 +98,18 @@ async function* evaluateModel(
       done,
       total,
     }))
+    const result = {
+      perplexity: spec.perLine ? meanPerplexity(scores) : perplexity(scores),
+      predicted: countPredicted(scores),
+      standardError: spec.perLine ? meanStandardError(scores) : standardError(scores),
+    }
+    for (const text of cautions(result, config.vocabSize)) {
+      yield { type: 'log', level: 'warning', text: `${basename(model)}: ${text}` }
+    }
     return {
       model,
-      perplexity: spec.perLine ? meanPerplexity(scores) : perplexity(scores),
       tokens,
-      predicted: countPredicted(scores),
+      ...result,
       context,
       num_hidden_layers: config.numHiddenLayers,
       seconds: (performance.now() - start) / 1000,
@@ -106,6 +118,21 @@ async function* evaluateModel(
     await pass.dispose()
     await checkpoint.close()
   }
+}
+
+/** What stands against taking a perplexity at its word. */
+function cautions(
+  { perplexity, predicted }: Pick<PerplexityResult, 'perplexity' | 'predicted'>,
+  vocabSize: number,
+): string[] {
+  return [
+    ...(predicted < FEW_TOKENS
+      ? [`Only ${predicted} tokens were scored, so its perplexity is mostly chance.`]
+      : []),
+    ...(perplexity > vocabSize
+      ? [`Guessing among its ${vocabSize} tokens would do better than this perplexity.`]
+      : []),
+  ]
 }
 
 /** The same generator with other events; ending it ends the one inside. */

@@ -19,6 +19,7 @@ function perplexity(subject: string, value: number | null): Perplexity {
     perplexity: value,
     tokens: 100,
     predicted: 99,
+    standardError: 0.001,
     seconds: 1,
     device: 'cpu',
     measuredAt: 0,

@@ -9,11 +9,16 @@ import {
   cutLines,
   cutWindows,
   meanPerplexity,
+  meanStandardError,
   perplexity,
+  standardError,
   textLines,
 } from '../../../../src/main/engine/evaluation/sequences'
+import type { SequenceScore } from '../../../../src/main/engine/evaluation/scoring'
+import { Random } from '../../../../src/main/engine/lib/random'
 
 const tokens = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i)
+const scored = (...losses: number[]): SequenceScore => ({ losses: Float64Array.from(losses) })
 const lists = (windows: readonly Int32Array[]): number[][] => windows.map((each) => [...each])
 
 describe('cutWindows', () => {
@@ -53,13 +58,51 @@ describe('lines', () => {
 })
 
 test('the two means differ: over positions, and over sequences', () => {
-  const scores = [
-    { nll: Math.log(4), predicted: 1 },
-    { nll: 3 * Math.log(2), predicted: 3 },
-  ]
+  const scores = [scored(Math.log(4)), scored(Math.log(2), Math.log(4), 0)]
   expect(countPredicted(scores)).toBe(4)
   expect(perplexity(scores)).toBeCloseTo(32 ** (1 / 4), 12)
   expect(meanPerplexity(scores)).toBeCloseTo(3, 12)
+})
+
+describe('how far a perplexity may be off', () => {
+  /** Losses whose expectation is 1: independent, or each `repeat` times in a row. */
+  const draw = (random: Random, count: number, repeat: number): SequenceScore => {
+    const values = Array.from({ length: count / repeat }, () => -Math.log(1 - random.uniform()))
+    return scored(...values.flatMap((value) => Array.from({ length: repeat }, () => value)))
+  }
+
+  test.each([
+    ['independent tokens', 1],
+    ['tokens that are easy or hard together', 8],
+  ])('the 95 %% interval holds the truth about as often as it says: %s', (_, repeat) => {
+    const random = new Random(5)
+    const trials = 400
+    const held = Array.from({ length: trials }, () => {
+      const scores = [draw(random, 2048, repeat), draw(random, 2048, repeat)]
+      const error = 1.96 * (standardError(scores) ?? NaN)
+      return Math.abs(Math.log(perplexity(scores)) - 1) < error
+    }).filter(Boolean).length
+    expect(held / trials).toBeGreaterThan(0.9)
+    expect(held / trials).toBeLessThan(0.985)
+  })
+
+  test('batches of unequal length are weighed by their tokens', () => {
+    // √5 → batches of two: sums 3, 7 and 5 over 2, 2 and 1 tokens, whose ratio is 3.
+    const squares = (3 - 6) ** 2 + (7 - 6) ** 2 + (5 - 3) ** 2
+    const expected = Math.sqrt((squares * 3) / 2) / 5
+    expect(standardError([scored(1, 2, 3, 4, 5)])).toBeCloseTo(expected, 12)
+  })
+
+  test('per line it is that of the mean of the lines, relative to it', () => {
+    const lines = [2, 4, 6].map((value) => scored(Math.log(value)))
+    expect(meanStandardError(lines)).toBeCloseTo(2 / Math.sqrt(3) / 4, 12)
+  })
+
+  test('one token, one line, or what is beyond a number has none', () => {
+    expect(standardError([scored(1)])).toBeNull()
+    expect(meanStandardError([scored(1, 2)])).toBeNull()
+    expect(meanStandardError([scored(1000), scored(1)])).toBeNull()
+  })
 })
 
 describe('planBatches', () => {

@@ -87,6 +87,7 @@ describe('results', () => {
           perplexity: 1.55359,
           tokens: 9000,
           predicted: 8950,
+          standardError: 0.0031,
           context: 192,
           num_hidden_layers: 18,
           seconds: 2,
@@ -95,8 +96,8 @@ describe('results', () => {
       cwd,
     )
     expect(text).toBe(
-      'model  layers  perplexity  tokens  context   time\n' +
-        'grown      18      1.5536    9000      192  2.0 s\n',
+      'model  layers  perplexity     95 %  scored  context   time\n' +
+        'grown      18      1.5536  ±0.61 %    8950      192  2.0 s\n',
     )
     expect(shortPath(resolve('/srv/x'), cwd)).toBe(resolve('/srv/x'))
   })

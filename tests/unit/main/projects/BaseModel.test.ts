@@ -12,6 +12,7 @@ const measured = (subject: string): ProjectFile['perplexities'][number] => ({
   perplexity: 2,
   tokens: 3,
   predicted: 2,
+  standardError: 0.001,
   seconds: 1,
   device: 'cpu',
   measuredAt: 0,

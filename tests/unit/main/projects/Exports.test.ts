@@ -25,6 +25,7 @@ describe('an export', () => {
       perplexity,
       tokens: 3,
       predicted: 2,
+      standardError: 0.001,
       seconds: 1,
       device: 'cpu',
       measuredAt: 0,

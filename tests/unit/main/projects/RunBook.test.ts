@@ -134,6 +134,7 @@ describe('a run', () => {
       perplexity: 2,
       tokens: 3,
       predicted: 2,
+      standardError: 0.001,
       seconds: 1,
       device: 'cpu',
       measuredAt: 0,

@@ -29,6 +29,7 @@ const results = (...perplexities: number[]): EvaluateResult => ({
     perplexity,
     tokens: 30,
     predicted: 29,
+    standardError: 0.001,
     context: 256,
     num_hidden_layers: 12,
     seconds: 1,

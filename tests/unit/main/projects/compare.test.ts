@@ -89,6 +89,7 @@ describe('a comparison', () => {
     perplexity: 2,
     tokens: 1,
     predicted: 1,
+    standardError: 0.001,
     seconds: 1,
     device: 'cpu',
     measuredAt: 1,

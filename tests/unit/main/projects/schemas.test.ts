@@ -1,4 +1,4 @@
-import { DEFAULT_DRAFT, runSettingsOf } from '@shared/projects'
+import { DEFAULT_DRAFT, runSettingsOf, type Perplexity } from '@shared/projects'
 import { describe, expect, it } from 'vitest'
 import {
   projectFileSchema,
@@ -27,6 +27,7 @@ const project: ProjectFile = {
       perplexity: null,
       tokens: 1,
       predicted: 1,
+      standardError: 0.001,
       seconds: 0,
       device: 'cpu',
       measuredAt: 2,
@@ -97,6 +98,12 @@ describe('what is stored', () => {
   it('is read as it was written', () => {
     expect(projectFileSchema.parse(through(project))).toEqual(project)
     expect(runFileSchema.parse(through(run))).toEqual(run)
+  })
+
+  it('lacks nothing where a perplexity was measured before its error was', () => {
+    const [{ standardError: _, ...old }] = project.perplexities as [Perplexity]
+    const { perplexities } = projectFileSchema.parse(through({ ...project, perplexities: [old] }))
+    expect(perplexities).toEqual([{ ...old, standardError: null }])
   })
 
   it.each([
