@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
 import type { TensorDtype } from '@shared/jobs'
@@ -13,6 +13,7 @@ import { FilePool } from './FilePool'
 import { JsonProblem, parseStrictJson } from './json'
 import { MAX_HEADER_BYTES, readSafetensorsHeader, type TensorEntry } from './safetensors'
 import { inStateDictOrder } from './sharding'
+import { SourceFiles } from './SourceFiles'
 
 /** A config is a few kilobytes; more than this is not one. */
 export const MAX_CONFIG_BYTES = 16e6
@@ -38,7 +39,7 @@ interface ShardFile {
   /** Absolute. */
   readonly file: string
   readonly bytes: number
-  readonly modifiedMs: number
+  readonly modifiedNs: bigint
   readonly headerDigest: string
 }
 
@@ -51,7 +52,13 @@ interface Folder {
   readonly shards: readonly ShardFile[]
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly hasTokenizer: boolean
+  /** Everything that was read, and what else belongs to the model. */
+  readonly sources: SourceFiles
 }
+
+/** What a model means besides its weights and config: a change of these makes it another model, too. */
+const MEANING =
+  /^(?:tokenizer|tekken|special_tokens|added_tokens|vocab|merges|chat_template|generation_config|preprocessor_config|processor_config)|\.(?:py|tiktoken)$/
 
 /**
  * A Hugging Face checkpoint folder, open for reading. Weights stay on disk until asked for; files other than
@@ -69,10 +76,11 @@ export class Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>
 
   readonly #folder: Folder
-  readonly #files = new FilePool()
+  readonly #files: FilePool
 
   private constructor(folder: Folder, architecture: Architecture, config: ModelConfig) {
     this.#folder = folder
+    this.#files = new FilePool(folder.sources)
     this.path = folder.path
     this.rawConfig = folder.rawConfig
     this.tensors = folder.tensors
@@ -268,10 +276,25 @@ export class Checkpoint {
   fingerprint(): Promise<string> {
     const hash = createHash('sha256').update(this.#folder.configBytes)
     for (const shard of this.#folder.shards) {
-      const { bytes, modifiedMs, headerDigest } = shard
-      hash.update(JSON.stringify([basename(shard.file), bytes, modifiedMs, headerDigest]))
+      const { bytes, modifiedNs, headerDigest } = shard
+      hash.update(JSON.stringify([basename(shard.file), bytes, String(modifiedNs), headerDigest]))
     }
     return Promise.resolve(hash.digest('hex'))
+  }
+
+  /** What the model's files were when they were opened, for others that read them. */
+  get sources(): SourceFiles {
+    return this.#folder.sources
+  }
+
+  /**
+   * To be asked before anything computed from the checkpoint is kept.
+   *
+   * @throws AppError `bad_checkpoint` when a file of it was changed or replaced since it was opened, `not_found` when
+   *   one is gone.
+   */
+  async assertUnchanged(): Promise<void> {
+    await this.#folder.sources.assertUnchanged()
   }
 
   /** Closes the files; reading is an error afterwards. */
@@ -333,7 +356,8 @@ async function readFolder(folder: string): Promise<Folder> {
     })
   }
   const configFile = join(path, 'config.json')
-  const configBytes = await readSmallFile(configFile, MAX_CONFIG_BYTES)
+  const sources = new SourceFiles()
+  const configBytes = await readSmallFile(configFile, MAX_CONFIG_BYTES, sources)
   if (configBytes === null) {
     throw new AppError('bad_checkpoint', `${path} has no config.json.`, {
       hint: 'Give the folder of a Hugging Face checkpoint.',
@@ -341,7 +365,8 @@ async function readFolder(folder: string): Promise<Folder> {
     })
   }
   const rawConfig = parseObject(configFile, configBytes)
-  const { shards, tensors } = await readWeights(path)
+  const { shards, tensors } = await readWeights(path, sources)
+  await rememberMeaning(path, sources)
   return {
     path,
     configFile,
@@ -350,15 +375,28 @@ async function readFolder(folder: string): Promise<Folder> {
     shards,
     tensors,
     hasTokenizer: await exists(join(path, 'tokenizer.json')),
+    sources,
   }
 }
 
-async function readWeights(path: string): Promise<Pick<Folder, 'shards' | 'tensors'>> {
+async function rememberMeaning(path: string, sources: SourceFiles): Promise<void> {
+  for (const name of await readdir(path)) {
+    if (!MEANING.test(name)) continue
+    const file = join(path, name)
+    const stats = await stat(file, { bigint: true }).catch(() => null)
+    if (stats?.isFile()) sources.see(file, stats)
+  }
+}
+
+async function readWeights(
+  path: string,
+  sources: SourceFiles,
+): Promise<Pick<Folder, 'shards' | 'tensors'>> {
   // The single file wins over an index, as in the reference loader.
   const single = join(path, 'model.safetensors')
-  if (await exists(single)) return collect([await readShard(single)])
+  if (await exists(single)) return collect([await readShard(single)], sources)
   const indexFile = join(path, 'model.safetensors.index.json')
-  const indexBytes = await readSmallFile(indexFile, MAX_INDEX_BYTES)
+  const indexBytes = await readSmallFile(indexFile, MAX_INDEX_BYTES, sources)
   if (indexBytes === null) {
     throw new AppError('bad_checkpoint', `${path} has no safetensors weights.`, {
       hint: 'Only safetensors are read; convert other weights (*.bin) first.',
@@ -383,7 +421,7 @@ async function readWeights(path: string): Promise<Pick<Folder, 'shards' | 'tenso
       }
     }
   }
-  const collected = collect(shards)
+  const collected = collect(shards, sources)
   for (const [tensor, name] of map) {
     if (!collected.tensors.has(tensor)) {
       throw badIndex(indexFile, `lists tensor "${tensor}", which ${name} does not have`, {
@@ -414,9 +452,13 @@ async function readListedShard(indexFile: string, path: string, name: string): P
   }
 }
 
-function collect(shards: readonly ReadShard[]): Pick<Folder, 'shards' | 'tensors'> {
+function collect(
+  shards: readonly ReadShard[],
+  sources: SourceFiles,
+): Pick<Folder, 'shards' | 'tensors'> {
   const tensors = new Map<string, TensorInfo>()
   for (const { file, header } of shards) {
+    sources.see(file, header.stats)
     for (const tensor of header.tensors.values()) tensors.set(tensor.name, { ...tensor, file })
   }
   return {
@@ -424,7 +466,7 @@ function collect(shards: readonly ReadShard[]): Pick<Folder, 'shards' | 'tensors
     shards: shards.map(({ file, header }) => ({
       file,
       bytes: header.fileBytes,
-      modifiedMs: header.modifiedMs,
+      modifiedNs: header.stats.mtimeNs,
       headerDigest: header.digest,
     })),
   }
@@ -465,9 +507,14 @@ function isInsideName(name: string): boolean {
 }
 
 /** `null` when there is no such file. */
-async function readSmallFile(file: string, maxBytes: number): Promise<Uint8Array | null> {
+async function readSmallFile(
+  file: string,
+  maxBytes: number,
+  sources: SourceFiles,
+): Promise<Uint8Array | null> {
   try {
-    const stats = await stat(file)
+    const stats = await stat(file, { bigint: true })
+    sources.see(file, stats)
     if (!stats.isFile() || stats.size > maxBytes) {
       throw new AppError('bad_checkpoint', `${file} is not a file of at most ${maxBytes} bytes.`, {
         context: { file, expected: `at most ${maxBytes} bytes`, actual: `${stats.size} bytes` },

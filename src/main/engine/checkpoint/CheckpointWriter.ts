@@ -114,6 +114,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
       files.push(name)
     }
     signal?.throwIfAborted()
+    if (typeof sidecarsFrom !== 'string') await sidecarsFrom.assertUnchanged()
     await output.commit()
     return { out: output.out, shards: shards.length, bytes, parameters, files: files.sort() }
   } catch (error) {
@@ -149,11 +150,11 @@ async function writeShards(
   folder: string,
   shards: readonly (readonly OutputTensor[])[],
   totalBytes: number,
-  { config, signal, onProgress }: WriteCheckpointOptions,
+  { config, sidecarsFrom, signal, onProgress }: WriteCheckpointOptions,
 ): Promise<string[]> {
   const names = shards.map((_, index) => shardName(index, shards.length))
   const order = tensorOrderOf(config)
-  const sources = new FilePool()
+  const sources = new FilePool(typeof sidecarsFrom === 'string' ? undefined : sidecarsFrom.sources)
   const blocks = new WriteBlocks()
   let done = 0
   let told = 0

@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 import { readError } from '@system/errors'
+import type { SourceFiles } from './SourceFiles'
 
 /** Well below the descriptor limit of every platform (macOS gives a process 256). */
 const MAX_OPEN_FILES = 48
@@ -18,7 +19,14 @@ export class FilePool {
   readonly #files = new Map<string, PooledFile>()
   #closed = false
 
-  /** Fills `target` from `offset`. @throws AppError `bad_checkpoint` when the file ends before. */
+  /** @param sources What the files were when they were first looked at. */
+  constructor(private readonly sources?: SourceFiles) {}
+
+  /**
+   * Fills `target` from `offset`.
+   *
+   * @throws AppError `bad_checkpoint` when the file ends before, or is not the one that was first looked at.
+   */
   async read(file: string, offset: number, target: Uint8Array): Promise<void> {
     const pooled = this.#take(file)
     try {
@@ -26,6 +34,8 @@ export class FilePool {
         throw readError(error, file)
       })
       await readFully(handle, file, offset, target)
+    } catch (error) {
+      throw (await this.sources?.explain(file, error)) ?? error
     } finally {
       pooled.users -= 1
       await this.#trim()
@@ -41,7 +51,7 @@ export class FilePool {
 
   #take(file: string): PooledFile {
     if (this.#closed) throw new AppError('bug', 'The checkpoint was closed.', { context: { file } })
-    const pooled = this.#files.get(file) ?? { handle: open(file, 'r'), users: 0 }
+    const pooled = this.#files.get(file) ?? { handle: this.#open(file), users: 0 }
     // A failed open is reported to whoever waits for it, and tried again by the next.
     pooled.handle.catch(() => {
       if (this.#files.get(file) === pooled) this.#files.delete(file)
@@ -51,6 +61,17 @@ export class FilePool {
     this.#files.set(file, pooled)
     pooled.users += 1
     return pooled
+  }
+
+  async #open(file: string): Promise<FileHandle> {
+    const handle = await open(file, 'r')
+    try {
+      this.sources?.see(file, await handle.stat({ bigint: true }))
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
   }
 
   async #trim(): Promise<void> {

@@ -3,6 +3,7 @@
  * Checked as strictly as the reference implementation does: the tensors cover the data exactly, without overlap.
  */
 import { createHash } from 'node:crypto'
+import type { BigIntStats } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { AppError, type ErrorContext } from '@shared/errors'
 import { bitsPerElement } from './dtypes'
@@ -31,7 +32,8 @@ export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>
   /** Of the whole file. */
   readonly fileBytes: number
-  readonly modifiedMs: number
+  /** What the file was when it was opened. */
+  readonly stats: BigIntStats
   /** SHA-256 of the header's bytes, hexadecimal. */
   readonly digest: string
 }
@@ -45,17 +47,18 @@ export async function readSafetensorsHeader(file: string): Promise<SafetensorsHe
   let handle: FileHandle | undefined
   try {
     // Before opening: opening a pipe would wait for ever.
-    const stats = await stat(file)
-    if (!stats.isFile()) throw bad(file, 'is not a regular file', {})
+    if (!(await stat(file)).isFile()) throw bad(file, 'is not a regular file', {})
     const opened = (handle = await open(file, 'r'))
-    const bytes = await readHeaderBytes(file, stats.size, (offset, target) =>
+    const stats = await opened.stat({ bigint: true })
+    const fileBytes = Number(stats.size)
+    const bytes = await readHeaderBytes(file, fileBytes, (offset, target) =>
       readFully(opened, file, offset, target),
     )
     const dataStart = LENGTH_BYTES + bytes.byteLength
     return {
-      ...parseHeader(file, bytes, dataStart, stats.size),
-      fileBytes: stats.size,
-      modifiedMs: stats.mtimeMs,
+      ...parseHeader(file, bytes, dataStart, fileBytes),
+      fileBytes,
+      stats,
       digest: createHash('sha256').update(bytes).digest('hex'),
     }
   } catch (error) {

@@ -98,6 +98,7 @@ async function* evaluateModel(
       done,
       total,
     }))
+    await checkpoint.assertUnchanged()
     const result = {
       perplexity: spec.perLine ? meanPerplexity(scores) : perplexity(scores),
       predicted: countPredicted(scores),

@@ -41,6 +41,7 @@ export const run: JobRunner<'statistics'> = async function* (spec, { signal }) {
       }
       figures.set(tensor.name, new Map(sums.map(({ start, sum }) => [start, sum.result()])))
     }
+    await checkpoint.assertUnchanged()
     await writeRecord(spec.file, arrange(checkpoint, figures))
     return {
       kind: 'statistics',

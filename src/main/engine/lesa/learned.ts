@@ -159,6 +159,7 @@ export async function* predictWeightType(
       await writePredictor(predictorFile(draft.folder), predictor)
       yield* predictStage(context, type, decomposition, predictor, draft.folder)
       await writeFile(reportFile(draft.folder), JSON.stringify(report))
+      await context.checkpoint.assertUnchanged()
       return { type, report, folder: await draft.commit() }
     } finally {
       decomposition.coordinates.close()
@@ -200,6 +201,7 @@ async function* decomposeStage(
     const decomposition = yield* computeDecomposition(context, source, inMemory ? null : file)
     if (!draft) return decomposition
     await saveDecomposition(draft.folder, decomposition)
+    await context.checkpoint.assertUnchanged()
     if (inMemory) {
       await draft.commit()
       return decomposition

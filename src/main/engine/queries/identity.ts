@@ -32,6 +32,7 @@ export async function identifyModel(folder: string): Promise<ModelIdentity> {
       const end = Math.min(tensor.byteLength, start + SAMPLE_BYTES)
       digest.update(await checkpoint.readBytes(tensor.name, { start, end }))
     }
+    await checkpoint.assertUnchanged()
     return { digest: digest.digest('hex'), shape: shape.digest('hex') }
   } finally {
     await checkpoint.close()

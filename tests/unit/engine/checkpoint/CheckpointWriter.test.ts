@@ -190,7 +190,10 @@ describe('a written checkpoint', () => {
     const { base, out, write } = await workbench()
     const text = (await readFile(join(base.path, 'config.json'), 'utf8')).replace('10000', '1e4')
     await writeFile(join(base.path, 'config.json'), text)
-    await write({ config: { ...base.rawConfig, num_hidden_layers: 4, added: [1] } })
+    await write({
+      config: { ...base.rawConfig, num_hidden_layers: 4, added: [1] },
+      sidecarsFrom: base.path,
+    })
     const config = await readFile(join(out, 'config.json'), 'utf8')
     expect(config).toContain('"rope_theta": 1e4')
     expect(JSON.parse(config)).toEqual({ ...base.rawConfig, added: [1] })
