@@ -12,6 +12,7 @@ import {
   type JobSnapshot,
   type JobUpdate,
 } from './jobs'
+import type { ModelCache } from './hub'
 import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
 import {
   evaluationRequestSchema,
@@ -69,10 +70,12 @@ export interface FolderListing {
   readonly files: readonly { readonly name: string; readonly bytes: number }[]
 }
 
-/** What a folder holds, for deciding what dropping it means. */
+/** What a folder holds, for deciding what opening or dropping it means; `path` is the folder to open. */
 export interface FolderKind {
   readonly path: string
   readonly kind: 'project' | 'model' | 'other'
+  /** Of `other`: what it is instead and what can be done, where that can be told. */
+  readonly problem?: AppErrorData
 }
 
 /** What a native dialog is for. */
@@ -105,6 +108,7 @@ export const callArguments = {
   'files:chooseText': z.tuple([]),
   'files:reveal': z.tuple([path]),
 
+  'models:cached': z.tuple([]),
   'models:inspect': z.tuple([path]),
   'models:config': z.tuple([path]),
   'models:tensors': z.tuple([path]),
@@ -201,6 +205,8 @@ export interface CallResults {
   /** Shows a file or folder in the system's file manager; `bad_request` where there is none. */
   'files:reveal': null
 
+  /** What the Hugging Face cache on this machine holds; its models count as opened. */
+  'models:cached': ModelCache
   /** Adds the model to the recents. */
   'models:inspect': ModelSummary
   'models:config': ModelConfigText

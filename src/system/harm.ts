@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { dirname } from 'node:path'
 import { AppError } from '@shared/errors'
+import { hubCacheFolder } from './hubCache'
 import { canonicalPath, isWithin } from './paths'
 
 /** A file or folder that an output must not take along. */
@@ -38,5 +39,8 @@ function reasonAgainst(out: string, kept: readonly Kept[]): string | null {
   if (dirname(real) === real) return 'is a whole disk'
   if (isWithin(homedir(), out)) return 'holds your home folder'
   if (isWithin(process.cwd(), out)) return 'holds the current folder'
+  const cache = hubCacheFolder()
+  if (isWithin(out, cache)) return 'lies in the Hugging Face cache'
+  if (isWithin(cache, out)) return 'holds the Hugging Face cache'
   return null
 }

@@ -1,7 +1,8 @@
-import { basename } from 'node:path'
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
+import { modelNameOf } from '@shared/hub'
 import type { ModelSummary } from '@shared/model'
 import type { ProjectModel, Relocation } from '@shared/projects'
+import { modelFolderOf } from '@system/hubCache'
 import { resolveModelPath, storedModelPath } from './modelPath'
 import type { ProjectRecord } from './ProjectRecord'
 import type { PartServices } from './services'
@@ -52,11 +53,12 @@ export class BaseModel {
    * @throws AppError what opening it throws.
    */
   async relocate(
-    path: string,
+    given: string,
     acceptDifferent: boolean,
     layers: number | undefined,
   ): Promise<Extract<Relocation, { outcome: 'different' }> | null> {
     const { engine, record } = this
+    const path = await modelFolderOf(given)
     const [summary, identity] = [await engine.inspect(path), await engine.identify(path)]
     const { digest, shape } = record.file.model
     const isCompatible = shape === null || shape === identity.shape
@@ -68,7 +70,7 @@ export class BaseModel {
       return { outcome: 'different', isCompatible, differences }
     }
     await record.change({
-      model: { path: storedModelPath(record.folder, path), name: basename(path), ...identity },
+      model: { path: storedModelPath(record.folder, path), name: modelNameOf(path), ...identity },
       // What was measured on the old model does not hold for another one.
       ...(isSame
         ? {}

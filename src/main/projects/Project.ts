@@ -1,5 +1,5 @@
-import { basename } from 'node:path'
 import { AppError } from '@shared/errors'
+import { modelNameOf } from '@shared/hub'
 import {
   DEFAULT_DRAFT,
   type Comparison,
@@ -66,7 +66,7 @@ export class Project {
         createdAt: Date.now(),
         model: {
           path: storedModelPath(folder, options.model),
-          name: basename(options.model),
+          name: modelNameOf(options.model),
           digest,
           shape,
         },

@@ -4,6 +4,7 @@ import { AppError } from '@shared/errors'
 import type { ProjectId } from '@shared/projects'
 import { readError, systemCode, writeError } from '@system/errors'
 import { renameRetrying } from '@system/files'
+import { modelFolderOf } from '@system/hubCache'
 import type { Lock } from '@system/locks'
 import { isWithin } from '@system/paths'
 import type { UserStore } from '../storage/UserStore'
@@ -74,7 +75,7 @@ export class ProjectManager {
    * @param parent The projects folder by default, made if need be.
    */
   async create(options: { name: string; model: string; parent?: string }): Promise<Project> {
-    const model = await realpath(options.model).catch((error: unknown) => {
+    const model = await realpath(await modelFolderOf(options.model)).catch((error: unknown) => {
       throw readError(error, options.model)
     })
     const parent = options.parent ?? (await this.projectsFolder())

@@ -1,6 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { AppError } from '@shared/errors'
+import { modelLabelOf } from '@shared/hub'
 import {
   DEFAULT_SETTINGS,
   settingsSchema,
@@ -91,7 +92,7 @@ export class UserStore {
       {
         kind: entry.kind,
         path: entry.path,
-        name: entry.name ?? (basename(entry.path) || entry.path),
+        name: entry.name ?? modelLabelOf(entry.path),
         openedAt: this.now(),
       },
       ...entries.filter(({ path }) => path !== entry.path),

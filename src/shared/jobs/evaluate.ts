@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DEVICE_CHOICES } from '../devices'
-import { baseName } from '../paths'
+import { modelNameOf } from '../hub'
 import type { RequestedKind } from './kind'
 import { path } from './output'
 
@@ -51,7 +51,7 @@ export const evaluate: RequestedKind<EvaluateSpec, EvaluateResult> = {
   }),
   title: ({ models }) =>
     models.length === 1
-      ? `Measuring perplexity of ${baseName(models[0] ?? '')}`
+      ? `Measuring perplexity of ${modelNameOf(models[0] ?? '')}`
       : `Measuring perplexity of ${models.length} models`,
   doing: 'measuring perplexity',
 }

@@ -1,4 +1,4 @@
-import { baseName } from '../paths'
+import { modelNameOf } from '../hub'
 import type { JobKind } from './kind'
 
 /** Compute a checkpoint's statistics. */
@@ -24,6 +24,6 @@ export const statistics: JobKind<StatisticsSpec, StatisticsResult> = {
     model: at(spec.model, 'reads'),
     file: at(spec.file, 'keeps'),
   }),
-  title: ({ model }) => `Statistics of ${baseName(model)}`,
+  title: ({ model }) => `Statistics of ${modelNameOf(model)}`,
   doing: 'reading the weights',
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { DeviceChoice } from '@shared/devices'
 import { evaluateSpecSchema } from '@shared/jobs'
+import { modelFolderOf } from '@system/hubCache'
 import { runJob } from '../job'
 import { EXIT_OK } from '../exitCodes'
 import type { CommandContext } from '../program'
@@ -23,7 +24,7 @@ export async function evaluate(
   const { io, json } = context
   const parsed = evaluateSpecSchema.safeParse({
     kind: 'evaluate',
-    models: models.map((model) => resolve(io.cwd, model)),
+    models: await Promise.all(models.map((model) => modelFolderOf(model, io.cwd))),
     text: resolve(io.cwd, options.text),
     ...(options.context === undefined ? {} : { context: options.context }),
     perLine: options.perLine ?? false,

@@ -1,5 +1,5 @@
-import { resolve } from 'node:path'
 import type { ExpandSpec, StagesSpec } from '@shared/jobs'
+import { modelFolderOf } from '@system/hubCache'
 import type { EngineClient } from '../../jobs/EngineClient'
 import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
 import { runJob, runJobIn, startEngine } from '../job'
@@ -11,16 +11,16 @@ import { formatExpansion, formatStages, toJson } from '../results'
 
 /** @throws UsageError before anything is started. */
 export async function expand(
-  model: string,
+  given: string,
   options: ExpandOptions,
   context: CommandContext,
 ): Promise<number> {
   const { io } = context
-  const folder = resolve(io.cwd, model)
+  const model = await modelFolderOf(given, io.cwd)
   const place = {
     cwd: io.cwd,
-    countLayers: () => countLayers(folder),
-    weightTypes: () => weightTypes(folder),
+    countLayers: () => countLayers(model),
+    weightTypes: () => weightTypes(model),
   }
   const { only } = options
   if (only !== undefined) {

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
 import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
 import { readError, systemCode } from '@system/errors'
+import { modelFolderOf } from '@system/hubCache'
+import { explainFolder } from '@system/modelFolder'
 import { architectureNamesOf, architectureOf, tensorOrderOf } from '../architectures'
 import { elementsOf, type Architecture, type Slot } from '../architectures/Architecture'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
@@ -97,7 +99,7 @@ export class Checkpoint {
    *   `path_denied`.
    */
   static async open(folder: string): Promise<Checkpoint> {
-    return Checkpoint.#fromFolder(await readFolder(folder))
+    return explained(folder, async () => Checkpoint.#fromFolder(await readFolder(folder)))
   }
 
   /**
@@ -107,7 +109,7 @@ export class Checkpoint {
    * @throws AppError `not_found`, `bad_checkpoint`, `shape_mismatch`, `path_denied`.
    */
   static async inspect(path: string): Promise<ModelSummary> {
-    const folder = await readFolder(path)
+    const folder = await explained(path, () => readFolder(path))
     try {
       return Checkpoint.#fromFolder(folder).summarize()
     } catch (error) {
@@ -117,7 +119,7 @@ export class Checkpoint {
       ) {
         return summarizeForeign(folder)
       }
-      throw error
+      throw (await explainFolder(folder.path)) ?? error
     }
   }
 
@@ -127,7 +129,7 @@ export class Checkpoint {
    * @throws AppError as {@link Checkpoint.inspect}.
    */
   static async listTensors(path: string): Promise<readonly TensorInfo[]> {
-    const { tensors, rawConfig } = await readFolder(path)
+    const { tensors, rawConfig } = await explained(path, () => readFolder(path))
     return inStateDictOrder([...tensors.values()], tensorOrderOf(rawConfig))
   }
 
@@ -344,8 +346,17 @@ function checkRange(name: string, start: number, end: number, limit: number): vo
   throw new RangeError(`${start} to ${end} is not within 0 to ${limit} of ${name}`)
 }
 
+/** What goes wrong is said in terms of what the folder is, where that can be told. */
+async function explained<T>(folder: string, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open()
+  } catch (error) {
+    throw (await explainFolder(await modelFolderOf(folder))) ?? error
+  }
+}
+
 async function readFolder(folder: string): Promise<Folder> {
-  const path = resolve(folder)
+  const path = await modelFolderOf(folder)
   const stats = await stat(path).catch((error: unknown) => {
     throw readError(error, path)
   })

@@ -3,9 +3,11 @@ import { readdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { FolderKind, FolderListing } from '@shared/contract'
-import { AppError } from '@shared/errors'
+import { AppError, type AppErrorData } from '@shared/errors'
 import { systemCode } from '@system/errors'
 import { exists } from '@system/files'
+import { modelFolderOf } from '@system/hubCache'
+import { explainFolder, holdsModel } from '@system/modelFolder'
 import { PROJECT_FILE } from '../../projects/layout'
 import { resolvePath } from '../paths'
 
@@ -55,10 +57,18 @@ export async function listFolders(
   }
 }
 
-/** What a folder holds, from the names in it. */
+/** What a folder holds, from the names in it; what is neither is explained. */
 export async function identifyFolder(folder: string): Promise<FolderKind> {
   if (await isProject(folder)) return { path: folder, kind: 'project' }
-  return { path: folder, kind: (await isModel(folder)) ? 'model' : 'other' }
+  const model = await modelFolderOf(folder)
+  if (await holdsModel(model)) return { path: model, kind: 'model' }
+  const problem = await explainFolder(model)
+  return { path: folder, kind: 'other', ...(problem ? { problem: withoutStack(problem) } : {}) }
+}
+
+function withoutStack(error: AppError): AppErrorData {
+  const { stack: _, ...data } = error.toData()
+  return data
 }
 
 /** Files with the usual extensions of text, by name. */
@@ -105,9 +115,7 @@ function isProject(folder: string): Promise<boolean> {
   return exists(join(folder, PROJECT_FILE))
 }
 
+/** Also of a repository in the Hugging Face cache, which leads to a snapshot. */
 async function isModel(folder: string): Promise<boolean> {
-  return (await exists(join(folder, 'config.json')))
-    ? (await exists(join(folder, 'model.safetensors'))) ||
-        (await exists(join(folder, 'model.safetensors.index.json')))
-    : false
+  return holdsModel(await modelFolderOf(folder))
 }

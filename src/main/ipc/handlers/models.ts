@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { JobSnapshot } from '@shared/jobs'
 import type { ModelStatistics, StatisticsState } from '@shared/statistics'
+import { listHubCache } from '@system/hubCache'
 import { isWithin } from '@system/paths'
 import type { EngineClient } from '../../jobs/EngineClient'
 import type { JobManager } from '../../jobs/JobManager'
@@ -40,12 +41,20 @@ export function modelHandlers(services: ModelServices): ModelHandlers {
       )
 
   return {
+    'models:cached': async () => {
+      const cache = await listHubCache()
+      // Only to be read: an output within the cache is refused.
+      for (const { path } of cache.models) grants.grant(path)
+      return cache
+    },
     'models:inspect': async (given) => {
       const path = await grants.require(given)
       const summary = await engine.call('inspect', path)
+      // A file of weights, or a repository in the cache, leads to its folder.
+      if (summary.path !== path) grants.grant(summary.path)
       // A project's own model comes back with the project.
       if (!projects.list().some(({ folder }) => isWithin(path, folder))) {
-        await user.addRecent({ kind: 'model', path })
+        await user.addRecent({ kind: 'model', path: summary.path })
         await onRecents()
       }
       return summary

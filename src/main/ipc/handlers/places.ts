@@ -1,6 +1,9 @@
 import { stat } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
 import type { ChoosePurpose, HostKind } from '@shared/contract'
 import { AppError } from '@shared/errors'
+import { hubPlaceOf } from '@shared/hub'
+import { modelFolderOf } from '@system/hubCache'
 import type { ProjectManager } from '../../projects/ProjectManager'
 import type { UserStore } from '../../storage/UserStore'
 import type { PathGrants } from '../PathGrants'
@@ -49,6 +52,9 @@ export function placeHandlers(services: PlaceServices): PlaceHandlers {
     'folders:choose': async (purpose = 'folder') =>
       granted((await native.chooseFolder?.(purpose)) ?? null),
     'folders:open': async (given) => {
+      // The id of a model in the Hugging Face cache, whose models count as opened.
+      const cached = isAbsolute(given) ? null : await modelFolderOf(given)
+      if (cached !== null && hubPlaceOf(cached)) return grants.grant(cached)
       if (host === 'electron') return grants.require(given)
       const path = resolvePath(given)
       const found = await stat(path).catch(() => null)
@@ -59,7 +65,12 @@ export function placeHandlers(services: PlaceServices): PlaceHandlers {
       }
       return grants.grant(path)
     },
-    'folders:identify': async (path) => identifyFolder(await grants.require(path)),
+    'folders:identify': async (path) => {
+      const found = await identifyFolder(await grants.require(path))
+      // A file of weights that was opened means the folder around it.
+      if (found.kind === 'model') grants.grant(found.path)
+      return found
+    },
     'files:chooseText': async () => granted((await native.chooseTextFile?.()) ?? null),
     'files:reveal': async (path) => {
       if (!native.reveal) {

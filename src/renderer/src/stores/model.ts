@@ -1,7 +1,7 @@
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import { isOver } from '@shared/jobs'
+import { modelLabelOf } from '@shared/hub'
 import type { ModelConfigText, ModelSummary } from '@shared/model'
-import { baseName } from '@shared/paths'
 import type { StatisticsState, TensorTable } from '@shared/statistics'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch, type ShallowRef } from 'vue'
@@ -30,7 +30,7 @@ export const useModelStore = defineStore('model', () => {
   /** Tells a late answer from the newest one. */
   let latest = 0
 
-  const name = computed(() => baseName(path.value))
+  const name = computed(() => modelLabelOf(path.value))
   /** The job that computes the statistics, while it is known. */
   const statisticsJob = computed(() => {
     const state = statistics.value.value
