@@ -1,9 +1,15 @@
+import { fork, type ChildProcess } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { PassThrough } from 'node:stream'
 import type {
-  App,
   BrowserWindow,
   BrowserWindowConstructorOptions,
   CustomScheme,
+  Details,
+  Dialog,
+  ForkOptions,
   IpcMain,
   Protocol,
   Session,
@@ -134,6 +140,42 @@ export class FakeBrowserWindow extends EventEmitter {
   }
 }
 
+/** Electron's app, as far as a program's beginning and end go. */
+export class FakeApp extends EventEmitter {
+  readonly paths = new Map<string, string>()
+  userModelId: string | null = null
+  exitCode: number | null = null
+
+  /** As it was before anybody used it. */
+  reset(): void {
+    this.removeAllListeners()
+    this.paths.clear()
+    this.userModelId = null
+    this.exitCode = null
+  }
+
+  setPath(name: string, path: string): void {
+    if (!existsSync(path)) throw new Error('Failed to set path')
+    this.paths.set(name, path)
+  }
+
+  setAppUserModelId(id: string): void {
+    this.userModelId = id
+  }
+
+  /** Asks everybody first, each time that it is called. */
+  quit(): void {
+    let isPrevented = false
+    this.emit('before-quit', { preventDefault: () => (isPrevented = true) })
+    if (!isPrevented) this.exit(0)
+  }
+
+  /** Asks nobody. */
+  exit(code: number): void {
+    this.exitCode ??= code
+  }
+}
+
 type Invoke = Parameters<IpcMain['handle']>[1]
 
 class FakeIpcMain extends EventEmitter {
@@ -148,11 +190,140 @@ class FakeIpcMain extends EventEmitter {
   }
 }
 
+/**
+ * A real process behind Electron's rules for a utility process, as its documentation and its sources have them:
+ *
+ * - it is spawned later; until then it has no `pid`, and `kill` does nothing and returns `false`
+ * - messages to it wait until then, and are lost after its exit
+ * - a fatal error of V8 is emitted as `error`, which nobody may ignore, before the `exit`
+ * - on `exit`, `stdout` and `stderr` lose every listener and are let go, though more may come out of them; here all of
+ *   it comes then
+ * - why it ended is told by the app, which names it by `name`; its `serviceName` is the same for all of them
+ */
+export class FakeUtilityProcess extends EventEmitter {
+  static made: FakeUtilityProcess[] = []
+  /** What the next ones do instead of being spawned in a moment. */
+  static launch: 'soon' | 'when told' | 'fails' = 'soon'
+
+  stdout: PassThrough | null = new PassThrough()
+  stderr: PassThrough | null = new PassThrough()
+  #child: ChildProcess | null = null
+  readonly #held = { stdout: new PassThrough(), stderr: new PassThrough() }
+  #waiting: unknown[] = []
+  #hasExited = false
+  #killed = false
+  #why: Details['reason'] | null = null
+
+  constructor(
+    private readonly app: EventEmitter,
+    private readonly modulePath: string,
+    private readonly args: readonly string[],
+    private readonly options: ForkOptions,
+  ) {
+    super()
+    FakeUtilityProcess.made.push(this)
+    if (FakeUtilityProcess.launch === 'soon') setImmediate(() => this.spawn())
+    if (FakeUtilityProcess.launch === 'fails') setImmediate(() => this.#tell('launch-failed', 2))
+  }
+
+  get pid(): number | undefined {
+    return this.#hasExited ? undefined : this.#child?.pid
+  }
+
+  spawn(): void {
+    const { env, execArgv = [] } = this.options
+    const child = fork(this.modulePath, [...this.args], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      execArgv,
+      ...(env ? { env: env as NodeJS.ProcessEnv } : {}),
+    })
+    this.#child = child
+    child.stdout?.pipe(this.#held.stdout)
+    child.stderr?.pipe(this.#held.stderr)
+    child.on('message', (message) => this.emit('message', message))
+    child.once('exit', (code, signal) => this.#exit(code, signal))
+    child.once('spawn', () => {
+      for (const message of this.#waiting.splice(0)) this.postMessage(message)
+      this.emit('spawn')
+    })
+  }
+
+  postMessage(message: unknown): void {
+    if (this.#hasExited) return
+    if (this.#child === null) this.#waiting.push(message)
+    else this.#child.send(message as object, () => undefined)
+  }
+
+  kill(): boolean {
+    if (this.pid === undefined) return false
+    this.#killed = true
+    return this.#child?.kill('SIGTERM') ?? false
+  }
+
+  #exit(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#hasExited = true
+    const { stdout, stderr } = this
+    const ended = code ?? constants.signals[signal ?? 'SIGKILL']
+    const reason = signal === null ? 'abnormal-exit' : isKill(signal) ? 'killed' : 'crashed'
+    try {
+      this.emit('exit', this.#killed && signal !== null && isKill(signal) ? 0 : ended)
+    } finally {
+      stdout?.removeAllListeners()
+      stderr?.removeAllListeners()
+      this.stdout = null
+      this.stderr = null
+    }
+    const why = this.#why ?? reason
+    setImmediate(() => {
+      if (stdout) this.#held.stdout.pipe(stdout)
+      if (stderr) this.#held.stderr.pipe(stderr)
+      if (ended !== 0) this.#tell(why, ended)
+    })
+  }
+
+  /** V8 gives up, as it does for want of heap. */
+  failFatally(location: string): void {
+    this.emit('error', 'FatalError', location, '{}')
+    this.#child?.kill('SIGABRT')
+  }
+
+  /** The system ends it for want of memory. */
+  runOutOfMemory(): void {
+    this.#why = 'oom'
+    this.#child?.kill('SIGKILL')
+  }
+
+  /** Says why a process has gone, as the app does. */
+  #tell(reason: Details['reason'], exitCode: number): void {
+    const { serviceName: name } = this.options
+    tellGone(this.app, { reason, exitCode, ...(name === undefined ? {} : { name }) })
+  }
+}
+
+export function tellGone(
+  app: EventEmitter,
+  details: Pick<Details, 'reason' | 'exitCode' | 'name'>,
+): void {
+  const told: Details = { type: 'Utility', serviceName: 'node.mojom.NodeService', ...details }
+  app.emit('child-process-gone', {}, told)
+}
+
+function isKill(signal: NodeJS.Signals): boolean {
+  return signal === 'SIGKILL' || signal === 'SIGTERM'
+}
+
 /** A fresh fake for one test file: `vi.mock('electron', () => fakeElectron())`. */
 export function fakeElectron() {
   const schemes: CustomScheme[] = []
+  const app = new FakeApp()
   return {
-    app: new EventEmitter() as EventEmitter & Partial<App>,
+    app,
+    dialog: { showErrorBox: vi.fn<Dialog['showErrorBox']>() },
+    utilityProcess: {
+      fork: (path: string, args: string[] = [], options: ForkOptions = {}) =>
+        new FakeUtilityProcess(app, path, args, options),
+    },
     BrowserWindow: FakeBrowserWindow,
     ipcMain: new FakeIpcMain(),
     nativeTheme: { shouldUseDarkColors: false },

@@ -55,6 +55,7 @@ const jobs = {
 const calls = {
   inspect: async (path) => {
     if (path === '/crash') process.kill(process.pid, 'SIGKILL')
+    if (path === '/for ever') await new Promise(() => {})
     if (path === '/missing') {
       throw { code: 'not_found', message: 'There is no model.', context: { file: path } }
     }

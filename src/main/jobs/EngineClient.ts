@@ -14,6 +14,8 @@ import { identifyPartialOutput, removePartialOutput } from './output'
 export interface EngineClientOptions {
   /** How long a cancelled job may take to end by itself before its process is ended. Default 5 s. */
   readonly graceMs?: number
+  /** How long a process that was ended may take to be gone before it is given up. Default 5 s. */
+  readonly killedMs?: number
 }
 
 export interface RunJobOptions {
@@ -26,6 +28,7 @@ export interface RunJobOptions {
 }
 
 const DEFAULT_GRACE_MS = 5_000
+const DEFAULT_KILLED_MS = 5_000
 
 const CANCELLED: JobOutcome = { state: 'cancelled' }
 
@@ -36,6 +39,7 @@ const CANCELLED: JobOutcome = { state: 'cancelled' }
 export class EngineClient {
   readonly #spawn: () => EngineProcess
   readonly #graceMs: number
+  readonly #killedMs: number
   /** The process in use; `null` until it is needed and after it has gone. */
   #session: EngineSession | null = null
   readonly #shutdown = new AbortController()
@@ -44,6 +48,7 @@ export class EngineClient {
   constructor(spawn: () => EngineProcess, options: EngineClientOptions = {}) {
     this.#spawn = spawn
     this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS
+    this.#killedMs = options.killedMs ?? DEFAULT_KILLED_MS
   }
 
   /** @throws AppError what the engine answered, or `engine_crashed`. */
@@ -67,7 +72,12 @@ export class EngineClient {
    * job has not ended after the grace period its process is ended and its unfinished output removed.
    */
   runJob(spec: JobSpec, options: RunJobOptions): Promise<JobOutcome> {
-    const running = this.#runJob(spec, options).catch((thrown): JobOutcome => {
+    const signal = AbortSignal.any([
+      this.#shutdown.signal,
+      ...(options.signal ? [options.signal] : []),
+    ])
+    const running = this.#runJob(spec, options, signal).catch((thrown): JobOutcome => {
+      if (signal.aborted) return CANCELLED
       return { state: 'failed', error: toAppError(thrown).toData() }
     })
     this.#running.add(running)
@@ -78,18 +88,15 @@ export class EngineClient {
   /** Cancels what runs, waits for it to clean up, and ends the process; the client cannot be used afterwards. */
   async dispose(): Promise<void> {
     this.#shutdown.abort()
-    await Promise.all(this.#running)
     const session = this.#session
-    if (!session) return
-    session.kill()
-    await session.gone
+    // One that has not started yet has no job that could clean up behind itself, and may never start.
+    if (session && !session.isReady) session.kill()
+    await Promise.all(this.#running)
+    session?.kill()
+    await session?.gone
   }
 
-  async #runJob(spec: JobSpec, options: RunJobOptions): Promise<JobOutcome> {
-    const signal = AbortSignal.any([
-      this.#shutdown.signal,
-      ...(options.signal ? [options.signal] : []),
-    ])
+  async #runJob(spec: JobSpec, options: RunJobOptions, signal: AbortSignal): Promise<JobOutcome> {
     if (signal.aborted) return CANCELLED
     const [session, foreign] = await Promise.all([this.#connect(), identifyPartialOutput(spec)])
     if (signal.aborted) return CANCELLED
@@ -106,7 +113,6 @@ export class EngineClient {
     } catch (thrown) {
       // The engine could not clean up behind the job.
       if (session.lost) await removePartialOutput(spec, foreign)
-      if (signal.aborted) return CANCELLED
       throw thrown
     } finally {
       clearTimeout(grace)
@@ -120,7 +126,7 @@ export class EngineClient {
         throw new AppError('engine_crashed', 'The engine has been shut down.')
       }
       if (!this.#session) {
-        const session = new EngineSession(this.#spawn())
+        const session = new EngineSession(this.#spawn(), this.#killedMs)
         this.#session = session
         void session.gone.then(() => {
           if (this.#session === session) this.#session = null
@@ -153,21 +159,26 @@ class EngineSession {
   readonly ready: Promise<void>
   /** Resolves when the process has ended. */
   readonly gone: Promise<void>
+  /** It has said that it listens. */
+  isReady = false
   /** We ended it. */
   killed = false
   /** It has ended, one way or the other. */
   lost = false
 
   readonly #process: EngineProcess
+  readonly #killedMs: number
   readonly #calls = new Map<number, Deferred<unknown>>()
   readonly #jobs = new Map<string, JobInFlight>()
   #crash: AppError | null = null
   #nextCall = 1
+  #givingUp: NodeJS.Timeout | undefined
   #starting!: Deferred<void>
   #leaving!: () => void
 
-  constructor(process: EngineProcess) {
+  constructor(process: EngineProcess, killedMs: number) {
     this.#process = process
+    this.#killedMs = killedMs
     this.ready = new Promise((resolve, reject) => (this.#starting = { resolve, reject }))
     // Whoever waits for it sees the rejection; nobody may be waiting.
     this.ready.catch(() => {})
@@ -180,9 +191,14 @@ class EngineSession {
     if (!this.lost) this.#process.send(request)
   }
 
+  /** Ends the process. What waits for it goes on when it has gone, or after a while all the same. */
   kill(): void {
     if (this.lost || this.killed) return
     this.killed = true
+    this.#givingUp = setTimeout(
+      () => this.#end({ code: null, signal: null, reason: 'it does not end', stderr: '' }),
+      this.#killedMs,
+    )
     this.#process.kill()
   }
 
@@ -217,6 +233,7 @@ class EngineSession {
   #receive(answer: EngineAnswer): void {
     switch (answer.type) {
       case 'ready':
+        this.isReady = true
         this.#starting.resolve()
         return
       case 'answer': {
@@ -238,7 +255,9 @@ class EngineSession {
   }
 
   #end(exit: EngineExit): void {
+    if (this.lost) return
     this.lost = true
+    clearTimeout(this.#givingUp)
     const crash = crashError(exit)
     this.#crash = crash
     this.#leaving()

@@ -5,14 +5,13 @@ export interface EnginePort {
   /** Resolves when the message has left this process, or cannot any more. */
   send(message: EngineAnswer): Promise<void>
   onRequest(listener: (request: EngineRequest) => void): void
-  /** Called once the parent has gone. */
+  /** Called once the parent has gone, where that is told. */
   onClose(listener: () => void): void
 }
 
 /** What Electron adds to `process` in a utility process (its types must not reach the engine). */
 interface UtilityParentPort {
   on(event: 'message', listener: (event: { data: unknown }) => void): void
-  on(event: 'close', listener: () => void): void
   postMessage(message: unknown): void
 }
 
@@ -31,7 +30,8 @@ function utilityPort(port: UtilityParentPort): EnginePort {
       return new Promise((resolve) => setImmediate(resolve))
     },
     onRequest: (listener) => port.on('message', ({ data }) => listener(data as EngineRequest)),
-    onClose: (listener) => port.on('close', listener),
+    // Electron tells nothing: a utility process is ended with the program that made it.
+    onClose: () => {},
   }
 }
 
