@@ -3,13 +3,14 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { app, Menu, Notification, session, type BrowserWindow } from 'electron'
 import { signalJobs } from './app/jobSignals'
+import { identify, orGiveUp, quitAfter } from './app/lifecycle'
 import { menuTemplate } from './app/menu'
 import { nativeServices } from './app/nativeServices'
 import { APP_ORIGIN, handleAppScheme, registerAppScheme } from './app/protocol'
 import { harden } from './app/security'
 import { openWindow } from './app/window'
 import { serveElectron } from './host/electron'
-import { createWorkbench, type Workbench } from './ipc/workbench'
+import { createWorkbench } from './ipc/workbench'
 import { ElectronEngineProcess } from './jobs/ElectronEngineProcess'
 import { EngineClient } from './jobs/EngineClient'
 import { userFolder } from './storage/userFolder'
@@ -19,18 +20,16 @@ const developmentUrl = app.isPackaged ? undefined : process.env['ELECTRON_RENDER
 const origin = developmentUrl === undefined ? APP_ORIGIN : new URL(developmentUrl).origin
 let window: BrowserWindow | null = null
 
-// The command line's `serve` keeps its settings in the same folder.
-app.setPath('userData', userFolder({ ...process, home: homedir() }))
-app.enableSandbox()
-registerAppScheme()
-
-if (app.requestSingleInstanceLock()) {
+orGiveUp(() => {
+  // The command line's `serve` keeps its settings in the same folder.
+  identify(userFolder({ ...process, home: homedir() }))
+  app.enableSandbox()
+  registerAppScheme()
+  if (!app.requestSingleInstanceLock()) return app.quit()
   app.on('second-instance', focusWindow)
   app.on('window-all-closed', () => app.quit())
-  void app.whenReady().then(start)
-} else {
-  app.quit()
-}
+  return app.whenReady().then(start)
+})
 
 function start(): void {
   harden(origin, session.defaultSession)
@@ -61,7 +60,8 @@ function start(): void {
     isDevelopment: !app.isPackaged,
   })
   Menu.setApplicationMenu(Menu.buildFromTemplate(menu))
-  endCleanly(workbench)
+  // Jobs remove their unfinished output first.
+  quitAfter(() => workbench.dispose())
   signalJobs(workbench.jobs, {
     setProgress: (progress) => window?.setProgressBar(progress),
     isFocused: () => window?.isFocused() ?? false,
@@ -84,17 +84,4 @@ function start(): void {
 function focusWindow(): void {
   if (window?.isMinimized()) window.restore()
   window?.focus()
-}
-
-/** Quitting waits until jobs have removed their unfinished output. */
-function endCleanly(workbench: Workbench): void {
-  let ended = false
-  app.on('before-quit', (event) => {
-    if (ended) return
-    event.preventDefault()
-    void workbench.dispose().finally(() => {
-      ended = true
-      app.quit()
-    })
-  })
 }

@@ -16,8 +16,12 @@ const LINKED_HOSTS: ReadonlySet<string> = new Set([
  * @param session The window's session.
  */
 export function harden(origin: string, session: Session): void {
-  session.setPermissionRequestHandler((_contents, _permission, respond) => respond(false))
-  session.setPermissionCheckHandler(() => false)
+  session.setPermissionRequestHandler((_contents, permission, respond, details) =>
+    respond(isGranted(permission, details.isMainFrame, details.requestingUrl, origin)),
+  )
+  session.setPermissionCheckHandler((_contents, permission, requestingOrigin, details) =>
+    isGranted(permission, details.isMainFrame, requestingOrigin, origin),
+  )
   session.setDevicePermissionHandler(() => false)
   // Nothing is fetched from anywhere: what asks for it is a mistake or an attack.
   session.webRequest.onBeforeRequest((details, respond) =>
@@ -28,6 +32,22 @@ export function harden(origin: string, session: Session): void {
     if (!isOwnBlob(item.getURL(), origin)) event.preventDefault()
   })
   app.on('web-contents-created', (_event, contents) => confine(contents, origin))
+}
+
+/** Our own page may put text on the clipboard, which a person's click asks for; nothing else is granted to anybody. */
+function isGranted(
+  permission: string,
+  isMainFrame: boolean,
+  from: string,
+  origin: string,
+): boolean {
+  const asking = parse(from)
+  return (
+    permission === 'clipboard-sanitized-write' &&
+    isMainFrame &&
+    asking !== null &&
+    originOf(asking) === origin
+  )
 }
 
 function confine(contents: WebContents, origin: string): void {

@@ -58,6 +58,7 @@ export function openWindow({ preload, url, stateFile }: OpenWindowOptions): Brow
   window.on('close', () =>
     writeWindowState(stateFile, { ...window.getNormalBounds(), maximized: window.isMaximized() }),
   )
-  void window.loadURL(url)
+  // One that stays empty can at least be closed.
+  window.loadURL(url).catch(() => window.show())
   return window
 }

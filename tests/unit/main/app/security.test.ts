@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { PermissionRequest } from 'electron'
 import { CALL_CHANNEL, DROP_CHANNEL, PUSH_CHANNEL } from '@shared/channels'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openExternal, harden, isOpenable } from '../../../../src/main/app/security'
@@ -111,17 +112,39 @@ it('4. the window is sandboxed, and so is everything else', () => {
 })
 
 describe('5. permissions', () => {
-  it.each(['media', 'geolocation', 'notifications', 'clipboard-read', 'openExternal'] as const)(
+  const isGranted = (permission: string, page: string, isMainFrame = true): boolean => {
+    const answer = vi.fn<(granted: boolean) => void>()
+    const request: PermissionRequest = { isMainFrame, requestingUrl: page }
+    session.permissionRequest?.(contents.asReal(), permission as never, answer, request)
+    const check = { isMainFrame, securityOrigin: page } as never
+    const isHeld = session.permissionCheck?.(contents.asReal(), permission as never, page, check)
+    expect(answer).toHaveBeenCalledExactlyOnceWith(isHeld)
+    return isHeld === true
+  }
+
+  it.each(['media', 'geolocation', 'notifications', 'clipboard-read', 'openExternal'])(
     'never grant %s',
     (permission) => {
-      const answer = vi.fn()
-      session.permissionRequest?.(contents.asReal(), permission, answer, {} as never)
-      expect(answer).toHaveBeenCalledWith(false)
-      expect(session.permissionCheck?.(null, permission as never, APP_ORIGIN, {} as never)).toBe(
-        false,
-      )
+      expect(isGranted(permission, `${APP_ORIGIN}/`)).toBe(false)
     },
   )
+
+  it('let our own page put text on the clipboard, and nobody else', () => {
+    const write = 'clipboard-sanitized-write'
+    expect(isGranted(write, `${APP_ORIGIN}/`)).toBe(true)
+    expect(isGranted(write, `${APP_ORIGIN}/#/project/1`)).toBe(true)
+    expect(isGranted(write, `${APP_ORIGIN}/`, false)).toBe(false)
+    for (const page of [
+      'app://lesa.evil/',
+      'app://other/',
+      'https://lesa/',
+      'file:///x',
+      'data:,x',
+      '',
+    ]) {
+      expect(isGranted(write, page), page).toBe(false)
+    }
+  })
 
   it('never grant a device', () => {
     expect(session.devicePermission?.({} as never)).toBe(false)
