@@ -1,3 +1,11 @@
+import { shortened, shown } from './text'
+
+/** Characters of a sentence, which may hold a name or two from outside. */
+const SENTENCE_LENGTH = 480
+
+/** Characters of a stack: its first frames tell. */
+const STACK_LENGTH = 6_000
+
 /** Every way a request or a job can fail, as a closed set: code branches on these, never on message text. */
 export const ERROR_CODES = [
   'bad_checkpoint',
@@ -43,7 +51,10 @@ export interface AppErrorData {
   readonly stack?: string
 }
 
-/** The one error class of the product; `cause` keeps what was underneath. */
+/**
+ * The one error class of the product; `cause` keeps what was underneath. Names from files and other programs' words may
+ * be put into it as they are: whatever is too long or cannot be shown is shortened and escaped here.
+ */
 export class AppError extends Error {
   override readonly name = 'AppError'
   readonly code: ErrorCode
@@ -55,10 +66,11 @@ export class AppError extends Error {
     message: string,
     options: { hint?: string; context?: ErrorContext; cause?: unknown } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    const { hint, context, cause } = options
+    super(shown(message, SENTENCE_LENGTH), cause === undefined ? undefined : { cause })
     this.code = code
-    this.hint = options.hint
-    this.context = options.context
+    this.hint = hint === undefined ? undefined : shown(hint, SENTENCE_LENGTH)
+    this.context = context && mapValues(context)
   }
 
   toData(): AppErrorData {
@@ -67,8 +79,16 @@ export class AppError extends Error {
       message: this.message,
       ...(this.hint === undefined ? {} : { hint: this.hint }),
       ...(this.context === undefined ? {} : { context: this.context }),
-      ...(this.stack === undefined ? {} : { stack: this.stack }),
+      ...(this.stack === undefined ? {} : { stack: shortened(this.stack, STACK_LENGTH) }),
     }
+  }
+
+  /** The same error with the file that it is about, where it does not say. */
+  about(file: string): AppError {
+    if (this.context?.file !== undefined) return this
+    const error = AppError.fromData({ ...this.toData(), context: { file, ...this.context } })
+    error.cause = this.cause
+    return error
   }
 
   static fromData(data: AppErrorData): AppError {
@@ -79,6 +99,10 @@ export class AppError extends Error {
     if (data.stack !== undefined) error.stack = data.stack
     return error
   }
+}
+
+function mapValues(context: ErrorContext): ErrorContext {
+  return Object.fromEntries(Object.entries(context).map(([key, value]) => [key, shown(value)]))
 }
 
 /** Converts anything thrown into an {@link AppError}; what is not one already is a `bug`. */

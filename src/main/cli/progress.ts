@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { foldChange, newJob, type JobEvent, type JobSnapshot, type JobSpec } from '@shared/jobs'
+import { shortened } from '@shared/text'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { CliIo } from './io'
 
@@ -223,9 +224,16 @@ function fit(text: string, width: number): string {
   return `${cut}…`
 }
 
-/** Text from files and paths, harmless to a terminal. */
+/** Characters of one message: a stack, at the most. */
+const MESSAGE_LENGTH = 8_000
+
+/** Text from files and paths, harmless to a terminal: no codes, no turned directions, no endless names. */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
+  const plain = stripVTControlCharacters(text).replace(
+    /[^\P{Cc}\t\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
+    '\ufffd',
+  )
+  return shortened(plain, MESSAGE_LENGTH)
 }
 
 /** Colours text on a terminal that wants it (https://no-color.org). */

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { totalmem } from 'node:os'
+import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { ModelConfig } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
@@ -51,9 +52,13 @@ export function defaultLimits(config: ModelConfig): ForwardLimits {
  *
  * @throws AppError `unsupported_architecture` for kinds of rotary positions or activations that are not.
  */
-export function checkForwardPass(config: ModelConfig): void {
-  inverseFrequencies(config)
-  checkActivation(config)
+export function checkForwardPass({ config, path }: Checkpoint): void {
+  try {
+    inverseFrequencies(config)
+    checkActivation(config)
+  } catch (error) {
+    throw error instanceof AppError ? error.about(join(path, 'config.json')) : error
+  }
 }
 
 /**
@@ -71,7 +76,7 @@ export class ForwardPass {
     private readonly signal: AbortSignal,
     limits: Partial<ForwardLimits> = {},
   ) {
-    checkForwardPass(checkpoint.config)
+    checkForwardPass(checkpoint)
     this.#limits = { ...defaultLimits(checkpoint.config), ...limits }
     this.#kernels = new LayerKernels(checkpoint, runtime)
     this.head = new OutputHead(checkpoint, runtime, signal, this.#limits)

@@ -202,7 +202,7 @@ async function openModels(models: readonly string[]): Promise<Opened[]> {
   for (const model of models) {
     const checkpoint = await Checkpoint.open(model)
     await checkpoint.close()
-    checkForwardPass(checkpoint.config)
+    checkForwardPass(checkpoint)
     opened.push({ model, config: checkpoint.config, summary: checkpoint.summarize() })
   }
   return opened

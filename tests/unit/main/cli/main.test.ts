@@ -76,7 +76,7 @@ describe('reportError', () => {
     const io = fakeIo()
     reportError(io, error, false)
     expect(io.stderr.text).toBe(
-      'error output_exists: The folder is not empty.\n' +
+      'error output_exists: The folder\\u001b[31m is not empty.\n' +
         `  file   ${resolve('/a/b')}\n  field  out\n  hint   Pass --overwrite.\n`,
     )
     expect(io.stdout.text).toBe('')
