@@ -29,6 +29,8 @@ export interface ProjectionRequest {
   readonly method: ProjectionMethod
   readonly seed: number
   readonly perplexity?: number
+  /** The record's predictions are not what the new layers became: only the base layers are shown. */
+  readonly isBaseOnly?: boolean
 }
 
 /** What computed a run. */

@@ -1,5 +1,6 @@
 /** @file What decides how a predictor (an MLP of two hidden layers) is trained, with all that is said of it anywhere. */
 import { SHARE, type Bounds } from './bounds'
+import { formatNumber } from './units'
 
 export const PREDICTOR_PRESETS = ['paper', 'notebook', 'matched'] as const
 export type PredictorPreset = (typeof PREDICTOR_PRESETS)[number]
@@ -232,9 +233,11 @@ export function predictorRows(settings: PredictorSettings): SettingRow[] {
       continue
     }
     const before = rows.get(row.key)
-    const value = before ? `${before.value}, ${settings[key]}` : String(settings[key])
+    const own = settings[key]
+    const value = before ? `${before.value}, ${formatNumber(own)}` : formatNumber(own)
+    const card = before ? `${before.card[1]}, ${own}` : String(own)
     const name = row.key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-    rows.set(row.key, { ...row, value, card: [name, value] })
+    rows.set(row.key, { ...row, value, card: [name, card] })
   }
   return [...rows.values()]
 }

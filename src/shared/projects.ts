@@ -11,6 +11,7 @@ import {
   type JobState,
 } from './jobs'
 import { SEED } from './bounds'
+import type { HeldOutVerdict } from './heldOut'
 import {
   ALL_OPTIONS,
   DEFAULT_METHOD,
@@ -313,7 +314,10 @@ export interface CompareRow {
   readonly seconds: number | null
   readonly device: string | null
   readonly perplexities: readonly Perplexity[]
-  /** Means over the weight types, geometric: below 1 is better than the yardstick. `null` without predictors. */
+  /**
+   * Means over the weight types, geometric: below 1 is better than the yardstick. `null` where the new layers are no
+   * predictions, also for a control that trains predictors.
+   */
   readonly quality: {
     readonly errorOverZero: number
     readonly errorOverMean: number
@@ -322,16 +326,22 @@ export interface CompareRow {
     readonly heldOutOverMean: number | null
     readonly heldOutCosine: number | null
   } | null
+  /** What the held-out layer says of the prediction; `null` where nothing is predicted. */
+  readonly verdict: HeldOutVerdict | null
   /** Every setting as people read it, keyed by {@link Comparison.settings}. */
   readonly settings: Readonly<Record<string, string>>
 }
 
 export interface Comparison {
   readonly rows: readonly CompareRow[]
-  /** Every setting that any row has, in the order of the forms, with whether the runs that have it differ in it. */
+  /** Of the base model, and so of all; `null` where it is not known. */
+  readonly vocabularySize: number | null
+  /** Every setting that any row has, in the order of the forms; see {@link settingDiffers}. */
   readonly settings: readonly {
     readonly key: string
     readonly label: string
+    /** Whether it decides where new layers go. */
+    readonly isLayout: boolean
     readonly differs: boolean
   }[]
   /** The measurements that any row has: columns of the table. */
@@ -340,5 +350,19 @@ export interface Comparison {
     readonly name: string
     readonly context: number
     readonly perLine: boolean
+    readonly tokens: number
   }[]
+}
+
+/**
+ * Whether runs differ in a setting: those that have it have other values, or it decides where new layers go and some
+ * runs' method has no such setting. What else a method lacks is no difference that anybody chose.
+ */
+export function settingDiffers(
+  { key, isLayout }: { readonly key: string; readonly isLayout: boolean },
+  runs: readonly Pick<CompareRow, 'settings'>[],
+): boolean {
+  const values = runs.map(({ settings }) => settings[key])
+  const known = values.filter((value) => value !== undefined)
+  return new Set(known).size > 1 || (isLayout && known.length > 0 && known.length < runs.length)
 }

@@ -21,6 +21,11 @@ function scaled(value: number): string {
   return `${digits} ${SI[power] ?? ''}`
 }
 
+/** `0.00005` → `5e-5`, as papers write it. */
+export function formatNumber(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value)
+}
+
 /** `95_000` → `1 min 35 s`; below ten seconds one decimal is kept. */
 export function formatDuration(ms: number): string {
   const seconds = ms / 1000

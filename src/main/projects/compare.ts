@@ -1,15 +1,17 @@
+import { heldOutVerdict, ownReports } from '@shared/heldOut'
 import type { PredictorReport } from '@shared/jobs'
-import { METHOD_NAMES } from '@shared/methods'
+import { isLayoutKey, METHOD_NAMES, type RestChoice } from '@shared/methods'
 import { methodRows, SETTING_LABELS } from '@shared/methods/rows'
 import type { ModelSummary } from '@shared/model'
 import { planExpansion } from '@shared/plan'
-import type {
-  Comparison,
-  CompareRow,
-  Perplexity,
-  ProjectText,
-  RunSettings,
-  RunSummary,
+import {
+  settingDiffers,
+  type Comparison,
+  type CompareRow,
+  type Perplexity,
+  type ProjectText,
+  type RunSettings,
+  type RunSummary,
 } from '@shared/projects'
 
 /** Every setting in the order of the forms; a row has those that its method has. */
@@ -20,6 +22,13 @@ const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   { key: 'dtype', label: 'Element type' },
   { key: 'seed', label: 'Seed' },
 ]
+
+const REST_TEXTS: Readonly<Record<RestChoice, string>> = {
+  mean: 'mean of the neighbours’',
+  previous: 'previous layer’s',
+  next: 'next layer’s',
+  first: 'layer 0’s',
+}
 
 export interface CompareInput {
   readonly baseName: string
@@ -48,6 +57,7 @@ export function compareRuns(input: CompareInput): Comparison {
           device: null,
           perplexities: of('base'),
           quality: null,
+          verdict: null,
           settings: {},
         },
       ]
@@ -57,9 +67,10 @@ export function compareRuns(input: CompareInput): Comparison {
   const used = SETTINGS.filter(({ key }) => rows.some(({ settings }) => key in settings))
   return {
     rows,
-    settings: used.map((setting) => {
-      const values = runRows.flatMap(({ settings }) => settings[setting.key] ?? [])
-      return { ...setting, differs: new Set(values).size > 1 }
+    vocabularySize: base?.vocab_size ?? null,
+    settings: used.map((known) => {
+      const setting = { ...known, isLayout: isLayoutKey(known.key) }
+      return { ...setting, differs: settingDiffers(setting, runRows) }
     }),
     measurements: measurementsOf(rows, texts),
   }
@@ -78,7 +89,8 @@ function rowOf(run: RunSummary, perplexities: Perplexity[]): CompareRow {
     seconds: result?.seconds ?? null,
     device: run.device?.device ?? null,
     perplexities,
-    quality: qualityOf(result?.predictors ?? []),
+    quality: qualityOf(ownReports(run.method, result?.predictors ?? [])),
+    verdict: heldOutVerdict(run.method, result?.predictors ?? []),
     settings: describeSettings(settings, run.layersBefore),
   }
 }
@@ -109,12 +121,14 @@ export function describeSettings(
   { method, rest, dtype, seed }: RunSettings,
   layers: number,
 ): Record<string, string> {
-  const rows = methodRows(method, planExpansion(method, layers))
+  const plan = planExpansion(method, layers)
+  const computes = plan.layers.some(({ kind }) => kind === 'computed')
   return {
     method: METHOD_NAMES[method.name],
-    ...Object.fromEntries(rows.map(({ key, value }) => [key, value])),
-    rest,
-    dtype,
+    ...Object.fromEntries(methodRows(method, plan).map(({ key, value }) => [key, value])),
+    // Copies come with their own norms and biases.
+    ...(computes ? { rest: REST_TEXTS[rest] } : {}),
+    dtype: dtype === 'keep' ? 'as the base' : dtype,
     seed: String(seed),
   }
 }
@@ -124,9 +138,9 @@ function measurementsOf(
   texts: readonly ProjectText[],
 ): Comparison['measurements'] {
   const found = new Map<string, Comparison['measurements'][number]>()
-  for (const { text, context, perLine } of rows.flatMap(({ perplexities }) => perplexities)) {
+  for (const { text, context, perLine, tokens } of rows.flatMap((row) => row.perplexities)) {
     const name = texts.find(({ id }) => id === text)?.name ?? text
-    found.set(`${text}/${context}/${perLine}`, { text, name, context, perLine })
+    found.set(`${text}/${context}/${perLine}`, { text, name, context, perLine, tokens })
   }
   return [...found.values()]
 }

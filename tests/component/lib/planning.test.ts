@@ -1,9 +1,9 @@
 import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import { formatNumber } from '@shared/units'
 import { describe, expect, it } from 'vitest'
 import { countsOf, everyKth, gapsOf, withRange } from '../../../src/renderer/src/lib/gaps'
 import {
-  formatNumber,
   isChanged,
   NUMBER_FIELDS,
   parseField,

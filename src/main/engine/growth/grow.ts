@@ -194,8 +194,8 @@ function trainingWarnings(types: readonly PredictedType[]): string[] {
   const least = few.reduce((most, { report }) => Math.min(most, report.steps), Infinity)
   return [
     `${few.length} of ${types.length} predictors trained for fewer than ${FEW_STEPS} mini-batches ` +
-      `(${least} at the least; the paper's own runs had about 10,000): their predictions stay close to chance. ` +
-      'The preset "matched" trains as long as the paper did, whatever the model\'s size.',
+      `(${least} at the least; the paper's own runs had about 10,000). Whether that is enough, and whether more would help, ` +
+      'the error on a held-out layer tells: it can grow while the training error falls.',
   ]
 }
 

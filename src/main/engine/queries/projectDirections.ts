@@ -20,18 +20,25 @@ const MAX_POINTS = 2_000
  * @throws AppError `not_found` when the run has no directions of this weight type, `damaged_file`.
  */
 export async function projectDirections(request: ProjectionRequest): Promise<DirectionProjection> {
-  const { folder, type, method, seed } = request
-  const { layers, types } = await readAnalysis(folder)
+  const { folder, type, method, seed, isBaseOnly = false } = request
+  const { layers: recorded, types } = await readAnalysis(folder)
   const isKnown = Object.hasOwn(types, type)
   const values = isKnown ? await readFloats(recordFiles.directions(folder, type)) : null
-  const width = (values?.length ?? 0) / layers.length
-  if (!values || width === 0 || !Number.isInteger(width) || layers.length > MAX_POINTS) {
+  const width = (values?.length ?? 0) / recorded.length
+  if (!values || width === 0 || !Number.isInteger(width) || recorded.length > MAX_POINTS) {
     throw new AppError('not_found', `There are no directions of ${type} to show.`, {
       hint: 'Only LESA and its control decompose the weights, and only with SVD.',
       context: { file: recordFiles.directions(folder, type) },
     })
   }
-  const points: PointSet = { count: layers.length, width, values }
+  const all: PointSet = { count: recorded.length, width, values }
+  const layers = recorded.filter(({ isNew }) => !(isNew && isBaseOnly))
+  const points = isBaseOnly
+    ? pick(
+        all,
+        layers.map(({ index }) => index),
+      )
+    : all
   const base = layers.flatMap(({ isNew }, index) => (isNew ? [] : [index]))
   const plane =
     method === 'pca'

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { RunAnalysis } from '@shared/analysis'
 import type { Estimate } from '@shared/estimate'
+import { usesPredictions } from '@shared/heldOut'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
 import { systemCode } from '@system/errors'
 import type { EngineClient } from '../../jobs/EngineClient'
@@ -95,14 +96,17 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'runs:get': (id, run) => projects.get(id).runs.detail(run),
     'runs:series': (id, run, { maxPoints }) => projects.get(id).runs.get(run).series(maxPoints),
     'runs:analysis': (id, run) => readAnalysis(projects.get(id).runs.get(run).folder),
-    'runs:projection': (id, run, { type, method, seed, perplexity }) =>
-      engine.call('projection', {
-        folder: projects.get(id).runs.get(run).folder,
+    'runs:projection': (id, run, { type, method, seed, perplexity }) => {
+      const { folder, file } = projects.get(id).runs.get(run)
+      return engine.call('projection', {
+        folder,
         type,
         method,
         seed,
+        isBaseOnly: !usesPredictions(file.settings.method.name),
         ...(perplexity === undefined ? {} : { perplexity }),
-      }),
+      })
+    },
     'runs:rename': (id, run, name) => changed(id, (project) => project.runs.rename(run, name)),
     'runs:delete': (id, run) => changed(id, (project) => project.runs.delete(run)),
     'runs:deleteModel': (id, run) => changed(id, (project) => project.runs.deleteModel(run)),

@@ -13,6 +13,7 @@ import {
   type PredictorNumber,
 } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
+import { formatNumber } from '@shared/units'
 import { FIELD_ERRORS } from '../strings/fields'
 import { formatInteger } from './numbers'
 
@@ -64,11 +65,6 @@ export function textOf(field: NumberField, draft: ProjectDraft): string {
   if (field === 'length') return String(draft.predictor.length.value)
   if (field === 'holdout') return draft.holdout === null ? '' : String(draft.holdout)
   return formatNumber(isPredictorNumber(field) ? draft.predictor[field] : draft[field])
-}
-
-/** `0.00005` → `5e-5`, as papers write it. */
-export function formatNumber(value: number): string {
-  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value)
 }
 
 /** What the typed text makes of the draft, or why it is not taken. */

@@ -1,5 +1,6 @@
 import type { DirectionProjection, RunAnalysis, WeightTypeAnalysis } from '@shared/analysis'
 import type { PredictorReport } from '@shared/jobs'
+import { METHODS, type Method } from '@shared/methods'
 import { WEIGHT_TYPES } from '../../../support/weightTypes'
 import { describe, expect, it } from 'vitest'
 import {
@@ -126,7 +127,7 @@ describe('the norms', () => {
     [2, 'against', 'larger'],
     [0, 'neutral', 'pass their input on'],
   ])('of new layers %d times as large as their neighbours', (norm, tone, text) => {
-    const [remark] = normRemarks(analysis({ norms: [1, norm, 1, 5] }), 'q_proj')
+    const [remark] = normRemarks(analysis({ norms: [1, norm, 1, 5] }), 'q_proj', 'lesa')
     expect(remark?.tone).toBe(tone)
     expect(remark?.text).toContain(text)
   })
@@ -138,13 +139,39 @@ describe('the cosines', () => {
     const [between, around] = cosineRemarks(
       analysis({ neighbourCosines: [0.9, 0.7, 0.01] }),
       'q_proj',
+      'lesa',
     )
     expect(between?.tone).toBe('against')
     expect(around?.text).toContain('0.800')
   })
 
   it('speak for it where they resemble each other', () => {
-    expect(cosineRemarks(analysis({}), 'q_proj')[0]?.tone).toBe('support')
+    expect(cosineRemarks(analysis({}), 'q_proj', 'lesa')[0]?.tone).toBe('support')
+  })
+})
+
+describe('captions know the method', () => {
+  const small = analysis({ norms: [1, 0.3, 1, 5], neighbourCosines: [0, 0, 0] })
+
+  it.each(METHODS.filter((method) => method !== 'lesa'))(
+    'and speak of no loss and no prediction for %s',
+    (method) => {
+      const [norm] = normRemarks(small, 'q_proj', method)
+      expect(norm?.text).not.toMatch(/λ|loss/)
+      for (const { text } of cosineRemarks(small, 'q_proj', method)) {
+        expect(text).not.toMatch(/predict/)
+      }
+    },
+  )
+
+  it.each<[Method, string]>([
+    ['lesa', 'against'],
+    ['neighbour-mean', 'against'],
+    ['noise', 'neutral'],
+    ['llama-pro', 'neutral'],
+    ['solar', 'neutral'],
+  ])('and judge %s by the likeness of neighbours only where it rests on it', (method, tone) => {
+    expect(cosineRemarks(small, 'q_proj', method)[0]?.tone).toBe(tone)
   })
 })
 

@@ -62,8 +62,7 @@ describe('settings in words', () => {
     expect(describeSettings(runSettingsOf({ ...DEFAULT_DRAFT, method: 'solar' }), 12)).toEqual({
       method: 'SOLAR',
       overlap: '3',
-      rest: 'mean',
-      dtype: 'keep',
+      dtype: 'as the base',
       seed: '0',
     })
     expect(describeSettings(runSettingsOf(DEFAULT_DRAFT), 12)).toMatchObject({
@@ -72,6 +71,8 @@ describe('settings in words', () => {
       useSvd: 'yes',
       holdout: 'none',
       betas: '0.9, 0.999',
+      lambda: '5e-5',
+      rest: 'mean of the neighbours’',
     })
   })
 })
@@ -127,9 +128,36 @@ describe('a comparison', () => {
     })
   })
 
+  it('gives a control no errors of predictions that it does not use', () => {
+    const noise = run('004-noise', { method: 'noise' }, [report(1, holdout)])
+    const { rows } = compareRuns({
+      baseName: 'base',
+      base: null,
+      runs: [noise, long],
+      perplexities: [],
+      texts: [],
+    })
+    expect(rows.map(({ quality }) => quality === null)).toEqual([true, false])
+    expect(rows[0]?.verdict).toBeNull()
+    expect(rows[1]?.verdict?.outcome).toBe('useful')
+  })
+
+  it('tells where new layers go apart even where only one method has such a setting', () => {
+    const solar = run('004-solar', { method: 'solar' }, [])
+    const { settings } = compareRuns({
+      baseName: 'base',
+      base: null,
+      runs: [solar, short],
+      perplexities: [],
+      texts: [],
+    })
+    const differing = settings.filter(({ differs }) => differs).map(({ key }) => key)
+    expect(differing).toEqual(['method', 'gaps', 'overlap'])
+  })
+
   it('names only what a row was measured on', () => {
     expect(comparison.measurements).toEqual([
-      { text: '0123456789abcdef', name: 'a.txt', context: 128, perLine: false },
+      { text: '0123456789abcdef', name: 'a.txt', context: 128, perLine: false, tokens: 1 },
     ])
   })
 })

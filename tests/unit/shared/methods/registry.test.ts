@@ -176,7 +176,7 @@ describe('the rows of a method', () => {
       'gaps Gaps: 5-10 | gaps: 5-10',
       'useSvd SVD: no | decomposition: none (rows of the weights)',
       'energy Energy kept: 1 | energy: 1',
-      'lambda λ: 0.00005 | lambda: 0.00005',
+      'lambda λ: 5e-5 | lambda: 0.00005',
       'length Training length: 500 steps | steps: 500',
       'hiddenSize Hidden size: 256 | hidden_size: 256',
       'batchSize Batch size: 64 | batch_size: 64',

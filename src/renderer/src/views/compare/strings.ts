@@ -20,18 +20,38 @@ export const COMPARE = {
     bytes: 'Size',
     seconds: 'Time',
     device: 'Device',
-    errorOverZero: 'Error / zero’s',
-    errorOverMean: 'Error / mean’s',
-    heldOutOverZero: 'Held-out error / zero’s',
-    heldOutOverMean: 'Held-out error / mean’s',
+    errorOverZero: 'Training error (1: predicting zero)',
+    errorOverMean: 'Training error (1: neighbours’ mean)',
+    heldOutOverZero: 'Held-out error (1: predicting zero)',
+    heldOutOverMean: 'Held-out error (1: neighbours’ mean)',
     heldOutCosine: 'Held-out cosine',
   },
+  /** Of columns in files, with their units. */
+  saved: {
+    seconds: 'Time (s)',
+    bytes: 'Size (bytes)',
+    low: 'low end (95 %)',
+    high: 'high end (95 %)',
+    tokens: 'tokens',
+  },
   perplexity: (text: string, context: number, perLine: boolean) =>
-    `Perplexity, ${text} (${context}${perLine ? ', per line' : ''})`,
+    `Perplexity, ${text} (windows of ${context}${perLine ? ', per line' : ''})`,
+  tokens: (count: number) => `${count.toLocaleString('en')} ${count === 1 ? 'token' : 'tokens'}`,
+  common: 'All runs',
   errorNote:
-    'Errors are geometric means over the weight types, over those of predicting zero or the neighbours’ mean; below 1 is better. Held-out: on the layer that was kept out of training.',
+    'Errors are geometric means over the weight types, as multiples of what predicting zero, or the mean of the two neighbours, would have; below 1 is better. Held-out: on the layer that was kept out of training; training errors can be low by recall alone.',
+  intervalNote:
+    'Beneath each perplexity: its 95 % interval. A mark stands only at what is clearly lower than all others, and better than guessing.',
+  depthNote: (depths: readonly number[]) =>
+    `The grown models have different depths (${depths.join(', ')} layers): part of a difference may be the depth, not the method.`,
+  fewTokens: (tokens: number, text: string) =>
+    `“${text}” has only ${tokens === 1 ? '1 token' : `${tokens.toLocaleString('en')} tokens`}: differences on so little text are chance. Measure on some thousand tokens.`,
+  chance: (vocabulary: number) =>
+    `At least one of these models is no better than guessing among all ${vocabulary.toLocaleString('en')} tokens: such a perplexity says that it is broken, or that the text is not its language.`,
+  unknownInterval: 'Measured before intervals were kept: Measure again on this text to have them.',
+  interval: (ends: string) => `95 %: ${ends}`,
   sortBy: (label: string) => `Sort by ${label}`,
-  lowest: 'lowest',
+  best: 'best',
   notMeasured: 'not measured',
   beyond: 'beyond any number',
 

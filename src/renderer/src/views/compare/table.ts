@@ -1,4 +1,5 @@
 import { METHOD_NAMES } from '@shared/methods'
+import { differClearly, isNoBetterThanChance, perplexityInterval } from '@shared/perplexity'
 import type { Comparison, CompareRow, Perplexity } from '@shared/projects'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { Cell, TableData } from '../../charts/table'
@@ -7,16 +8,27 @@ import { COMPARE } from './strings'
 
 export type Measurement = Comparison['measurements'][number]
 
-/** A column of the comparison: what it is sorted by and saved as, and how it is read. */
+/** A column of the comparison: what it is sorted by, and how it is read. */
 export interface CompareColumn {
   readonly key: string
   readonly label: string
+  /** Beneath the label. */
+  readonly detail?: string
   readonly isNumeric: boolean
-  /** Whether lower is better, and the lowest is marked. */
-  readonly isLowerBetter: boolean
   readonly valueOf: (row: CompareRow) => Cell
   readonly textOf: (row: CompareRow) => string
+  /** Beneath the text: how far it can be trusted. */
+  readonly detailOf?: (row: CompareRow) => string
+  /** The rows that are marked as the best; none where no number says so. */
+  readonly bestOf?: (rows: readonly CompareRow[]) => readonly CompareRow[]
+  /** In files: columns with units, numbers in full. Without, the value under the label. */
+  readonly saved?: readonly {
+    readonly label: string
+    readonly valueOf: (row: CompareRow) => Cell
+  }[]
 }
+
+type Extras = Pick<CompareColumn, 'bestOf' | 'saved'>
 
 export interface Sorting {
   readonly key: string
@@ -24,7 +36,11 @@ export interface Sorting {
 }
 
 /** A measurement's name within the view. */
-export function measurementKey({ text, context, perLine }: Measurement): string {
+export function measurementKey({
+  text,
+  context,
+  perLine,
+}: Pick<Measurement, 'text' | 'context' | 'perLine'>): string {
   return `${text}/${context}/${perLine ? 'line' : 'text'}`
 }
 
@@ -34,93 +50,181 @@ export function measurementLabel({ name, context, perLine }: Measurement): strin
 
 /** What was measured of a row in this way; `null` when it was not. */
 export function perplexityOf(row: CompareRow, measurement: Measurement): Perplexity | null {
-  return (
-    row.perplexities.find(
-      ({ text, context, perLine }) =>
-        text === measurement.text &&
-        context === measurement.context &&
-        perLine === measurement.perLine,
-    ) ?? null
-  )
+  const key = measurementKey(measurement)
+  return row.perplexities.find((one) => measurementKey(one) === key) ?? null
 }
 
-/** The columns that the comparison has something for. */
+/** What was measured last, of any row. */
+export function newestOf(comparison: Comparison): Perplexity | null {
+  return comparison.rows
+    .flatMap(({ perplexities }) => perplexities)
+    .reduce<Perplexity | null>(
+      (newest, one) => (newest && newest.measuredAt >= one.measuredAt ? newest : one),
+      null,
+    )
+}
+
+/** Every column that the comparison has something for: results first, then what they were had for. */
 export function columnsOf(comparison: Comparison): CompareColumn[] {
   const names = COMPARE.columns
   const number = (
     key: keyof typeof names,
     pick: (row: CompareRow) => number | null,
     format: (value: number) => string,
-    isLowerBetter = false,
+    more: Extras = {},
   ): CompareColumn => ({
     key,
     label: names[key],
     isNumeric: true,
-    isLowerBetter,
     valueOf: pick,
     textOf: (row) => {
       const value = pick(row)
       return value === null ? '–' : format(value)
     },
+    ...more,
   })
   const text = (key: keyof typeof names, pick: (row: CompareRow) => string): CompareColumn => ({
     key,
     label: names[key],
     isNumeric: false,
-    isLowerBetter: false,
     valueOf: pick,
     textOf: pick,
   })
   const quality = (
     key: keyof NonNullable<CompareRow['quality']>,
-    isLowerBetter = true,
-  ): CompareColumn => number(key, (row) => row.quality?.[key] ?? null, formatValue, isLowerBetter)
+    more: Extras = {},
+  ): CompareColumn => number(key, (row) => row.quality?.[key] ?? null, formatValue, more)
+  /** Only a prediction that beats its yardstick is worth a mark. */
+  const lowestBelowOne =
+    (key: keyof NonNullable<CompareRow['quality']>) =>
+    (rows: readonly CompareRow[]): readonly CompareRow[] => {
+      const known = rows.flatMap((row) => {
+        const value = row.quality?.[key] ?? null
+        return value === null ? [] : [{ row, value, text: formatValue(value) }]
+      })
+      const best = lowest(known)
+      const isContest = new Set(known.map((one) => one.text)).size > 1
+      return best && best.value < 1 && isContest
+        ? known.filter((one) => one.text === best.text).map(({ row }) => row)
+        : []
+    }
   const all = [
     text('name', (row) => row.name),
     text('method', (row) => (row.method === null ? '–' : METHOD_NAMES[row.method])),
     number('layers', (row) => row.layers, formatInteger),
-    number('newLayers', (row) => row.newLayers, formatInteger),
-    number('parameters', (row) => row.parameters, formatCount),
-    number('bytes', (row) => row.bytes, formatBytes),
+    ...comparison.measurements.map((one) => perplexityColumn(one, comparison.vocabularySize)),
+    quality('heldOutOverZero', { bestOf: lowestBelowOne('heldOutOverZero') }),
+    quality('heldOutOverMean', { bestOf: lowestBelowOne('heldOutOverMean') }),
+    quality('heldOutCosine'),
+    quality('errorOverZero'),
+    quality('errorOverMean'),
     number(
       'seconds',
       (row) => row.seconds,
       (value) => formatDuration(value * 1000),
+      {
+        saved: [{ label: COMPARE.saved.seconds, valueOf: (row) => row.seconds }],
+      },
     ),
-    ...comparison.measurements.map(perplexityColumn),
-    quality('errorOverZero'),
-    quality('errorOverMean'),
-    quality('heldOutOverZero'),
-    quality('heldOutOverMean'),
-    quality('heldOutCosine', false),
+    number('newLayers', (row) => row.newLayers, formatInteger),
+    number('parameters', (row) => row.parameters, formatCount),
+    number('bytes', (row) => row.bytes, formatBytes, {
+      saved: [{ label: COMPARE.saved.bytes, valueOf: (row) => row.bytes }],
+    }),
     text('device', (row) => row.device ?? '–'),
   ]
-  // A column without a single entry says nothing; the first ones always stand.
   return all.filter(
-    ({ valueOf }, index) =>
-      index < 6 ||
+    ({ key, valueOf }) =>
+      ALWAYS.includes(key) ||
       comparison.rows.some((row) => ![null, '–'].includes(valueOf(row) as string | null)),
   )
 }
 
-function perplexityColumn(measurement: Measurement): CompareColumn {
+const ALWAYS: readonly string[] = ['name', 'method', 'layers']
+/** Costs of a plan, the same for all runs of it. */
+const COSTS: readonly string[] = ['newLayers', 'parameters', 'bytes', 'device']
+
+/** The columns of the table, and what it leaves out because all runs have it in common. */
+export function shownColumns(comparison: Comparison): {
+  readonly columns: readonly CompareColumn[]
+  readonly common: readonly { readonly label: string; readonly text: string }[]
+} {
+  const runs = comparison.rows.filter(({ subject }) => subject !== 'base')
+  const all = columnsOf(comparison)
+  const isCommon = ({ key, textOf }: CompareColumn): boolean =>
+    COSTS.includes(key) && new Set(runs.map(textOf)).size <= 1
+  const [first] = runs
+  return {
+    columns: all.filter((column) => !isCommon(column)),
+    common: first
+      ? all.filter(isCommon).map(({ label, textOf }) => ({ label, text: textOf(first) }))
+      : [],
+  }
+}
+
+function perplexityColumn(measurement: Measurement, vocabulary: number | null): CompareColumn {
+  const of = (row: CompareRow): Perplexity | null => perplexityOf(row, measurement)
+  const label = measurementLabel(measurement)
   return {
     key: measurementKey(measurement),
-    label: measurementLabel(measurement),
+    label,
+    detail: COMPARE.tokens(measurement.tokens),
     isNumeric: true,
-    isLowerBetter: true,
-    valueOf: (row) => perplexityOf(row, measurement)?.perplexity ?? null,
+    valueOf: (row) => of(row)?.perplexity ?? null,
     textOf: (row) => {
-      const found = perplexityOf(row, measurement)
+      const found = of(row)
       if (!found) return COMPARE.notMeasured
       return found.perplexity === null ? COMPARE.beyond : formatPerplexity(found.perplexity)
     },
+    detailOf: (row) => {
+      const found = of(row)
+      const ends = found && perplexityInterval(found)
+      return ends ? formatInterval(ends) : ''
+    },
+    // Nothing is best that chance could have put there, or that is no better than guessing.
+    bestOf: (rows) => {
+      const known = rows.flatMap((row) => {
+        const measured = of(row)
+        return measured === null ? [] : [{ row, measured, value: measured.perplexity ?? Infinity }]
+      })
+      const best = lowest(known)
+      if (!best || known.length < 2 || isNoBetterThanChance(best.measured, vocabulary)) return []
+      const isAlone = known.every(
+        (one) =>
+          one === best || one.value === Infinity || differClearly(one.measured, best.measured),
+      )
+      return isAlone ? [best.row] : []
+    },
+    saved: [
+      { label, valueOf: (row) => of(row)?.perplexity ?? null },
+      { label: `${label}, ${COMPARE.saved.low}`, valueOf: (row) => endOf(of(row), 0) },
+      { label: `${label}, ${COMPARE.saved.high}`, valueOf: (row) => endOf(of(row), 1) },
+      { label: `${label}, ${COMPARE.saved.tokens}`, valueOf: (row) => of(row)?.tokens ?? null },
+    ],
   }
+}
+
+function endOf(measured: Perplexity | null, end: 0 | 1): number | null {
+  return (measured && perplexityInterval(measured)?.[end]) ?? null
+}
+
+function lowest<T extends { readonly value: number }>(entries: readonly T[]): T | null {
+  return entries.reduce<T | null>(
+    (best, entry) => (best && best.value <= entry.value ? best : entry),
+    null,
+  )
 }
 
 /** Methods differ in the third digit after the point. */
 export function formatPerplexity(value: number): string {
   return value >= 1e5 ? value.toExponential(3) : value >= 1000 ? value.toFixed(1) : value.toFixed(4)
+}
+
+/** Three digits say as much as an interval knows. */
+export function formatInterval([low, high]: readonly [number, number]): string {
+  const short = (value: number): string =>
+    value >= 1e5 ? value.toExponential(2) : value >= 100 ? value.toFixed(0) : value.toPrecision(4)
+  return `${short(low)}–${short(high)}`
 }
 
 /** Sorted by a column; what is not known comes last, whichever way. Equal rows keep their order. */
@@ -141,50 +245,65 @@ export function sortRows(
   })
 }
 
-/** The rows that read lowest in a column; none where it is not a contest, or all read the same. */
-export function lowestOf(rows: readonly CompareRow[], column: CompareColumn): readonly string[] {
-  if (!column.isLowerBetter) return []
-  const known = rows.flatMap((row) => {
-    const value = column.valueOf(row)
-    return typeof value === 'number'
-      ? [{ subject: row.subject, value, text: column.textOf(row) }]
-      : []
-  })
-  const least = known.reduce<(typeof known)[number] | null>(
-    (best, entry) => (best && best.value <= entry.value ? best : entry),
-    null,
-  )
-  const winners = known.filter(({ text }) => text === least?.text)
-  return winners.length === known.length ? [] : winners.map(({ subject }) => subject)
+/** The depths of the chosen grown models where they differ, shallowest first: then depth is part of any difference. */
+export function differentDepths(rows: readonly CompareRow[]): readonly number[] {
+  const depths = new Set(rows.filter(({ subject }) => subject !== 'base').map((row) => row.layers))
+  return depths.size > 1 ? [...depths].sort((a, b) => a - b) : []
 }
 
-/** The whole comparison for a spreadsheet: measurements, then settings. */
+/** The whole comparison for a spreadsheet: every column with its unit and numbers in full, then every setting. */
 export function exportTable(comparison: Comparison, rows: readonly CompareRow[]): TableData {
-  const columns = columnsOf(comparison)
-  return {
+  const columns = columnsOf(comparison).flatMap(({ label, isNumeric, valueOf, saved }) =>
+    (saved ?? [{ label, valueOf }]).map((one) => ({ ...one, isNumeric })),
+  )
+  return withPlainHeads({
     columns: [
       ...columns.map(({ label, isNumeric }) => ({ label, isNumeric })),
-      ...comparison.settings.map(({ label }) => ({ label })),
+      ...settingsOf(comparison).map(({ label }) => ({ label })),
     ],
     rows: rows.map((row) => [
       ...columns.map((column) => column.valueOf(row)),
-      ...comparison.settings.map(({ key }) => row.settings[key] ?? null),
+      ...settingsOf(comparison).map(({ key }) => row.settings[key] ?? null),
     ]),
-  }
+  })
 }
 
 /** The comparison for a document: as it is read, with the settings that differ. */
 export function documentTable(comparison: Comparison, rows: readonly CompareRow[]): TableData {
   const columns = columnsOf(comparison)
-  const settings = comparison.settings.filter(({ differs }) => differs)
-  return {
+  const settings = settingsOf(comparison).filter(({ differs }) => differs)
+  return withPlainHeads({
     columns: [
-      ...columns.map(({ label, isNumeric }) => ({ label, isNumeric })),
+      ...columns.map(({ label, detail, isNumeric }) => ({
+        label: detail === undefined ? label : `${label}, ${detail}`,
+        isNumeric,
+      })),
       ...settings.map(({ label }) => ({ label })),
     ],
     rows: rows.map((row) => [
-      ...columns.map((column) => column.textOf(row)),
+      ...columns.map(({ textOf, detailOf }) => {
+        const detail = detailOf?.(row) ?? ''
+        return detail === '' ? textOf(row) : `${textOf(row)} (${detail})`
+      }),
       ...settings.map(({ key }) => row.settings[key] ?? null),
     ]),
-  }
+  })
+}
+
+/** Without what is a column already. */
+function settingsOf({ settings }: Comparison): Comparison['settings'] {
+  return settings.filter(({ key }) => !(key in COMPARE.columns))
+}
+
+/** Heads that any program reads, each once: a name that is taken gets a number. */
+function withPlainHeads({ columns, rows }: TableData): TableData {
+  const taken = new Set<string>()
+  const heads = columns.map(({ label, ...column }) => {
+    const plain = label.replaceAll(/[‘’]/g, "'").replaceAll(/[“”]/g, '"')
+    let unique = plain
+    for (let count = 2; taken.has(unique); count += 1) unique = `${plain} (${count})`
+    taken.add(unique)
+    return { ...column, label: unique }
+  })
+  return { columns: heads, rows }
 }

@@ -1,15 +1,15 @@
 import type { DirectionProjection, RunAnalysis } from '@shared/analysis'
+import { NO_COSINE, usesPredictions } from '@shared/heldOut'
 import type { PredictorReport } from '@shared/jobs'
+import { methodNamed, type Method } from '@shared/methods'
 import { formatValue } from '../../lib/numbers'
 
-/** A sentence about a picture, and whether it speaks for the prediction or against it. */
+/** A sentence about a picture, and whether it speaks for what the method does or against it. */
 export interface Remark {
   readonly tone: 'neutral' | 'support' | 'against'
   readonly text: string
 }
 
-/** Below this a cosine is that of directions without anything in common. */
-const NO_COSINE = 0.05
 /** Norms within this factor of their neighbours' are alike. */
 const ALIKE = 1.25
 
@@ -97,7 +97,7 @@ export function spectrumRemarks(analysis: RunAnalysis, type: string): Remark[] {
 }
 
 /** The new layers' norms beside those of their neighbours. */
-export function normRemarks(analysis: RunAnalysis, type: string): Remark[] {
+export function normRemarks(analysis: RunAnalysis, type: string, method: Method): Remark[] {
   const norms = analysis.types[type]?.norms ?? []
   const ratios = newLayers(analysis).flatMap((index) => {
     const own = norms[index]
@@ -113,19 +113,36 @@ export function normRemarks(analysis: RunAnalysis, type: string): Remark[] {
       neutral(`${type} of the new layers is zero: the new blocks pass their input on unchanged.`),
     ]
   }
-  if (mean < 1 / ALIKE) {
-    return [
-      against(
-        `${figure}: they have shrunk towards zero. The loss’s norm term (λ) is there to prevent it.`,
-      ),
-    ]
-  }
-  if (mean > ALIKE) return [against(`${figure}: they are larger than any layer around them.`)]
+  if (mean < 1 / ALIKE) return [against(`${figure}: ${SHRUNK[normCause(method)]}`)]
+  if (mean > ALIKE) return [against(`${figure}: they are larger than the layers around them.`)]
   return [neutral(`${figure}: their size fits in.`)]
 }
 
+/** What decides how large a method's new layers are. */
+function normCause(method: Method): keyof typeof SHRUNK {
+  if (usesPredictions(method)) return 'predicted'
+  switch (methodNamed(method).fill?.kind) {
+    case 'noise':
+      return 'noise'
+    case 'elements':
+    case 'matrices':
+      return 'computed'
+    default:
+      return 'copied'
+  }
+}
+
+/** Why new layers are smaller than those around them. */
+const SHRUNK = {
+  predicted: 'they have shrunk towards zero. The loss’s norm term (λ) is there to prevent it.',
+  noise: 'they take the size of what LESA would make, which has shrunk towards zero.',
+  computed:
+    'what is computed from two layers is smaller than either where they have little in common.',
+  copied: 'they are copies of layers that are smaller than those around them.',
+} as const
+
 /** How alike neighbouring matrices are, among the base's layers and around the new ones. */
-export function cosineRemarks(analysis: RunAnalysis, type: string): Remark[] {
+export function cosineRemarks(analysis: RunAnalysis, type: string, method: Method): Remark[] {
   const { layers, types } = analysis
   const cosines = types[type]?.neighbourCosines ?? []
   const between = cosines.flatMap((cosine, index) =>
@@ -137,15 +154,15 @@ export function cosineRemarks(analysis: RunAnalysis, type: string): Remark[] {
   const remarks: Remark[] = []
   if (between.length > 0) {
     const mean = average(between)
-    remarks.push(
-      Math.abs(mean) < NO_COSINE
-        ? against(
-            `Neighbouring base layers of ${type} have a mean cosine of ${formatValue(mean)}: as whole matrices they have nothing in common, so a layer is no small change of the one before it.`,
-          )
-        : support(
-            `Neighbouring base layers of ${type} have a mean cosine of ${formatValue(mean)}: they resemble each other.`,
-          ),
-    )
+    const isUnlike = Math.abs(mean) < NO_COSINE
+    const text =
+      `Neighbouring base layers of ${type} have a mean cosine of ${formatValue(mean)}: ` +
+      (isUnlike
+        ? 'as whole matrices they have nothing in common, so a layer is no small change of the one before it.'
+        : 'they resemble each other.')
+    // Copies and noise rest on no likeness between neighbours.
+    const restsOnLikeness = ['predicted', 'computed'].includes(normCause(method))
+    remarks.push(restsOnLikeness ? (isUnlike ? against : support)(text) : neutral(text))
   }
   if (around.length > 0) {
     remarks.push(neutral(`Next to a new layer it is ${formatValue(average(around))}.`))

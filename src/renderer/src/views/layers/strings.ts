@@ -10,7 +10,7 @@ export const LAYERS = {
   none: 'This run has no analysis',
   noneText:
     'It was made before the program analysed runs, or was stopped before it could. Run it again to have one.',
-  verdicts: { clear: 'The order shows', weak: 'Weak order', none: 'No support' },
+  verdicts: { clear: 'The order shows', weak: 'Weak order', none: 'No order' },
 
   directions: 'The layers’ top directions',
   directionsTitle: (type: string) => `Top direction of ${type}, layer by layer`,
@@ -20,14 +20,15 @@ export const LAYERS = {
   pca: 'PCA',
   tsne: 't-SNE',
   seed: 'Seed',
-  perplexity: 'Perplexity',
+  perplexity: 't-SNE perplexity',
   nextSeed: 'Another seed',
   pc: (axis: number, share: string) => `PC ${axis} (${share})`,
   tsneAxis: (axis: number) => `t-SNE ${axis}`,
   projecting: 'Computing the picture…',
-  noDirections: 'This method has no directions',
-  noDirectionsText:
-    'Only LESA with SVD decomposes the weights. Methods that copy or average layers have norms and cosines to show, below.',
+  noDirections:
+    'No picture of directions: weights are decomposed only where predictors are trained on singular coordinates.',
+  baseOnly:
+    'Only the base layers: the new ones are noise as large as a prediction, not the prediction that the record holds.',
   columns: {
     layer: 'Layer',
     kind: 'Kind',
@@ -58,9 +59,12 @@ export const LAYERS = {
   predictor: 'Predictor’s error, on its training samples',
   heldOut: (layer: number) => `Predictor’s error, on layer ${layer} that it has not seen`,
   heldOutTitle: 'Predictor’s error, on a layer that it has not seen',
-  noPredictor: 'This method trains no predictor.',
+  noPredictor: (method: string) =>
+    `${method} predicts nothing, so there is no error of a prediction to show.`,
+  onlySizes: (method: string) =>
+    `${method} takes only the size of a prediction: the predictors’ errors say nothing about its layers, and are not shown.`,
   noHeldOut:
     'No layer was kept out of training, so nothing here says how an unseen layer would be predicted. Choose one under Parameters, Advanced.',
-  supports: 'Speaks for the prediction',
-  opposes: 'Speaks against the prediction',
+  supports: 'Speaks for it',
+  opposes: 'Speaks against it',
 } as const

@@ -1,7 +1,7 @@
 import type { RestChoice } from '@shared/methods'
 import { PREDICTOR_FIELDS, PRESET_SETTINGS, type PredictorPreset } from '@shared/predictorSettings'
+import { formatNumber } from '@shared/units'
 import { formatInteger } from '../../lib/numbers'
-import { formatNumber } from '../../lib/parameterFields'
 
 /** The Parameters view. */
 export const PARAMETERS = {
@@ -28,9 +28,9 @@ export const PARAMETERS = {
     low === high
       ? `${low} mini-batches for each weight type`
       : `${low} to ${high} mini-batches, depending on the weight type`,
-  few: 'Too few for the prediction to mean much',
+  few: 'Few steps: a held-out layer tells whether they are enough',
   fewText: (limit: string): string =>
-    `With fewer than ${limit} mini-batches a predictor has hardly left its start. “Matched” trains as long as the paper’s own run did.`,
+    `With fewer than ${limit} mini-batches a predictor has hardly left its start. More of them lower the error on the layers it trains on, which need not help with a layer it has not seen: hold one out below, and compare the held-out errors.`,
   useMatched: 'Use “Matched”',
   memory: 'Memory limit',
   memoryNone: 'none: what is free',
@@ -59,8 +59,7 @@ export const PRESETS: Readonly<
   },
   matched: {
     name: 'Matched',
-    about:
-      'As many mini-batches as the paper’s own run had, whatever the model’s size. Best for small models.',
+    about: 'As many mini-batches as the paper’s own run had, whatever the model’s size.',
   },
 }
 

@@ -28,7 +28,7 @@ export const RUN = {
   trainingValue: (steps: string) => `${steps} mini-batches per weight type`,
   trainingEpochs: (epochs: string) => `${epochs} epochs per weight type`,
   fewSteps:
-    'This model is small, so the preset trains its predictors for few mini-batches: their predictions stay close to chance. The preset “matched” trains as long as the paper’s own runs did.',
+    'The predictors train for few mini-batches. Whether more would help shows only on a layer that is kept out of training: its error can grow while the training error falls.',
   name: 'Name',
   nameHint: 'Optional. How the run is called in lists and tables.',
 
@@ -143,8 +143,10 @@ export const RUN = {
   warnings: 'What to know about it',
   next: 'What next',
   seeLayers: 'Look at the layers',
-  seeLayersText:
-    'Where the new layers lie between their neighbours, and how sure the predictor is.',
+  seeLayersText: (isPredicted: boolean) =>
+    isPredicted
+      ? 'Where the new layers lie between their neighbours, and how far the prediction can be trusted.'
+      : 'How large the new layers are, and how much they resemble their neighbours.',
   seeCompare: 'Measure and compare',
   seeCompareText: 'Perplexity of the grown model beside the base and other runs.',
   seeExport: 'Export',
