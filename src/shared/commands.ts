@@ -36,7 +36,7 @@ export const COMMANDS: readonly Command[] = [
   { id: 'app:settings', label: 'Settings…', accelerator: 'CmdOrCtrl+,', menu: 'file' },
   { id: 'edit:undo', label: 'Undo', accelerator: 'CmdOrCtrl+Z', menu: 'edit' },
   { id: 'edit:redo', label: 'Redo', accelerator: 'CmdOrCtrl+Shift+Z', menu: 'edit' },
-  { id: 'job:run', label: 'Run', accelerator: 'CmdOrCtrl+Enter', menu: 'job' },
+  { id: 'job:run', label: 'Run the Plan', accelerator: 'CmdOrCtrl+Enter', menu: 'job' },
   { id: 'job:cancel', label: 'Cancel Job', accelerator: 'CmdOrCtrl+.', menu: 'job' },
   { id: 'go:start', label: 'Start', accelerator: 'CmdOrCtrl+Shift+H', menu: 'go' },
   { id: 'go:model', label: 'Model', accelerator: 'CmdOrCtrl+1', menu: 'go' },

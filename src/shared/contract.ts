@@ -142,6 +142,7 @@ export const callArguments = {
   'projects:compare': z.tuple([projectIdSchema, z.array(subjectSchema).max(1_000).optional()]),
 
   'runs:estimate': z.tuple([projectIdSchema, runSettingsSchema]),
+  'runs:command': z.tuple([projectIdSchema, runSettingsSchema]),
   'runs:start': z.tuple([
     projectIdSchema,
     z.object({ settings: runSettingsSchema, name: projectNameSchema.optional() }),
@@ -257,11 +258,16 @@ export interface CallResults {
   'projects:compare': Comparison
 
   'runs:estimate': Estimate
+  /** A line for the shell that people have on this system, which does the same by the command line. */
+  'runs:command': string
   /** Queues a run. Its job is `run.job`. */
   'runs:start': RunSummary
   /** Goes on with a run that was interrupted, cancelled or failed, from the stages it had finished. */
   'runs:resume': RunSummary
-  /** Starts such a run, or one that has succeeded, once more with the same settings and seed; its record begins anew. */
+  /**
+   * Runs the same once more, with the same settings and seed. Such a run goes on with its record; of one that has
+   * succeeded, or was made from another model, a new run is made, and its own record stays.
+   */
   'runs:retry': RunSummary
   'runs:get': RunDetail
   'runs:series': RunSeries

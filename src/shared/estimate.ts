@@ -1,3 +1,5 @@
+import type { Device } from './devices'
+
 /** One part of an estimate: a stage of the job with its share of the time, or something that takes memory. */
 export interface EstimateItem {
   readonly label: string
@@ -6,6 +8,13 @@ export interface EstimateItem {
 
 /** Green, amber, red. */
 export type Verdict = 'fits' | 'tight' | 'does_not_fit'
+
+/** What a job needs before it is tried at all, in bytes. */
+export interface EstimateRefusal {
+  readonly needs: 'memory_limit' | 'disk'
+  /** The smallest limit, or the least free space, that it can be done with. */
+  readonly bytes: number
+}
 
 /** What a job will cost, from the model's shapes and this machine's measured speed. */
 export interface Estimate {
@@ -21,8 +30,12 @@ export interface Estimate {
   readonly freeMemory: number
   /** Free space where the output goes; `null` where the file system does not say. */
   readonly freeDisk: number | null
-  /** The device it was made for. */
-  readonly device: string
+  /** Whether that is the person's limit. */
+  readonly isLimited: boolean
+  /** The device it was made for; `null` for what computes nothing. */
+  readonly device: Device | null
+  /** Why the job would be refused; `null` when it can be tried, whatever the verdict. */
+  readonly refusal: EstimateRefusal | null
   readonly verdict: Verdict
   /** Why the verdict is what it is, in sentences; one at least. */
   readonly reasons: readonly string[]

@@ -224,12 +224,14 @@ export interface RunSummary {
   readonly createdAt: number
   readonly startedAt: number | null
   readonly endedAt: number | null
+  /** Milliseconds that the attempts before the latest one took. */
+  readonly earlierMs: number
   readonly settings: RunSettings
   readonly layersBefore: number
   readonly layersAfter: number
   readonly newLayers: readonly number[]
   readonly device: DeviceDecision | null
-  /** Present once it has succeeded. */
+  /** Present once it has succeeded; its seconds are those of all attempts. */
   readonly result: ExpandResult | null
   readonly error: AppErrorData | null
   /** Whether the grown checkpoint is (still) on disk; without it the run can be shown and run again, not exported. */
@@ -242,6 +244,16 @@ export interface RunSummary {
   readonly exports: readonly ExportRecordEntry[]
 }
 
+/** How long a step of a run took. */
+export interface StepTiming {
+  readonly id: string
+  readonly label: string
+  /** `null` for what has not been finished. */
+  readonly seconds: number | null
+  /** Its result was another run's: the time is what it took then, 0 where nobody knows. */
+  readonly isKept?: boolean | undefined
+}
+
 /** A run with what is kept of it beside its figures. */
 export interface RunDetail {
   readonly run: RunSummary
@@ -251,12 +263,8 @@ export interface RunDetail {
     readonly node: string
   }
   readonly spec: ExpandSpec
-  /** Steps with how long each took, from the last attempt. */
-  readonly timings: readonly {
-    readonly id: string
-    readonly label: string
-    readonly seconds: number | null
-  }[]
+  /** Steps with how long each took, whichever attempt finished it. */
+  readonly timings: readonly StepTiming[]
   readonly log: JobSnapshot['log']
   /** Names of the recorded series with their numbers of points. */
   readonly series: readonly { readonly name: string; readonly points: number }[]

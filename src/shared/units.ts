@@ -37,6 +37,29 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** As {@link formatDuration}, with no more precision than a forecast has: `8 s`, `27 min`, `2.5 h`. */
+export function formatRough(ms: number): string {
+  const [value, unit] = rough(ms)
+  return `${value} ${unit}`
+}
+
+/** `27–44 min`, `40 s – 2 min`, or one of them when they are the same. */
+export function formatRoughRange(lowMs: number, highMs: number): string {
+  const [[low, lowUnit], [high, highUnit]] = [rough(lowMs), rough(highMs)]
+  if (lowUnit !== highUnit) return `${low} ${lowUnit} – ${high} ${highUnit}`
+  return low === high ? `${high} ${highUnit}` : `${low}–${high} ${highUnit}`
+}
+
+function rough(ms: number): readonly [value: number, unit: string] {
+  const seconds = Math.max(1, Math.round(ms / 1000))
+  if (seconds < 60) return [seconds, 's']
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 60) return [minutes, 'min']
+  const hours = seconds / 3600
+  if (hours < 48) return [hours < 10 ? Math.round(hours * 2) / 2 : Math.round(hours), 'h']
+  return [Math.round(hours / 24), 'days']
+}
+
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
   B: 1,

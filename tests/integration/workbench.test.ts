@@ -289,12 +289,18 @@ describe('a project, from the demo to an export', () => {
     const again = await desk.call('runs:retry', project.id, pro)
     await desk.ended(again.job ?? '')
     const view = await desk.call('projects:get', project.id)
-    expect(view.runs.find(({ id }) => id === pro)).toMatchObject({
+    expect(again.id).not.toBe(pro)
+    expect(view.runs.find(({ id }) => id === again.id)).toMatchObject({
       state: 'succeeded',
       model: { bytes: expect.any(Number) as number },
     })
-    // They were measured on what was deleted.
-    expect(view.perplexities.map(({ subject }) => subject)).not.toContain(pro)
+    // The record of the first, with what was measured of it, stays as it was.
+    expect(view.runs.find(({ id }) => id === pro)).toMatchObject({
+      state: 'succeeded',
+      model: null,
+    })
+    expect(view.perplexities.map(({ subject }) => subject)).toContain(pro)
+    await desk.call('runs:delete', project.id, again.id)
   })
 
   it('can be copied, and thrown away', async () => {

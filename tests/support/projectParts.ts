@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
-import type { ExpandResult, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
+import type { ExpandResult, JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
 import { DEFAULT_DRAFT, runSettingsOf, type RunSettings } from '@shared/projects'
 import { DEFAULT_SETTINGS } from '@shared/settings'
@@ -50,7 +50,7 @@ export class FakeProgram {
   }
 
   /** Ends the latest job. */
-  end(state: JobSnapshot['state'], result?: JobResult): void {
+  end(state: JobSnapshot['state'], result?: JobResult, tookMs = 1): void {
     const job = this.jobs.at(-1)
     if (!job) throw new Error('no job was started')
     const { seq } = job.snapshot
@@ -59,10 +59,15 @@ export class FakeProgram {
       state,
       seq: seq + 1,
       startedAt: 1,
-      endedAt: 2,
+      endedAt: 1 + tookMs,
       ...(result ? { result } : {}),
     }
     job.extras.observer?.onState?.(job.snapshot)
+  }
+
+  /** Lets the latest job say something. */
+  tell(event: JobEvent): void {
+    this.jobs.at(-1)?.extras.observer?.onEvent?.(event)
   }
 
   #model(path: string): { summary: ModelSummary; digest: string; shape: string } {

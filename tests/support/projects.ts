@@ -16,6 +16,7 @@ export function runSummary(changes: Partial<RunSummary> = {}): RunSummary {
     createdAt: 1,
     startedAt: 2,
     endedAt: null,
+    earlierMs: 0,
     settings: runSettingsOf(DEFAULT_DRAFT),
     layersBefore: 12,
     layersAfter: 18,

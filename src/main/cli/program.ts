@@ -67,7 +67,7 @@ export function buildProgram(
       .argument('<model>', 'folder of a Hugging Face checkpoint'),
   ).action(async (model: string, options: ExpandOptions & { json?: boolean }, command: Command) => {
     const { expand } = await import('./commands/expand')
-    setExitCode(await expand(model, given(options, command), context(options.json)))
+    setExitCode(await expand(model, givenOptions(options, command), context(options.json)))
   })
 
   program
@@ -215,7 +215,7 @@ function jsonOption(): Option {
 }
 
 /** Only what was given: `--no-svd` would otherwise read as a given `svd` in every call. */
-function given<T extends object>(options: T, command: Command): T {
+export function givenOptions<T extends object>(options: T, command: Command): T {
   const names = Object.keys(options).filter(
     (name) => name !== 'svd' || command.getOptionValueSource(name) === 'cli',
   )

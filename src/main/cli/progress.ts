@@ -1,5 +1,12 @@
 import { stripVTControlCharacters } from 'node:util'
-import { foldChange, newJob, type JobEvent, type JobSnapshot, type JobSpec } from '@shared/jobs'
+import {
+  foldChange,
+  newJob,
+  remainingMs,
+  type JobEvent,
+  type JobSnapshot,
+  type JobSpec,
+} from '@shared/jobs'
 import { shortened } from '@shared/text'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { CliIo } from './io'
@@ -8,9 +15,6 @@ import type { CliIo } from './io'
 const REDRAW_MS = 100
 /** Without a terminal, a step that goes on is heard of at most this often. */
 const PLAIN_INTERVAL_MS = 10_000
-/** An estimate from less than this is a guess. */
-const ETA_AFTER_MS = 2_000
-const ETA_AFTER_SHARE = 0.02
 const BAR_WIDTH = 24
 
 type Step = JobSnapshot['steps'][number]
@@ -182,26 +186,14 @@ function facts(snapshot: JobSnapshot, step: Step, loss: number | null, now: numb
   return [
     ...(isOver ? ['done'] : step.total > 1 ? [`${count(step.done)}/${count(step.total)}`] : []),
     ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
-    ...(left === null ? [] : [`ETA ${formatDuration(left)}`]),
+    // Less than a second is no news.
+    ...(left === null || left < 1_000 ? [] : [`ETA ${formatDuration(left)}`]),
   ]
 }
 
 /** Layers and mini-batches in full, bytes in short. */
 function count(value: number): string {
   return value < 100_000 ? String(Math.floor(value)) : formatCount(value)
-}
-
-/** Time left if the rest goes as the part that is done; `null` while it is too early to tell. */
-export function remainingMs(
-  snapshot: Pick<JobSnapshot, 'progress' | 'startedAt'>,
-  now: number,
-): number | null {
-  const elapsed = now - (snapshot.startedAt ?? now)
-  const { progress } = snapshot
-  if (elapsed < ETA_AFTER_MS || progress < ETA_AFTER_SHARE) return null
-  const left = (elapsed * (1 - progress)) / progress
-  // Less than a second is no news.
-  return left < 1_000 ? null : left
 }
 
 function percent({ progress }: JobSnapshot): string {

@@ -39,9 +39,6 @@ export interface RunListener {
   onProblem(error: unknown): void
 }
 
-/** How a run's job begins: for the first time, where it stopped, or once more with a new record. */
-export type Beginning = 'first' | 'resume' | 'retry'
-
 /** A run in its folder: settings, state, timings, metrics, log, and what it made. */
 export class Run {
   #file: RunFile
@@ -90,6 +87,7 @@ export class Run {
         startedAt: null,
         endedAt: null,
         attempts: 0,
+        earlierMs: 0,
         settings,
         base,
         layersBefore,
@@ -125,7 +123,9 @@ export class Run {
       case 'ok': {
         const run = new Run(folder, { ...stored.value, id: basename(folder) }, listener)
         if (OPEN_STATES.includes(run.#file.state)) {
-          run.#file = { ...run.#file, state: 'interrupted', endedAt: Date.now() }
+          // The program did not live to say when: the last that it wrote tells.
+          const endedAt = await run.#lastSign()
+          run.#file = { ...run.#file, state: 'interrupted', endedAt }
           await rm(`${runPaths.model(folder)}.partial`, { recursive: true, force: true })
           await run.#write()
         }
@@ -168,12 +168,18 @@ export class Run {
       createdAt: file.createdAt,
       startedAt: file.startedAt,
       endedAt: file.endedAt,
+      earlierMs: file.earlierMs,
       settings: file.settings,
       layersBefore: file.layersBefore,
       layersAfter: file.layersAfter,
       newLayers: file.newLayers,
       device: file.device,
-      result: file.result && { ...file.result, out: runPaths.model(this.folder) },
+      result: file.result && {
+        ...file.result,
+        out: runPaths.model(this.folder),
+        // What the job says is its own time, the last attempt's.
+        seconds: file.result.seconds + file.earlierMs / 1000,
+      },
       error: file.error,
       model: this.#model,
       hasAnalysis: this.#hasAnalysis,
@@ -203,20 +209,8 @@ export class Run {
     return thinSeries(gatherSeries(await JsonLines.read(runPaths.metrics(this.folder))), maxPoints)
   }
 
-  /** Readies the record for another attempt. */
-  async begin(how: Beginning, versions: EngineVersions): Promise<void> {
-    if (how === 'retry') {
-      await Promise.all([this.#metrics.flush(), this.#log.flush()])
-      for (const path of [
-        runPaths.metrics(this.folder),
-        runPaths.log(this.folder),
-        runPaths.analysis(this.folder),
-        runPaths.directions(this.folder),
-        runPaths.predictors(this.folder),
-      ]) {
-        await rm(path, { recursive: true, force: true })
-      }
-    }
+  /** Readies the record for another attempt; what earlier ones left in it stays. */
+  async begin(versions: EngineVersions): Promise<void> {
     this.#begun.clear()
     this.#file = {
       ...this.#file,
@@ -224,8 +218,8 @@ export class Run {
       startedAt: null,
       endedAt: null,
       attempts: this.#file.attempts + 1,
+      earlierMs: this.#file.earlierMs + spentMs(this.#file),
       versions,
-      timings: how === 'resume' ? this.#file.timings : [],
       result: null,
       error: null,
     }
@@ -320,11 +314,12 @@ export class Run {
   #onEvent(event: JobEvent): void {
     switch (event.type) {
       case 'plan': {
-        const before = new Map(this.#file.timings.map(({ id, seconds }) => [id, seconds]))
+        const before = new Map(this.#file.timings.map((timing) => [timing.id, timing]))
         const timings = event.steps.map(({ id, label }) => ({
+          seconds: null,
+          ...before.get(id),
           id,
           label,
-          seconds: before.get(id) ?? null,
         }))
         this.#file = { ...this.#file, timings }
         return
@@ -345,16 +340,19 @@ export class Run {
     }
   }
 
-  #onStep({ id, done, total }: Extract<JobEvent, { type: 'step' }>): void {
+  #onStep({ id, done, total, kept }: Extract<JobEvent, { type: 'step' }>): void {
     const isDone = total > 0 && done >= total
     const begun = this.#begun.get(id)
     if (begun === undefined) this.#begun.set(id, Date.now())
     if (!isDone) return
     const timings = this.#file.timings.map((timing) => {
       if (timing.id !== id) return timing
-      // Finished in an earlier attempt: that took the time.
-      if (begun === undefined && timing.seconds !== null) return timing
-      return { ...timing, seconds: begun === undefined ? 0 : (Date.now() - begun) / 1000 }
+      if (kept === undefined) {
+        return { id, label: timing.label, seconds: (Date.now() - (begun ?? Date.now())) / 1000 }
+      }
+      // Finished in an earlier attempt: that took the time. Another run's is said to be another's.
+      if (timing.seconds !== null) return timing
+      return { ...timing, seconds: kept ?? 0, isKept: true }
     })
     this.#file = { ...this.#file, timings }
     void this.#saveSoon()
@@ -373,6 +371,14 @@ export class Run {
     return this.#serial.run(() => writeJsonAtomic(runPaths.file(this.folder), this.#file))
   }
 
+  /** When the record was last written to, in milliseconds. */
+  async #lastSign(): Promise<number> {
+    const files = [runPaths.file, runPaths.metrics, runPaths.log].map((of) => of(this.folder))
+    const found = await Promise.all(files.map((file) => stat(file).catch(() => null)))
+    const last = Math.max(...found.map((file) => file?.mtimeMs ?? 0))
+    return Math.max(this.#file.startedAt ?? 0, Math.min(last, Date.now()))
+  }
+
   /** Finds out what is there. */
   async #look(): Promise<void> {
     this.#hasAnalysis = await exists(runPaths.analysis(this.folder))
@@ -380,6 +386,11 @@ export class Run {
     const found = (await stat(join(path, 'config.json')).catch(() => null))?.isFile() ?? false
     this.#model = found && this.#file.result ? { path, bytes: this.#file.result.bytes } : null
   }
+}
+
+/** What the latest attempt took; 0 while that is not known. */
+function spentMs({ startedAt, endedAt }: RunFile): number {
+  return startedAt === null || endedAt === null ? 0 : Math.max(0, endedAt - startedAt)
 }
 
 function unreadable(aside: string | null, message: string): LoadedRun {

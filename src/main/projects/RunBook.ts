@@ -10,7 +10,7 @@ import { Serial } from '../storage/Serial'
 import type { BaseModel } from './BaseModel'
 import { projectPaths, runPaths } from './layout'
 import type { ProjectRecord } from './ProjectRecord'
-import { Run, type Beginning, type RunListener } from './Run'
+import { Run, type RunListener } from './Run'
 import type { PartServices } from './services'
 import { trimWork, workBytes } from './work'
 
@@ -103,7 +103,7 @@ export class RunBook {
       return Run.create(
         folder,
         {
-          name: name ?? this.#nameFor(settings),
+          name: name ?? this.#unusedName(METHOD_NAMES[settings.method.name]),
           settings,
           plan,
           layersBefore: summary.num_hidden_layers,
@@ -114,7 +114,7 @@ export class RunBook {
     })
     this.#runs.set(run.id, run)
     try {
-      await this.#begin(run, 'first')
+      await this.#begin(run)
     } catch (error) {
       this.#runs.delete(run.id)
       await removeFolder(run.folder)
@@ -131,13 +131,23 @@ export class RunBook {
         context: { actual: run.file.state },
       })
     }
-    await this.#begin(run, 'resume')
+    this.#refuseOtherModel(run)
+    await this.#begin(run)
     return this.summary(id)
   }
 
-  /** @throws AppError `bad_request` while its job is open. */
+  /**
+   * Runs the same once more. A run that was stopped goes on; one that has ended well, or was made from another model,
+   * keeps its record, its model and its measurements, and a new one is made.
+   *
+   * @throws AppError `bad_request` while its job is open.
+   */
   async retry(id: string): Promise<RunSummary> {
-    await this.#begin(this.#closed(id), 'retry')
+    const run = this.#closed(id)
+    if (run.file.state === 'succeeded' || !this.summary(id).isOfThisModel) {
+      return this.start(run.file.settings, this.#unusedName(run.name.replace(/ \d+$/, '')))
+    }
+    await this.#begin(run)
     return this.summary(id)
   }
 
@@ -163,7 +173,7 @@ export class RunBook {
     const { name, model } = this.summary(id)
     if (model) return model.path
     throw new AppError('not_found', `The grown model of ${name} is not on the disk.`, {
-      hint: 'Run it again to have it back.',
+      hint: 'Run it again: the new run will have it.',
       context: { file: runPaths.model(this.get(id).folder) },
     })
   }
@@ -212,12 +222,22 @@ export class RunBook {
     })
   }
 
-  async #begin(run: Run, how: Beginning): Promise<void> {
+  #refuseOtherModel({ id, name }: Run): void {
+    if (this.summary(id).isOfThisModel) return
+    throw new AppError('bad_request', `${name} was begun from another base model.`, {
+      hint: 'Start it again: it becomes a new run.',
+    })
+  }
+
+  async #begin(run: Run): Promise<void> {
     const spec = await this.#specIn(run.folder, run.file.settings)
-    await run.begin(how, await this.services.engine.versions())
-    if (how === 'retry') await this.record.forgetPerplexities(({ subject }) => subject === run.id)
+    await run.begin(await this.services.engine.versions())
     this.services.jobs.start(spec, {
-      owner: { project: this.record.id, run: run.id },
+      owner: {
+        project: this.record.id,
+        run: run.id,
+        name: `${run.name}, ${this.record.file.name}`,
+      },
       workDir: this.#work,
       recordDir: run.folder,
       observer: run.observer(),
@@ -241,10 +261,12 @@ export class RunBook {
     return folder
   }
 
-  #nameFor({ method }: RunSettings): string {
+  /** `LESA`, or `LESA 2` and so on when that is taken. */
+  #unusedName(wanted: string): string {
     const names = new Set([...this.#runs.values()].map(({ name }) => name))
     for (let n = 1; ; n += 1) {
-      const name = n === 1 ? METHOD_NAMES[method.name] : `${METHOD_NAMES[method.name]} ${n}`
+      // A run's name has at most 100 characters.
+      const name = n === 1 ? wanted : `${wanted.slice(0, 92)} ${n}`
       if (!names.has(name)) return name
     }
   }

@@ -177,6 +177,8 @@ export const runFileSchema = z.object({
   endedAt: time.nullable(),
   /** How often it was started. */
   attempts: count,
+  /** Milliseconds that the attempts before the latest took; runs of before this was noted have forgotten. */
+  earlierMs: time.default(0),
   settings: runSettingsSchema,
   /** What it was grown from. */
   base: modelSchema.pick({ name: true, digest: true, shape: true }),
@@ -186,7 +188,13 @@ export const runFileSchema = z.object({
   versions: z.object({ engine: z.string(), onnxruntime: z.string(), node: z.string() }).nullable(),
   device: deviceSchema.nullable(),
   timings: z.array(
-    z.object({ id: z.string(), label: z.string(), seconds: z.number().nonnegative().nullable() }),
+    z.object({
+      id: z.string(),
+      label: z.string(),
+      seconds: z.number().nonnegative().nullable(),
+      /** Its result was another run's: the time is what it took then, 0 where nobody knows. */
+      isKept: z.boolean().optional(),
+    }),
   ),
   /** `out` in it is where the checkpoint was when it was made; it lies in the run's own folder. */
   result: resultSchema.nullable(),

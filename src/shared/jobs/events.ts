@@ -14,7 +14,14 @@ export type JobEvent =
   | { readonly type: 'plan'; readonly steps: readonly JobStep[] }
   | { readonly type: 'device'; readonly decision: DeviceDecision }
   /** `done` of `total` units; a step is over when they are equal. */
-  | { readonly type: 'step'; readonly id: string; readonly done: number; readonly total: number }
+  | {
+      readonly type: 'step'
+      readonly id: string
+      readonly done: number
+      readonly total: number
+      /** Taken from what an earlier job kept: the seconds that it took then, `null` where nobody knows. */
+      readonly kept?: number | null
+    }
   /** New points of a series such as `loss/q_proj`. */
   | {
       readonly type: 'metric'

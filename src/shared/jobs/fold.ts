@@ -43,8 +43,9 @@ export function foldChange(job: JobSnapshot, change: JobChange): JobSnapshot {
     case 'device':
       return { ...job, device: change.decision }
     case 'step': {
-      const { id, done, total } = change
-      const steps = job.steps.map((step) => (step.id === id ? { ...step, done, total } : step))
+      const { id, done, total, kept } = change
+      const told = kept === undefined ? { done, total } : { done, total, kept }
+      const steps = job.steps.map((step) => (step.id === id ? { ...step, ...told } : step))
       return { ...job, steps, progress: Math.max(job.progress, overall(steps)) }
     }
     case 'metric': {
@@ -131,7 +132,8 @@ function merge(earlier: JobChange, later: JobChange): JobChange | null {
       : null
   }
   if (earlier.type === 'step' && later.type === 'step') {
-    return earlier.total === later.total && earlier.done <= later.done ? later : null
+    if (earlier.total !== later.total || earlier.done > later.done) return null
+    return earlier.kept === later.kept ? later : null
   }
   return null
 }

@@ -10,6 +10,8 @@ export interface JobOwner {
   readonly project: string
   /** The run that the job computes or exports. */
   readonly run?: string
+  /** What people call the run and its project, when the job was started. */
+  readonly name?: string
 }
 
 /** Everything a window needs to show a job, whenever it asks. */
@@ -25,7 +27,12 @@ export interface JobSnapshot {
   readonly startedAt?: number
   readonly endedAt?: number
   readonly device?: DeviceDecision
-  readonly steps: readonly (JobStep & { readonly done: number; readonly total: number })[]
+  readonly steps: readonly (JobStep & {
+    readonly done: number
+    readonly total: number
+    /** As in the step's event. */
+    readonly kept?: number | null
+  })[]
   /** Overall progress, 0 … 1; it never goes back. */
   readonly progress: number
   /** The course of each series, thinned where it is long; its newest points are all there. */
@@ -55,5 +62,29 @@ export function isOver(job: JobSnapshot): boolean {
 
 /** What a job does, in a few words. */
 export function describeJob({ spec, owner }: JobSnapshot): string {
-  return kindOf(spec).title(spec, owner?.run)
+  return kindOf(spec).title(spec, owner?.name ?? owner?.run)
+}
+
+/** Earlier than this an estimate would jump about. */
+const ESTIMATE_FROM = { progress: 0.05, elapsedMs: 3_000 } as const
+
+/** The share of a job that was not computed but taken from what earlier ones kept. */
+function keptShare({ steps }: Pick<JobSnapshot, 'steps'>): number {
+  const all = steps.reduce((sum, { weight }) => sum + weight, 0)
+  const kept = steps.reduce((sum, step) => sum + (step.kept === undefined ? 0 : step.weight), 0)
+  return all > 0 ? kept / all : 0
+}
+
+/** Time left if the rest goes as fast as what the job itself has done; `null` while that is anyone's guess. */
+export function remainingMs(
+  job: Pick<JobSnapshot, 'state' | 'startedAt' | 'endedAt' | 'progress' | 'steps'>,
+  now: number,
+): number | null {
+  if (job.state === 'cancelling' || job.startedAt === undefined || job.endedAt !== undefined) {
+    return null
+  }
+  const elapsed = now - job.startedAt
+  const done = job.progress - keptShare(job)
+  if (done < ESTIMATE_FROM.progress || elapsed < ESTIMATE_FROM.elapsedMs) return null
+  return (elapsed * (1 - job.progress)) / done
 }

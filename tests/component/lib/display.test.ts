@@ -23,6 +23,18 @@ describe('times', () => {
     expect(remainingMs({ ...running, progress: 0.01 }, 60_000)).toBeNull()
     expect(remainingMs({ ...running, state: 'cancelling' }, 60_000)).toBeNull()
   })
+
+  it('are estimated from what the job has computed, not from what it took up', () => {
+    const step = { label: '', done: 1, total: 1 }
+    const steps = [
+      { ...step, id: 'a', weight: 1, kept: null },
+      { ...step, id: 'b', weight: 3 },
+    ]
+    const resumed = { ...running, progress: 0.5, steps }
+    // A quarter was kept: ten seconds made the other quarter, and half is left.
+    expect(remainingMs(resumed, 11_000)).toBe(20_000)
+    expect(remainingMs({ ...resumed, progress: 0.26 }, 11_000)).toBeNull()
+  })
 })
 
 describe('text', () => {

@@ -124,14 +124,19 @@ describe('a run that is watched', () => {
     expect(count()).toBe(before + 1)
   })
 
-  it('loses its curves when it starts from nothing', async () => {
+  it('of another project is another run, though it is called the same', async () => {
+    const other = 'f'.repeat(16)
     const { runs } = await setUp({
+      'projects:get': (id) => projectView({ id, runs: id === PROJECT_ID ? [runSummary()] : [] }),
       'runs:series': () => series([1], [1]),
-      'runs:retry': () => runSummary({ job: 'job-2' }),
     })
     await runs.show('001-lesa')
-    await runs.retry('001-lesa')
-    expect(runs.curves).toEqual({})
+    expect(runs.find('001-lesa')).not.toBeNull()
+    await useProjectStore().load(other)
+    expect(runs.find('001-lesa')).toBeNull()
+    const showing = runs.show('001-lesa')
+    expect([runs.curves, runs.detail]).toEqual([{}, null])
+    await showing
   })
 })
 

@@ -1,8 +1,9 @@
 /** @file What a job will cost, from the shapes of its model and the calibrated speed of this machine. */
 import { stat } from 'node:fs/promises'
 import { freemem } from 'node:os'
+import type { Device } from '@shared/devices'
 import type { EstimateRequest } from '@shared/engineProtocol'
-import type { Estimate, EstimateItem, Verdict } from '@shared/estimate'
+import type { Estimate, EstimateItem, EstimateRefusal, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
 import { isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
@@ -14,7 +15,14 @@ import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
-import { BASELINE_BYTES, deviceBytes, memoryParts, planMemory, storeBytes } from '../lesa/memory'
+import {
+  BASELINE_BYTES,
+  deviceBytes,
+  leastBytes,
+  memoryParts,
+  planMemory,
+  storeBytes,
+} from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
 import type { Work } from '../lib/work'
@@ -42,7 +50,10 @@ interface Cost {
   readonly hostBytes: readonly EstimateItem[]
   readonly deviceBytes: number | null
   readonly diskBytes: readonly EstimateItem[]
-  readonly device: string
+  /** `null` for what computes nothing. */
+  readonly device: Device | null
+  /** The smallest bound of memory that is not refused; 0 where none is. */
+  readonly leastMemory: number
   /** Where the disk is needed; `null` when nothing is written. */
   readonly out: string | null
 }
@@ -55,31 +66,39 @@ interface Cost {
 export async function estimate(request: EstimateRequest): Promise<Estimate> {
   const { spec } = request
   const calibration = await Calibration.open(request.calibrationFile)
-  const freeMemory = availableMemory(request.memoryLimitBytes)
+  const limit = request.memoryLimitBytes ?? Infinity
+  const freeMemory = Math.min(availableMemory(), limit)
   const cost = await (spec.kind === 'expand'
     ? expandCost(spec, request, calibration, freeMemory)
     : evaluateCost(spec, calibration))
   await calibration.save()
-  return judge(cost, freeMemory, cost.out === null ? null : await freeSpaceAt(cost.out))
+  const freeDisk = cost.out === null ? null : await freeSpaceAt(cost.out)
+  return judge(cost, freeMemory, freeDisk, limit)
 }
 
-function availableMemory(limit: number | undefined): number {
+function availableMemory(): number {
   // Knows of the limits of a container, where Node does.
   const { availableMemory: ask } = process as { availableMemory?: () => number }
-  const free = ask ? ask.call(process) : freemem()
-  return Math.min(free, limit ?? Infinity)
+  return ask ? ask.call(process) : freemem()
 }
 
 /** Puts figures together and says in words whether they fit. */
-export function judge(cost: Cost, freeMemory: number, freeDisk: number | null): Estimate {
+export function judge(
+  cost: Cost,
+  freeMemory: number,
+  freeDisk: number | null,
+  /** The person's bound of memory. */
+  limit = Infinity,
+): Estimate {
   const seconds = START_SECONDS + totalOf(cost.seconds)
   const hostBytesPeak = totalOf(cost.hostBytes)
   const diskBytes = totalOf(cost.diskBytes)
-  const memory = compare('memory', hostBytesPeak, freeMemory)
+  const isLimited = limit <= freeMemory
+  const memory = compare('memory', hostBytesPeak, freeMemory, { isLimited })
   const disk =
     freeDisk === null || diskBytes === 0
       ? { verdict: 'fits' as const, reason: null }
-      : compare('disk', diskBytes, freeDisk, DISK_MARGIN_BYTES)
+      : compare('disk', diskBytes, freeDisk, { margin: DISK_MARGIN_BYTES })
   const order: readonly Verdict[] = ['fits', 'tight', 'does_not_fit']
   const verdict =
     order[Math.max(order.indexOf(memory.verdict), order.indexOf(disk.verdict))] ?? 'fits'
@@ -92,25 +111,49 @@ export function judge(cost: Cost, freeMemory: number, freeDisk: number | null): 
     deviceBytes: cost.deviceBytes,
     diskBytes,
     freeMemory,
+    isLimited,
     freeDisk,
     device: cost.device,
+    refusal: refusalOf(cost, freeDisk, limit),
     verdict,
     reasons,
     breakdown: { seconds: cost.seconds, hostBytes: cost.hostBytes, diskBytes: cost.diskBytes },
   }
 }
 
+/** As the engine itself would say when the job is tried. */
+function refusalOf(
+  { leastMemory, diskBytes }: Cost,
+  freeDisk: number | null,
+  limit: number,
+): EstimateRefusal | null {
+  if (leastMemory > limit) return { needs: 'memory_limit', bytes: leastMemory }
+  // The checkpoint is the first of what is on the disk; the rest may be there already, from an earlier run.
+  const needed = (diskBytes[0]?.value ?? 0) + DISK_MARGIN_BYTES
+  return freeDisk !== null && diskBytes.length > 0 && needed > freeDisk
+    ? { needs: 'disk', bytes: needed }
+    : null
+}
+
 function compare(
   what: 'memory' | 'disk',
   needed: number,
   free: number,
-  /** To be left over beside what is needed. */
-  margin = 0,
+  /** `margin`: to be left over beside what is needed. */
+  { margin = 0, isLimited = false }: { readonly margin?: number; readonly isLimited?: boolean },
 ): { verdict: Verdict; reason: string } {
-  const numbers = `about ${formatBytes(needed)} of ${what}, and ${formatBytes(free)} can be used`
+  const room = isLimited
+    ? `the memory limit is ${formatBytes(free)}`
+    : `${formatBytes(free)} can be used`
+  const numbers = `about ${formatBytes(needed)} of ${what}, and ${room}`
   if (needed + margin > free) return { verdict: 'does_not_fit', reason: `It needs ${numbers}.` }
   if (needed + margin > TIGHT_SHARE * free) {
-    return { verdict: 'tight', reason: `It needs ${numbers}: close other programs first.` }
+    return {
+      verdict: 'tight',
+      reason: isLimited
+        ? `It needs ${numbers}.`
+        : `It needs ${numbers}: close other programs first.`,
+    }
   }
   return { verdict: 'fits', reason: `It needs ${numbers}.` }
 }
@@ -152,7 +195,8 @@ async function expandCost(
         ],
         deviceBytes: null,
         diskBytes: disk,
-        device: 'none needed',
+        device: null,
+        leastMemory: 0,
         out: spec.out,
       }
     }
@@ -174,6 +218,9 @@ async function expandCost(
           ...stagesOnDisk(spec, checkpoint, plan.newLayers.length, { keeps, bound }),
         ],
         device,
+        leastMemory: Math.max(
+          ...checkpoint.weightTypes.map((type) => leastBytes(new StackedMatrix(checkpoint, type))),
+        ),
         out: spec.out,
       }
     } finally {
@@ -328,6 +375,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
         : totalOf(highest.filter(({ onDevice }) => onDevice)),
       diskBytes: [],
       device,
+      leastMemory: 0,
       out: null,
     }
   } finally {

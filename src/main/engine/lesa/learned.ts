@@ -29,6 +29,7 @@ import { PredictorKernel, type RowReader } from './predictor/PredictorKernel'
 import { measurePredictor } from './predictor/quality'
 import { Samples } from './predictor/Samples'
 import { trainPredictor, type TrainedPredictor } from './predictor/train'
+import { newCourse, noting, replay, writeCourse } from './course'
 import { Random } from '../lib/random'
 import { Reconstructor } from './reconstruct'
 import type { StageStore } from '../stages/StageStore'
@@ -145,20 +146,26 @@ export async function* predictWeightType(
 ): AsyncGenerator<JobEvent, PredictedType> {
   const found = await findPredicted(context, type)
   if (found) {
-    for (const stage of LEARNED_STAGES) {
-      yield { type: 'step', id: `${type}/${stage}`, done: 1, total: 1 }
-    }
+    yield* replay(found.folder, type)
     yield { type: 'log', level: 'info', text: `${type}: taken from the job's folder` }
     return found
   }
   const draft = await context.stages.begin(`weights-${type}`, dependencies(context, type))
+  const course = newCourse()
   try {
-    const decomposition = yield* decomposeStage(context, type, draft.folder)
+    const decomposition = yield* noting(
+      course,
+      'decompose',
+      decomposeStage(context, type, draft.folder),
+    )
     try {
-      const { predictor, report } = yield* trainStage(context, type, decomposition)
+      const training = trainStage(context, type, decomposition)
+      const { predictor, report } = yield* noting(course, 'train', training)
       await writePredictor(predictorFile(draft.folder), predictor)
-      yield* predictStage(context, type, decomposition, predictor, draft.folder)
+      const predicting = predictStage(context, type, decomposition, predictor, draft.folder)
+      yield* noting(course, 'predict', predicting)
       await writeFile(reportFile(draft.folder), JSON.stringify(report))
+      await writeCourse(draft.folder, course)
       await context.checkpoint.assertUnchanged()
       return { type, report, folder: await draft.commit() }
     } finally {
@@ -192,7 +199,7 @@ async function* decomposeStage(
   const stage = `decomposition-${type}`
   const kept = await stages.find(stage, depends)
   if (kept !== null) {
-    yield { type: 'step', id, done: 1, total: 1 }
+    yield { type: 'step', id, done: 1, total: 1, kept: null }
     return loadDecomposition(kept, inMemory)
   }
   const draft = stages.keeps ? await stages.begin(stage, depends) : null

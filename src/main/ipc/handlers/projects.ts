@@ -4,6 +4,7 @@ import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
 import { systemCode } from '@system/errors'
+import { expandArguments, quoteCommand } from '../../cli/expandCommand'
 import type { EngineClient } from '../../jobs/EngineClient'
 import { runPaths } from '../../projects/layout'
 import type { Project } from '../../projects/Project'
@@ -90,6 +91,11 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
         keepsStages: true,
         isRecorded: true,
       }),
+    'runs:command': async (id, settings) => {
+      const spec = await projects.get(id).runs.specFor(settings)
+      const words = expandArguments({ ...spec, out: 'grown', overwrite: false })
+      return `lesa ${quoteCommand(words, process.platform)}`
+    },
     'runs:start': (id, { settings, name }) => projects.get(id).runs.start(settings, name),
     'runs:resume': (id, run) => projects.get(id).runs.resume(run),
     'runs:retry': (id, run) => projects.get(id).runs.retry(run),

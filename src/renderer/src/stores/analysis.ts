@@ -18,8 +18,11 @@ export const useAnalysisStore = defineStore('analysis', () => {
   const analysis = useLoadable<RunAnalysis | null, [ProjectId, RunId]>((project, run) =>
     client.call('runs:analysis', project, run),
   )
-  const projection = useLoadable((project: ProjectId, run: RunId, request: ProjectionRequest) =>
-    client.call('runs:projection', project, run, request),
+  const projection = useLoadable(
+    (project: ProjectId, run: RunId, request: ProjectionRequest) =>
+      client.call('runs:projection', project, run, request),
+    // Another seed moves the points of the same picture, which stays until it has.
+    (project, run, { type, method }) => [project, run, type, method],
   )
 
   return {

@@ -1,15 +1,17 @@
-import { AppError, toAppError, type AppErrorData } from '@shared/errors'
-import type { GrowthPreview } from '@shared/model'
+import { toAppError, type AppErrorData } from '@shared/errors'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
-import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
+import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft, type RunSettings } from '@shared/projects'
 import { useManualRefHistory } from '@vueuse/core'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useClient } from '../api/client'
+import { useLoadable } from '../lib/loadable'
 import { useProjectStore } from './project'
 
 /** Long enough for a slider to come to rest. */
 const SAVE_AFTER_MS = 400
+/** The engine is asked once nothing has changed for so long. */
+const ASK_AFTER_MS = 150
 /** Changes of the same thing within this time are one step to undo. */
 const MERGE_WITHIN_MS = 1_000
 /** More steps than anyone walks back. */
@@ -125,33 +127,19 @@ export const usePlanStore = defineStore('plan', () => {
     }
   }
 
-  const growth = shallowRef<GrowthPreview | null>(null)
-  const growthError = shallowRef<AppErrorData | null>(null)
-  let latest = 0
+  const growth = useLoadable((path: string, asked: RunSettings) =>
+    client.call('models:growth', path, asked),
+  )
 
   /** What the plan does to size and config, as the engine says. */
   watch(
     [settings, () => project.model?.path, plan],
-    async ([asked, path, hasPlan], _old, onCleanup) => {
-      const request = (latest += 1)
-      if (!hasPlan || path === undefined) {
-        growth.value = null
-        return
-      }
-      let isStale = false
-      onCleanup(() => (isStale = true))
-      await new Promise((resolve) => setTimeout(resolve, 150))
-      if (isStale) return
-      try {
-        const found = await client.call('models:growth', path, asked)
-        if (request !== latest) return
-        growth.value = found
-        growthError.value = null
-      } catch (thrown) {
-        if (request !== latest) return
-        growth.value = null
-        growthError.value = (thrown instanceof AppError ? thrown : toAppError(thrown)).toData()
-      }
+    ([asked, path, hasPlan], _old, onCleanup) => {
+      // What is shown is never another plan's, also while a slider moves.
+      growth.clear()
+      if (!hasPlan || path === undefined) return
+      const waiting = setTimeout(() => void growth.load(path, asked), ASK_AFTER_MS)
+      onCleanup(() => clearTimeout(waiting))
     },
     { immediate: true },
   )
@@ -162,8 +150,8 @@ export const usePlanStore = defineStore('plan', () => {
     layerCount,
     plan,
     problem,
-    growth,
-    growthError,
+    growth: growth.value,
+    growthError: growth.error,
     isUnsaved,
     saveError,
     canUndo,

@@ -20,6 +20,8 @@ export const useProjectStore = defineStore('project', () => {
     const found = view.value?.model
     return found?.state === 'ready' || found?.state === 'changed' ? found.summary : null
   })
+  /** Whether runs can be made of it: it is there, and the one it was. */
+  const isModelReady = computed(() => view.value?.model.state === 'ready')
   const runs = computed(() => view.value?.runs ?? [])
 
   client.subscribe('projects:changed', (changed) => {
@@ -148,6 +150,7 @@ export const useProjectStore = defineStore('project', () => {
     view,
     id,
     model,
+    isModelReady,
     runs,
     error,
     isLoading,

@@ -25,11 +25,13 @@ export const useRunsStore = defineStore('runs', () => {
   const jobs = useJobsStore()
   const project = useProjectStore()
 
-  const watchedId = ref<RunId | null>(null)
+  /** Runs of two projects may be called the same. */
+  const watching = shallowRef<{ readonly project: ProjectId; readonly run: RunId } | null>(null)
   /** Answers about runs arrive before the project's own view of them does. */
-  const latest = shallowRef<RunSummary | null>(null)
+  const latest = shallowRef<{ readonly project: ProjectId; readonly run: RunSummary } | null>(null)
   const curves = shallowRef<Curves>({})
   const curvesError = shallowRef<AppErrorData | null>(null)
+  const areCurvesLoading = ref(false)
   /** What has happened since the recorded curves were asked for; `null` when they are there. */
   let since: JobChange[] | null = null
   const ratePoints = shallowRef<readonly RatePoint[]>([])
@@ -39,10 +41,14 @@ export const useRunsStore = defineStore('runs', () => {
   const detail = useLoadable<RunDetail, [ProjectId, RunId]>((id, run) =>
     client.call('runs:get', id, run),
   )
-  const estimate = useLoadable((id: ProjectId, settings: RunSettings) =>
+  /** The limit is the program's, which knows it; an estimate is one for that limit. */
+  const estimate = useLoadable((id: ProjectId, settings: RunSettings, _limit: number | null) =>
     client.call('runs:estimate', id, settings),
   )
 
+  const watchedId = computed(() =>
+    watching.value?.project === project.id ? watching.value.run : null,
+  )
   const watched = computed(() => (watchedId.value === null ? null : find(watchedId.value)))
   const job = computed(() => jobOf(watched.value))
   /** Training steps a second, all weight types together; `null` while nothing trains. */
@@ -74,9 +80,11 @@ export const useRunsStore = defineStore('runs', () => {
   )
 
   function find(id: RunId): RunSummary | null {
-    return (
-      project.runs.find((run) => run.id === id) ?? (latest.value?.id === id ? latest.value : null)
-    )
+    const known = project.runs.find((run) => run.id === id)
+    if (known) return known
+    return latest.value?.project === project.id && latest.value.run.id === id
+      ? latest.value.run
+      : null
   }
 
   /** The job that computes (or computed) a run, as long as the program remembers it. */
@@ -87,8 +95,8 @@ export const useRunsStore = defineStore('runs', () => {
   /** Shows a run: what is kept of it is asked for, and its job is followed. */
   async function show(run: RunId | null): Promise<void> {
     const id = project.id
-    const isSame = run === watchedId.value
-    watchedId.value = run
+    const isSame = run === watching.value?.run && id === watching.value.project
+    watching.value = run === null || id === null ? null : { project: id, run }
     if (!isSame) forgetNumbers()
     if (run === null || id === null) return
     await Promise.all([detail.load(id, run), loadCurves(id, run)])
@@ -96,6 +104,7 @@ export const useRunsStore = defineStore('runs', () => {
 
   function forgetNumbers(): void {
     since = null
+    areCurvesLoading.value = false
     detail.clear()
     curves.value = {}
     curvesError.value = null
@@ -105,6 +114,7 @@ export const useRunsStore = defineStore('runs', () => {
   async function loadCurves(id: ProjectId, run: RunId): Promise<void> {
     const changes: JobChange[] = []
     since = changes
+    areCurvesLoading.value = true
     try {
       const { series } = await client.call('runs:series', id, run, { maxPoints: MAX_POINTS })
       if (since !== changes) return
@@ -114,7 +124,9 @@ export const useRunsStore = defineStore('runs', () => {
     } catch (thrown) {
       if (since === changes) curvesError.value = toAppError(thrown).toData()
     }
-    if (since === changes) since = null
+    if (since !== changes) return
+    since = null
+    areCurvesLoading.value = false
   }
 
   function follow(job: JobSnapshot, changes: readonly JobChange[] | null): void {
@@ -145,9 +157,8 @@ export const useRunsStore = defineStore('runs', () => {
     return accept(await client.call('runs:resume', current(), run))
   }
 
-  /** Starts from nothing, with the same settings. @throws AppError */
+  /** Runs the same once more; a run that has ended well stays, and the answer is a new one. @throws AppError */
   async function retry(run: RunId): Promise<RunSummary> {
-    if (run === watchedId.value) forgetNumbers()
     return accept(await client.call('runs:retry', current(), run))
   }
 
@@ -181,7 +192,7 @@ export const useRunsStore = defineStore('runs', () => {
   }
 
   function accept(run: RunSummary): RunSummary {
-    latest.value = run
+    latest.value = { project: current(), run }
     return run
   }
 
@@ -203,6 +214,7 @@ export const useRunsStore = defineStore('runs', () => {
     isDetailLoading: detail.isLoading,
     curves,
     curvesError,
+    areCurvesLoading,
     stepsPerSecond,
     estimate: estimate.value,
     estimateError: estimate.error,

@@ -31,6 +31,7 @@ describe('the verdict', () => {
     deviceBytes: null,
     diskBytes: [{ label: 'd', value: disk }],
     device: 'cpu',
+    leastMemory: memory / 2,
     out: '/out',
   })
 
@@ -57,6 +58,23 @@ describe('the verdict', () => {
     expect(judge(cost(11e9, 90e9), 10e9, 100e9).reasons).toHaveLength(2)
   })
 
+  it('says what would be refused, which a run that is only tight or too large for what is free is not', () => {
+    expect(judge(cost(11e9, 1e9), 10e9, 100e9).refusal).toBeNull()
+    // The limit is above what the plan needs at least.
+    expect(judge(cost(11e9, 1e9), 6e9, 100e9, 6e9)).toMatchObject({
+      verdict: 'does_not_fit',
+      isLimited: true,
+      refusal: null,
+      reasons: ['It needs about 11.0 GB of memory, and the memory limit is 6.00 GB.'],
+    })
+    expect(judge(cost(11e9, 1e9), 5e9, 100e9, 5e9).refusal).toEqual({
+      needs: 'memory_limit',
+      bytes: 5.5e9,
+    })
+    expect(judge(cost(1e9, 200e9), 10e9, 100e9).refusal).toMatchObject({ needs: 'disk' })
+    expect(judge(cost(1e9, 200e9), 10e9, null).refusal).toBeNull()
+  })
+
   it('does not depend on a disk that does not tell', () => {
     expect(judge(cost(1, 1e18), 10e9, null).verdict).toBe('fits')
   })
@@ -75,7 +93,7 @@ describe('an estimate', () => {
     const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
     const spec = expandSpec({ model, out: join(folder, 'new', 'out') })
     const found = await estimate({ spec })
-    expect(found).toMatchObject({ verdict: 'fits', deviceBytes: null, device: 'none needed' })
+    expect(found).toMatchObject({ verdict: 'fits', deviceBytes: null, device: null })
     const { size } = await stat(join(model, 'model.safetensors'))
     expect(found.diskBytes).toBeGreaterThan(size)
     expect(await readdir(folder)).toEqual(['m'])

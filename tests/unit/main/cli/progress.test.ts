@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { EvaluateSpec, JobEvent } from '@shared/jobs'
-import { Progress, remainingMs } from '../../../../src/main/cli/progress'
+import { Progress } from '../../../../src/main/cli/progress'
 import { fakeIo, type FakeIo } from './fakeIo'
 
 const spec: EvaluateSpec = {
@@ -124,14 +124,5 @@ describe('Progress on a terminal', () => {
     const plain = fakeIo({ isTTY: true, env: { NO_COLOR: '1' } })
     play(plain, 10, 200)
     expect(plain.stderr.text).not.toMatch(/\u001b\[\d+m/) // eslint-disable-line no-control-regex
-  })
-})
-
-describe('remainingMs', () => {
-  it('extrapolates, but not from next to nothing', () => {
-    expect(remainingMs({ progress: 0.25, startedAt: 0 }, 10_000)).toBe(30_000)
-    expect(remainingMs({ progress: 0.01, startedAt: 0 }, 10_000)).toBeNull()
-    expect(remainingMs({ progress: 0.25, startedAt: 0 }, 1_000)).toBeNull()
-    expect(remainingMs({ progress: 0.95, startedAt: 0 }, 10_000)).toBeNull()
   })
 })

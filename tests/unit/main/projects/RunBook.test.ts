@@ -2,7 +2,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { RunBook } from '../../../../src/main/projects/RunBook'
-import { grow, projectParts, solar } from '../../../support/projectParts'
+import { grow, identityOf, projectParts, solar } from '../../../support/projectParts'
 
 const none = undefined
 
@@ -126,7 +126,7 @@ describe('a run', () => {
     expect(runs.has(id)).toBe(false)
   })
 
-  it('takes with it what was measured of it, also when it is made again', async () => {
+  it('that is deleted takes with it what was measured of it', async () => {
     const measured = {
       text: '0123456789abcdef',
       context: 128,
@@ -143,16 +143,79 @@ describe('a run', () => {
     const { id } = await runs.start(solar, none)
     program.end('succeeded', await grow(runs.get(id).folder))
     await settle()
-    for (const action of ['retry', 'delete'] as const) {
-      await record.change({
-        perplexities: ['base', id].map((subject) => ({ ...measured, subject })),
-      })
-      await runs[action](id)
-      expect(record.file.perplexities.map(({ subject }) => subject)).toEqual(['base'])
-      program.end('failed')
-      await settle()
-    }
+    await record.change({
+      perplexities: ['base', id].map((subject) => ({ ...measured, subject })),
+    })
+    await runs.delete(id)
+    expect(record.file.perplexities.map(({ subject }) => subject)).toEqual(['base'])
     expect(await readdir(join(folder, 'runs'))).toEqual([])
+  })
+
+  it('that has ended well keeps everything when the same is run again, as a new run', async () => {
+    const { runs, program, settle } = await projectParts()
+    const { id } = await runs.start(solar, 'Mine')
+    program.tell({ type: 'log', level: 'info', text: 'said' })
+    program.end('succeeded', await grow(runs.get(id).folder))
+    await settle()
+    const [before, { log }] = [runs.summary(id), await runs.detail(id)]
+    const again = await runs.retry(id)
+    expect(again).toMatchObject({ id: '002-solar', name: 'Mine 2', settings: before.settings })
+    program.end('failed')
+    await settle()
+    expect(runs.summary(id)).toEqual(before)
+    expect((await runs.detail(id)).log).toEqual(log)
+    expect(log.map(({ text }) => text)).toEqual(['said'])
+    expect(runs.modelOf(id)).toContain('001-solar')
+  })
+
+  it('goes on with its record and its time, however often it is stopped', async () => {
+    const { runs, program, settle } = await projectParts()
+    const { id } = await runs.start(solar, none)
+    program.tell({ type: 'metric', series: 'loss/q_proj', x: [1], y: [2] })
+    program.end('cancelled', undefined, 7_000)
+    await settle()
+    await runs.retry(id)
+    program.end('failed', undefined, 5_000)
+    await settle()
+    await runs.resume(id)
+    program.end('succeeded', await grow(runs.get(id).folder), 3_000)
+    await settle()
+    const { earlierMs, startedAt, endedAt, result } = runs.summary(id)
+    expect([earlierMs, (endedAt ?? 0) - (startedAt ?? 0)]).toEqual([12_000, 3_000])
+    const job = program.jobs.at(-1)?.snapshot.result
+    expect(result?.seconds).toBe(12 + (job?.kind === 'expand' ? job.seconds : NaN))
+    expect((await runs.get(id).series(10)).series).toHaveProperty('loss/q_proj')
+  })
+
+  it('tells the time of what another run had computed as that other run’s', async () => {
+    const { runs, program, settle } = await projectParts()
+    const { id } = await runs.start(solar, none)
+    const steps = ['q_proj/train', 'k_proj/train'].map((step) => ({
+      id: step,
+      label: step,
+      weight: 1,
+    }))
+    program.tell({ type: 'plan', steps })
+    program.tell({ type: 'step', id: 'q_proj/train', done: 1, total: 1, kept: 95 })
+    program.tell({ type: 'step', id: 'k_proj/train', done: 1, total: 1, kept: null })
+    expect((await runs.detail(id)).timings).toEqual([
+      { id: 'q_proj/train', label: 'q_proj/train', seconds: 95, isKept: true },
+      { id: 'k_proj/train', label: 'k_proj/train', seconds: 0, isKept: true },
+    ])
+    await settle()
+  })
+
+  it('of another base model is not gone on with: it becomes a new run', async () => {
+    const { runs, record, base, program, settle } = await projectParts()
+    const { id } = await runs.start(solar, none)
+    program.end('cancelled')
+    await settle()
+    const other = join(record.folder, 'other')
+    program.put(other, identityOf('b'))
+    await base.relocate(other, true, undefined)
+    await expect(runs.resume(id)).rejects.toMatchObject({ code: 'bad_request' })
+    expect(await runs.retry(id)).toMatchObject({ id: '002-solar', isOfThisModel: true })
+    expect(runs.summary(id)).toMatchObject({ state: 'cancelled', isOfThisModel: false })
   })
 
   it('that there is not', async () => {

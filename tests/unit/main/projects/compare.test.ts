@@ -54,6 +54,7 @@ function run(id: string, draft: Partial<ProjectDraft>, predictors: PredictorRepo
     canResume: false,
     isOfThisModel: true,
     exports: [],
+    earlierMs: 0,
   }
 }
 

@@ -44,6 +44,7 @@ const run: RunFile = {
   startedAt: 2,
   endedAt: 3,
   attempts: 1,
+  earlierMs: 0,
   settings: runSettingsOf(DEFAULT_DRAFT),
   base: { name: 'base', digest, shape: digest },
   layersBefore: 12,

@@ -11,6 +11,8 @@ export interface StageCell {
   readonly share: number | null
   /** How long it took; `null` when that is not known. */
   readonly seconds: number | null
+  /** Taken from what an earlier run had computed. */
+  readonly isKept?: boolean
 }
 
 export interface PipelineView {
@@ -40,14 +42,17 @@ export function pipelineOf(
   timings: RunDetail['timings'],
 ): PipelineView {
   const isOpen = state === 'queued' || state === 'running' || state === 'cancelling'
-  const seconds = new Map(timings.map((timing) => [timing.id, timing.seconds]))
+  const known = new Map(timings.map((timing) => [timing.id, timing]))
   const cells = new Map<string, { label: string; cell: StageCell }>()
-  for (const { id, label, seconds: took } of timings) {
-    cells.set(id, { label, cell: took === null ? WAITING : doneIn(took) })
+  for (const { id, label, seconds, isKept } of timings) {
+    cells.set(id, { label, cell: seconds === null ? WAITING : doneIn(seconds, isKept) })
   }
-  for (const { id, label, done, total } of steps) {
-    const took = isOpen ? null : (seconds.get(id) ?? null)
-    cells.set(id, { label, cell: cellOf(done, total, took, isOpen) })
+  for (const { id, label, done, total, kept } of steps) {
+    const timing = known.get(id)
+    const took = isOpen ? (kept ?? null) : (timing?.seconds ?? null)
+    const cell = cellOf(done, total, took, isOpen)
+    const isKept = cell.state === 'done' && (timing?.isKept ?? (isOpen && kept !== undefined))
+    cells.set(id, { label, cell: isKept ? { ...cell, isKept } : cell })
   }
   if (state === 'succeeded') {
     // Whatever was not reported as finished was, or the run would not have succeeded.
@@ -77,8 +82,8 @@ function active(share: number | null, isOpen: boolean): StageCell {
   return { state: isOpen ? 'active' : 'stopped', share, seconds: null }
 }
 
-function doneIn(seconds: number): StageCell {
-  return { state: 'done', share: 1, seconds }
+function doneIn(seconds: number, isKept = false): StageCell {
+  return { state: 'done', share: 1, seconds, ...(isKept ? { isKept } : {}) }
 }
 
 /** The weight type of a stage's step, `q_proj/train`; `null` of another step. */

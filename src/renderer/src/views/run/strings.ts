@@ -1,5 +1,7 @@
 import type { JobState } from '@shared/jobs'
-import { formatGaps } from '@shared/methods/gaps'
+import type { EstimateRefusal } from '@shared/estimate'
+import { formatBytes } from '@shared/units'
+import { describeLayers } from '../../lib/gaps'
 
 /** What the Run view says. */
 export const RUN = {
@@ -19,7 +21,11 @@ export const RUN = {
   depth: 'Depth',
   depthValue: (before: number, after: number) => `${before} → ${after} layers`,
   newLayers: 'New layers',
-  newLayersValue: (layers: readonly number[]) => formatGaps(layers).replaceAll(',', ', '),
+  newLayersValue: (layers: readonly number[]) => describeLayers(layers),
+  preset: 'Preset',
+  changed: 'Changed from the defaults',
+  changedUsual: (usual: string) => `instead of ${usual}`,
+  unchanged: 'Everything else is as the defaults are.',
   parameters: 'Parameters',
   size: 'Size on disk',
   device: 'Device',
@@ -27,8 +33,11 @@ export const RUN = {
   training: 'Training',
   trainingValue: (steps: string) => `${steps} mini-batches per weight type`,
   trainingEpochs: (epochs: string) => `${epochs} epochs per weight type`,
+  few: (steps: string) => `Predictors train for ${steps} mini-batches: that is short`,
   fewSteps:
-    'The predictors train for few mini-batches. Whether more would help shows only on a layer that is kept out of training: its error can grow while the training error falls.',
+    'Whether more would help shows only on a layer that is kept out of training: its error can grow while the training error falls.',
+  useMatched: 'Train as long as the paper did',
+  holdOut: (layer: number) => `Hold out layer ${layer}`,
   name: 'Name',
   nameHint: 'Optional. How the run is called in lists and tables.',
 
@@ -38,9 +47,9 @@ export const RUN = {
   time: 'Time',
   memory: 'Main memory',
   memoryOf: (bytes: string) => `at its peak, of ${bytes} free`,
+  memoryOfLimit: (bytes: string) => `at its peak, of the ${bytes} limit`,
   deviceMemory: 'Device memory',
   onDevice: (device: string) => `on ${device}`,
-  deviceIsCpu: 'The CPU uses main memory.',
   disk: 'Disk',
   diskOf: (bytes: string) => `at its peak, of ${bytes} free`,
   diskUnknown: 'at its peak; the free space is not known',
@@ -51,7 +60,19 @@ export const RUN = {
   breakdownDisk: 'Disk',
   estimateNote: 'From the model’s shapes and this machine’s measured speed.',
   run: 'Run',
+  addToQueue: 'Add to queue',
   runAnyway: 'Run anyway',
+  refused: {
+    memory_limit: ({ bytes }: EstimateRefusal) =>
+      `The memory limit is too low for this model: it takes at least ${formatBytes(bytes)}.`,
+    disk: ({ bytes }: EstimateRefusal) =>
+      `The grown model needs ${formatBytes(bytes)} of disk where the project lies. Free some space, or plan fewer new layers.`,
+  },
+  changeLimit: 'Change the limit in Settings',
+  command: 'On the command line',
+  commandHint: 'The same run as one command. It writes where --out says.',
+  copyCommand: 'Copy the command',
+  copied: 'Copied',
   runsAfter: (count: number) =>
     count === 1 ? 'It starts when the job before it has ended.' : `It starts after ${count} jobs.`,
   cannotRun: 'The plan cannot be run as it stands.',
@@ -60,12 +81,15 @@ export const RUN = {
   cancelling: 'Cancelling…',
   resume: 'Resume',
   retry: 'Run again',
-  startOver: 'Start over',
+  tryAgain: 'Try again',
   more: 'More actions',
   rename: 'Rename…',
   deleteRun: 'Delete run…',
   deleteModel: 'Delete grown model…',
   reveal: 'Show in file manager',
+  folder: 'Folder',
+  copyPath: 'Copy the folder’s path',
+  pathCopied: 'The folder’s path is copied',
   renameTitle: 'Rename the run',
   deleteRunTitle: 'Delete the run?',
   deleteRunText: (name: string, id: string) =>
@@ -73,6 +97,7 @@ export const RUN = {
   deleteModelTitle: 'Delete the grown model?',
   deleteModelText: (path: string, size: string) =>
     `The checkpoint in ${path} is deleted for good, which frees ${size}. The run’s numbers and predictors stay; to export it again, it has to be run again.`,
+  deleted: (name: string) => `“${name}” is deleted`,
   deleteIt: (name: string) => `Delete “${name}”`,
   deleteModelIt: 'Delete the grown model',
 
@@ -87,13 +112,17 @@ export const RUN = {
     'The run was cancelled. No unfinished model was left behind; what was computed is kept, so that it can go on.',
   cancelledNothing: 'The run was cancelled. Nothing unfinished was left behind.',
   interruptedNote: 'The program ended while this run was open.',
-  resumeHint: 'Resume goes on from the stages that were finished; Start over computes everything.',
+  resumeHint: 'Resume goes on from the stages that were finished.',
+  failedKept:
+    'The stages that were finished are kept: Resume goes on from them once the cause is gone.',
 
   pipeline: 'Pipeline',
   weightType: 'Weight type',
   stages: { decompose: 'Decompose', train: 'Train', predict: 'Predict' },
   otherStages: { write: 'Write the checkpoint', analyse: 'Analyse', analysis: 'Analyse' },
   instant: '< 0.1 s',
+  kept: (time: string | null) => (time === null ? 'kept' : `kept · ${time}`),
+  keptTitle: 'Taken from what an earlier run had computed, with the time it took then.',
   cell: { waiting: 'waiting', active: 'running', done: 'done', stopped: 'stopped' },
 
   loss: 'Training loss',
@@ -110,6 +139,7 @@ export const RUN = {
   step: 'Step',
   epoch: 'Epoch',
   lossValue: 'Loss',
+  noLossRecorded: 'This run ended before a predictor was trained: there is no loss to show.',
   noLoss: 'No loss yet: the first predictor trains once its weight type is decomposed.',
   noneShown: 'All weight types are hidden. Choose some above.',
   lossLabel: (types: readonly string[]) => `Training loss of ${types.join(', ')}`,
@@ -127,14 +157,9 @@ export const RUN = {
   heldOutNone:
     'No layer was kept out of training, so nothing says how well an unseen layer would be predicted. Choose one under Parameters, Advanced, and run again.',
 
-  throughput: 'Throughput',
-  throughputNote: 'Training steps a second, from each predictor’s steps and its time.',
-  stepsPerSecond: 'Steps/s',
-  steps: 'Steps',
-  seconds: 'Time',
-
   logTitle: 'Log',
   logEmpty: 'Nothing has been said yet.',
+  logNone: 'This run had nothing to say.',
   warning: 'Warning',
 
   result: 'Result',
@@ -151,13 +176,13 @@ export const RUN = {
   seeCompareText: 'Perplexity of the grown model beside the base and other runs.',
   seeExport: 'Export',
   seeExportText: 'Write it to a folder of yours and have it checked.',
-  modelGone: 'The grown model was deleted. Run again to have it back.',
+  modelGone: 'The grown model was deleted. Run again makes it anew, as a new run.',
   otherModel: 'This run was made from another base model than the project has now.',
   versions: (engine: string, onnxruntime: string) =>
     `Engine ${engine} · ONNX Runtime ${onnxruntime}`,
   notFound: 'This run is not in the project any more.',
   noModelTitle: 'The base model is not there',
-  noModelText: 'Say on the Model view where it is now; then runs can be started.',
+  noModelText: 'Say where it is now: the notice above has the button. Then runs can be started.',
   loading: 'Loading the run…',
 } as const
 

@@ -1,0 +1,53 @@
+import { isLearned, methodNamed } from '@shared/methods'
+import { methodRows } from '@shared/methods/rows'
+import { planExpansion } from '@shared/plan'
+import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
+import { deviceName } from '../strings/devices'
+
+/** A setting that is not as it would be without anybody's doing. */
+export interface ChangedSetting {
+  readonly key: string
+  readonly label: string
+  readonly value: string
+  readonly usual: string
+}
+
+interface Row {
+  readonly key: string
+  readonly label: string
+  readonly value: string
+}
+
+/**
+ * Everything about a run that differs from the defaults of its method and its preset: whatever settings there are, each
+ * is compared.
+ *
+ * @param layers Of the base model; the plan must fit them.
+ */
+export function changedSettings(draft: ProjectDraft, layers: number): ChangedSetting[] {
+  const { method, preset } = draft
+  const usual = { ...DEFAULT_DRAFT, method, preset, predictor: PRESET_SETTINGS[preset] }
+  const before = new Map(rowsOf(usual, layers).map((row) => [row.key, row.value]))
+  return rowsOf(draft, layers).flatMap((row) => {
+    const value = before.get(row.key) ?? '–'
+    return value === row.value ? [] : [{ ...row, usual: value }]
+  })
+}
+
+function rowsOf(draft: ProjectDraft, layers: number): Row[] {
+  const { method, rest, device, seed } = runSettingsOf(draft)
+  return [
+    ...methodRows(method, planExpansion(method, layers)),
+    // Copies bring their norms and biases along.
+    ...(methodNamed(method.name).fill === undefined
+      ? []
+      : [{ key: 'rest', label: 'Norms and biases', value: rest }]),
+    ...(isLearned(method)
+      ? [
+          { key: 'device', label: 'Device', value: deviceName(device) },
+          { key: 'seed', label: 'Seed', value: String(seed) },
+        ]
+      : []),
+  ]
+}
