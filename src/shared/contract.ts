@@ -121,7 +121,7 @@ export const callArguments = {
     z.object({ name: projectNameSchema, model: path, parent: path.optional() }),
   ]),
   'projects:createDemo': z.tuple([]),
-  'projects:open': z.tuple([path]),
+  'projects:open': z.tuple([path, z.object({ force: z.boolean() }).optional()]),
   'projects:get': z.tuple([projectIdSchema]),
   'projects:close': z.tuple([projectIdSchema]),
   'projects:update': z.tuple([projectIdSchema, projectPatchSchema]),
@@ -232,7 +232,7 @@ export interface CallResults {
   'projects:createDemo': ProjectView
   /**
    * Opens a project folder. Throws `not_found` without a `project.json`, `unsupported_version` for a newer one, `in_use`
-   * when another program has it open. A damaged `project.json` is set aside and what can be is recovered from it and
+   * when another program has it open (its context names the lock as `file`); `force` takes it from that program. A damaged `project.json` is set aside and what can be is recovered from it and
    * from the runs: `problems` of the answer says so.
    */
   'projects:open': ProjectView

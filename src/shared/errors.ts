@@ -25,6 +25,7 @@ export const ERROR_CODES = [
   'output_exists',
   'path_denied',
   'shape_mismatch',
+  'system_failed',
   'unsupported_architecture',
   'unsupported_dtype',
   'unsupported_version',
@@ -105,9 +106,11 @@ function mapValues(context: ErrorContext): ErrorContext {
   return Object.fromEntries(Object.entries(context).map(([key, value]) => [key, shown(value)]))
 }
 
-/** Converts anything thrown into an {@link AppError}; what is not one already is a `bug`. */
+/** Converts anything thrown into an {@link AppError}; what neither is one nor comes from the system is a `bug`. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
+  const problem = systemProblem(thrown)
+  if (problem) return problem
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   const error = new AppError('bug', message, {
     hint: 'This is a defect of the program, not of your model. Please report it with the details.',
@@ -115,4 +118,103 @@ export function toAppError(thrown: unknown): AppError {
   })
   if (thrown instanceof Error && thrown.stack !== undefined) error.stack = thrown.stack
   return error
+}
+
+/** System calls that change what is on a disk. */
+const WRITING =
+  /^(?:write|pwrite|mk|rename|unlink|rmdir|rm|ftruncate|truncate|f?sync|fdatasync|copy|cp|link|symlink|f?utime|f?ch)/
+
+/** What the system has refused, in the product's terms; `null` for errors of other kinds. */
+export function systemProblem(
+  thrown: unknown,
+  /** What was tried, where the error itself does not say it as people know it. */
+  tried: { readonly file?: string; readonly writes?: boolean } = {},
+): AppError | null {
+  if (typeof thrown !== 'object' || thrown === null) return null
+  if (isOutOfMemory(thrown)) {
+    const actual = String('message' in thrown ? thrown.message : thrown).slice(0, 200)
+    return new AppError('not_enough_memory', 'There was not enough memory.', {
+      hint: 'Close other programs, or set a lower bound for the job (--memory).',
+      context: { actual },
+      cause: thrown,
+    })
+  }
+  const { code, path, syscall } = thrown as Partial<Record<'code' | 'path' | 'syscall', unknown>>
+  if (typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return null
+  const file = tried.file ?? (typeof path === 'string' ? path : undefined)
+  const what = file ?? 'A file'
+  const writes = tried.writes ?? (typeof syscall === 'string' && WRITING.test(syscall))
+  const problem = (kind: ErrorCode, message: string, hint?: string): AppError =>
+    new AppError(kind, message, {
+      ...(hint === undefined ? {} : { hint }),
+      context: { ...(file === undefined ? {} : { file }), actual: code },
+      cause: thrown,
+    })
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return problem(
+        'not_enough_disk',
+        `The disk became full while writing ${file ?? 'a file'}.`,
+        'Free some space or choose a folder on another disk.',
+      )
+    case 'EFBIG':
+      return problem(
+        'write_failed',
+        `${what} became larger than its disk or this session allows.`,
+        'Choose a folder on another disk, smaller shards, or raise the limit (ulimit -f).',
+      )
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return writes || code === 'EROFS'
+        ? problem(
+            'path_denied',
+            `${what} may not be written.`,
+            'Choose a folder that you may write to, or change its permissions.',
+          )
+        : problem('path_denied', `${what} may not be read.`, 'Check its permissions.')
+    case 'ENAMETOOLONG':
+      return problem(
+        'path_denied',
+        'The name is longer than the system allows.',
+        'Choose a shorter name, or a folder higher up.',
+      )
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return writes
+        ? problem(
+            'write_failed',
+            `${what} could not be written: its folder is not there (${code}).`,
+          )
+        : problem('not_found', `${what} does not exist.`)
+    case 'ENOMEM':
+      return problem('not_enough_memory', 'There was not enough memory.', 'Close other programs.')
+    case 'EMFILE':
+    case 'ENFILE':
+      return problem(
+        'system_failed',
+        'The system lets this program open no more files.',
+        'Raise the limit (ulimit -n), or close other programs.',
+      )
+    default:
+      return writes
+        ? problem('write_failed', `${what} could not be written (${code}).`)
+        : problem('system_failed', `${what} could not be read (${code}).`)
+  }
+}
+
+const MEMORY_CODES: readonly unknown[] = [
+  'ERR_MEMORY_ALLOCATION_FAILED',
+  'ERR_WORKER_OUT_OF_MEMORY',
+  'ERR_WORKER_INIT_FAILED',
+]
+
+/** The engines of JavaScript, WebAssembly and ONNX have no codes for it: the one place where a text decides. */
+function isOutOfMemory(thrown: object): boolean {
+  if ('code' in thrown && MEMORY_CODES.includes(thrown.code)) return true
+  if (!(thrown instanceof Error)) return false
+  return thrown instanceof RangeError
+    ? /allocation failed|could not allocate|out of memory/i.test(thrown.message)
+    : /std::bad_alloc|failed to allocate memory|out of memory/i.test(thrown.message)
 }

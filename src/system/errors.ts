@@ -1,5 +1,5 @@
 /** @file Failed system calls in the product's terms. */
-import { AppError, type ErrorCode } from '@shared/errors'
+import { AppError, systemProblem, type ErrorCode } from '@shared/errors'
 
 /** The code of a failed system call (`ENOENT`, …), or the empty string. */
 export function systemCode(error: unknown): string {
@@ -18,43 +18,18 @@ export function readError(
   otherwise: ErrorCode = 'bad_checkpoint',
 ): AppError {
   if (error instanceof AppError) return error
-  const code = systemCode(error)
-  const options = { context: { file: path, actual: code || String(error) }, cause: error }
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new AppError('not_found', `${path} does not exist.`, options)
-    case 'EACCES':
-    case 'EPERM':
-      return new AppError('path_denied', `${path} may not be read.`, {
-        ...options,
-        hint: 'Check its permissions.',
-      })
-    default:
-      return new AppError(otherwise, `${path} could not be read.`, options)
-  }
+  const problem = systemProblem(error, { file: path, writes: false })
+  if (problem && problem.code !== 'system_failed') return problem
+  // Of too many open files the file is not to blame.
+  if (problem && ['EMFILE', 'ENFILE', 'ESTALE'].includes(systemCode(error))) return problem
+  return new AppError(otherwise, `${path} could not be read.`, {
+    context: { file: path, actual: systemCode(error) || String(error).slice(0, 200) },
+    cause: error,
+  })
 }
 
 /** Says why `path` could not be written; other errors than the system's pass unchanged. */
 export function writeError(error: unknown, path: string): unknown {
-  const code = systemCode(error)
-  if (error instanceof AppError || !/^E[A-Z0-9]+$/.test(code)) return error
-  const options = { context: { file: path, actual: code }, cause: error }
-  switch (code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new AppError('not_enough_disk', `The disk became full while writing ${path}.`, {
-        ...options,
-        hint: 'Free some space or choose a folder on another disk.',
-      })
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return new AppError('path_denied', `${path} may not be written.`, {
-        ...options,
-        hint: 'Choose a folder that you may write to, or change its permissions.',
-      })
-    default:
-      return new AppError('write_failed', `${path} could not be written (${code}).`, options)
-  }
+  if (error instanceof AppError) return error
+  return systemProblem(error, { file: path, writes: true }) ?? error
 }

@@ -1,7 +1,7 @@
 /** @file Files and folders that must survive a crash and never be half of themselves. */
 import { randomBytes } from 'node:crypto'
-import { access, mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { systemCode, writeError } from './errors'
 
@@ -40,7 +40,7 @@ export function writeJsonAtomic(file: string, value: unknown): Promise<void> {
 
 /** {@link writeFileAtomic} of a value as JSON for programs; the folder is made if need be. */
 export async function writeRecord(file: string, value: unknown): Promise<void> {
-  await mkdir(dirname(file), { recursive: true }).catch((error: unknown) => {
+  await makeFolder(dirname(file)).catch((error: unknown) => {
     throw writeError(error, file)
   })
   await writeFileAtomic(file, `${JSON.stringify(value)}\n`)
@@ -69,6 +69,38 @@ export async function renameRetrying(from: string, to: string): Promise<void> {
 /** Removes a folder with everything in it, or nothing when there is none. */
 export function removeFolder(folder: string): Promise<void> {
   return rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+}
+
+/**
+ * Makes a folder and those of its parents that are missing; returns the topmost that was made. `mkdir` with `recursive`
+ * never returns where the system says ENOENT for ever, as in `/proc`.
+ */
+export async function makeFolder(folder: string): Promise<string | undefined> {
+  const missing: string[] = []
+  for (let at = resolve(folder); !(await exists(at)) && at !== dirname(at); at = dirname(at)) {
+    missing.unshift(at)
+  }
+  for (const each of missing) {
+    await mkdir(each).catch((error: unknown) => {
+      // Somebody else was first.
+      if (systemCode(error) !== 'EEXIST') throw error
+    })
+  }
+  return missing[0]
+}
+
+/** Makes all that lies in a folder last a power cut: files, then folders. */
+export async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) await syncTree(path)
+    else if (entry.isFile()) {
+      // Windows syncs only what may be written.
+      const handle = await open(path, 'r+')
+      await handle.sync().finally(() => handle.close())
+    }
+  }
+  await syncFolder(folder)
 }
 
 /** Makes renames within a folder last a power cut, where the system can sync a folder. */

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { ExpandResult, StagesResult, StagesSpec } from '@shared/jobs'
 import { WEIGHT_TYPES, type WeightType } from '../support/weightTypes'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -118,7 +118,7 @@ describe('parts of a job', () => {
     await expect(assemble(folder, join(folder, 'out'))).rejects.toMatchObject({ code: 'not_found' })
     await writeFile(join(folder, 'job.json'), '{"model": 3}')
     await expect(assemble(folder, join(folder, 'out'))).rejects.toMatchObject({
-      code: 'bad_request',
+      code: 'damaged_file',
     })
   })
 })
@@ -180,6 +180,75 @@ describe('a job folder that is used again', () => {
       (event) => event.type === 'log' && event.text.includes("job's folder"),
     )
     expect(taken).toHaveLength(3)
+  })
+})
+
+describe('a damaged stage', () => {
+  const damages: Record<string, (file: string) => Promise<void>> = {
+    zeros: async (file) => writeFile(file, Buffer.alloc((await stat(file)).size)),
+    'one bit': async (file) => {
+      const bytes = await readFile(file)
+      bytes[bytes.length >> 1]! ^= 1
+      await writeFile(file, bytes)
+    },
+    half: async (file) => truncate(file, (await stat(file)).size >> 1),
+    nothing: (file) => truncate(file, 0),
+    removed: (file) => rm(file),
+  }
+
+  test('is computed again, whichever file it is and whatever befell it, and said so', async () => {
+    const { folder, model } = await tiny()
+    const job = join(folder, 'job')
+    const method = learnedMethod('paper')
+    const run = (out: string) => runTask(expandSpec({ model, out: join(folder, out), job, method }))
+    await run('good')
+    const good = await digests(join(folder, 'good'))
+    const stages = await readdir(join(job, 'stages'))
+    const files = async (kind: string): Promise<string[]> => {
+      const stage = join(job, 'stages', stages.find((name) => name.startsWith(kind)) ?? '')
+      return (await readdir(stage)).map((name) => join(stage, name))
+    }
+    const weights = await files('weights-up_proj')
+    const victims = [...weights, ...(await files('decomposition-up_proj'))]
+    const ways = Object.entries(damages)
+    for (const [index, file] of victims.entries()) {
+      const [way, damage] = ways[index % ways.length]!
+      await damage(file)
+      // A decomposition is read only where its weights are missing.
+      if (!weights.includes(file)) await rm(weights[0] ?? '', { force: true })
+      const { events } = await run(`out${index}`)
+      const warnings = events.filter((event) => event.type === 'log' && event.level === 'warning')
+      expect(JSON.stringify(warnings), `${way} ${file}`).toContain(basename(dirname(file)))
+      expect(await digests(join(folder, `out${index}`))).toEqual(good)
+    }
+    // Nothing is left of what was damaged.
+    expect(await readdir(join(job, 'stages'))).toEqual(stages)
+  })
+
+  test('is missing for the assembly, which says why', async () => {
+    const { folder, model } = await tiny()
+    const job = join(folder, 'job')
+    await runStages(stagesSpec(model, job, WEIGHT_TYPES))
+    const store = join(job, 'stages')
+    const stage = (await readdir(store)).find((name) => name.startsWith('weights-q_proj')) ?? ''
+    const file = join(store, stage, 'report.json')
+    await damages['half']!(file)
+    await expect(assemble(job, join(folder, 'out'))).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringMatching(/lacks q_proj\. .*report\.json has \d+ bytes/) as string,
+    })
+    expect((await runStages(stagesSpec(model, job, ['q_proj']))).missing).toEqual([])
+    await assemble(job, join(folder, 'out'))
+  })
+
+  test('of the job itself: every bit of it counts', async () => {
+    const { folder, model } = await tiny()
+    const job = join(folder, 'job')
+    await runStages(stagesSpec(model, job, ['q_proj']))
+    const file = join(job, 'job.json')
+    const text = await readFile(file, 'utf8')
+    await writeFile(file, text.replace(/"seed": \d+/, '"seed": 4711'))
+    await expect(assemble(job, join(folder, 'out'))).rejects.toMatchObject({ code: 'damaged_file' })
   })
 })
 
@@ -246,15 +315,15 @@ describe('the stage store', () => {
     await writeFile(join(b.folder, 'who'), 'b')
     expect(await b.commit()).toBe(kept)
     expect(await readFile(join(kept, 'who'), 'utf8')).toBe('a')
-    expect(await store.find('weights', { x: 1, y: 2 })).toBe(kept)
+    expect(await store.find('weights', { x: 1, y: 2 })).toEqual({ folder: kept })
     expect(await store.find('weights', { x: 1, y: 3 })).toBeNull()
     // No system gives out this process number.
-    await mkdir(join(root, `weights-dead.${hostname()}.2147483646.tmp`))
-    await mkdir(join(root, 'weights-elsewhere.another-host.2147483646.tmp'))
+    await mkdir(join(root, `weights-0123456789abcdef.${hostname()}.2147483646.tmp`))
+    await mkdir(join(root, 'weights-0123456789abcdef.another-host.2147483646.tmp'))
     const c = await store.begin('weights', { x: 9 })
     await c.discard()
     expect((await readdir(root)).filter((name) => name.endsWith('.tmp'))).toEqual([
-      'weights-elsewhere.another-host.2147483646.tmp',
+      'weights-0123456789abcdef.another-host.2147483646.tmp',
     ])
   })
 })

@@ -9,7 +9,7 @@ import type {
 import { AppError, toAppError } from '@shared/errors'
 import type { JobEvent, JobOutcome, JobSpec } from '@shared/jobs'
 import type { EngineExit, EngineProcess } from './EngineProcess'
-import { identifyPartialOutput, removePartialOutput } from './output'
+import { clearOutput } from './output'
 
 export interface EngineClientOptions {
   /** How long a cancelled job may take to end by itself before its process is ended. Default 5 s. */
@@ -98,7 +98,7 @@ export class EngineClient {
 
   async #runJob(spec: JobSpec, options: RunJobOptions, signal: AbortSignal): Promise<JobOutcome> {
     if (signal.aborted) return CANCELLED
-    const [session, foreign] = await Promise.all([this.#connect(), identifyPartialOutput(spec)])
+    const session = await this.#connect()
     if (signal.aborted) return CANCELLED
 
     const jobId = options.jobId ?? randomUUID()
@@ -112,7 +112,7 @@ export class EngineClient {
       return await session.runJob(jobId, spec, options)
     } catch (thrown) {
       // The engine could not clean up behind the job.
-      if (session.lost) await removePartialOutput(spec, foreign)
+      if (session.lost) await clearOutput(spec)
       throw thrown
     } finally {
       clearTimeout(grace)

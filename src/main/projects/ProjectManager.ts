@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { ProjectId } from '@shared/projects'
 import { readError, systemCode, writeError } from '@system/errors'
-import { renameRetrying } from '@system/files'
+import { makeFolder, renameRetrying } from '@system/files'
 import { modelFolderOf } from '@system/hubCache'
 import type { Lock } from '@system/locks'
 import { isWithin } from '@system/paths'
@@ -56,15 +56,17 @@ export class ProjectManager {
   /**
    * Opens a project's folder, or finds it open.
    *
+   * @param options.force Take it from whoever seems to have it open.
    * @throws AppError `not_found`, `unsupported_version`, `in_use`, and what the system says.
    */
-  async open(path: string): Promise<Project> {
+  async open(path: string, { force = false }: { readonly force?: boolean } = {}): Promise<Project> {
     const folder = await realpath(path).catch((error: unknown) => {
       throw readError(error, path, 'damaged_file')
     })
     const id = projectIdOf(folder)
     const known = this.#open.get(id)
-    const project = known?.project ?? (await this.#once(id, () => this.#openFolder(id, folder)))
+    const project =
+      known?.project ?? (await this.#once(id, () => this.#openFolder(id, folder, force)))
     await this.options.user.addRecent({ kind: 'project', path: folder, name: project.name })
     return project
   }
@@ -116,7 +118,7 @@ export class ProjectManager {
       const names = relative(from, path).split(/[\\/]/)
       if (names[0] === 'work') return false
       if (names[0] !== 'runs') return true
-      return withRuns && !['model', 'model.partial'].includes(names[2] ?? '')
+      return withRuns && !/^model(?:\.|$)/.test(names[2] ?? '')
     }
     return this.#inNewFolder(dirname(from), name, async (folder) => {
       await cp(from, folder, { recursive: true, filter: isCopied })
@@ -177,8 +179,8 @@ export class ProjectManager {
     return opening
   }
 
-  async #openFolder(id: ProjectId, folder: string): Promise<Project> {
-    const lock = await lockProject(this.options.user.folder, id, folder)
+  async #openFolder(id: ProjectId, folder: string, force: boolean): Promise<Project> {
+    const lock = await lockProject(this.options.user.folder, id, folder, { force })
     try {
       const project = await Project.open(folder, this.options.services)
       this.#open.set(id, { project, lock })
@@ -234,7 +236,7 @@ export class ProjectManager {
 /** Makes `parent/name`, or `parent/name 2` and so on when that is taken; returns its path, links resolved. */
 async function newFolder(parent: string, name: string): Promise<string> {
   try {
-    await mkdir(parent, { recursive: true })
+    await makeFolder(parent)
     for (let n = 1; ; n += 1) {
       const folder = join(parent, n === 1 ? name : `${name} ${n}`)
       try {

@@ -13,6 +13,7 @@ import type {
 import type { ExpansionPlan } from '@shared/plan'
 import type { JobObserver } from '../jobs/JobManager'
 import { exists, removeFolder, writeJsonAtomic } from '@system/files'
+import { clearLeftovers } from '@system/outputs'
 import { readStored, setAside } from '../storage/stored'
 import { Serial } from '../storage/Serial'
 import { runFileSchema, SCHEMA_VERSION, type ProjectFile, type RunFile } from './schemas'
@@ -126,7 +127,7 @@ export class Run {
           // The program did not live to say when: the last that it wrote tells.
           const endedAt = await run.#lastSign()
           run.#file = { ...run.#file, state: 'interrupted', endedAt }
-          await rm(`${runPaths.model(folder)}.partial`, { recursive: true, force: true })
+          await clearLeftovers(runPaths.model(folder))
           await run.#write()
         }
         await run.#look()

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
+import { writeError } from '@system/errors'
 import { acquireLock, type Lock } from '@system/locks'
 
 /**
@@ -8,17 +9,31 @@ import { acquireLock, type Lock } from '@system/locks'
  * kept with the person's settings, not in the project's folder: what is in there may be sent to somebody else.
  *
  * @param folder Of the person, made if need be.
- * @throws AppError `in_use` when a process that may live has the project open.
+ * @param options.force Take it from whoever seems to hold it.
+ * @throws AppError `in_use` when a process that may live has the project open; its context names the lock.
  */
-export async function lockProject(folder: string, id: string, project: string): Promise<Lock> {
+export async function lockProject(
+  folder: string,
+  id: string,
+  project: string,
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<Lock> {
   const file = join(folder, 'locks', `${id}.lock`)
-  await mkdir(join(folder, 'locks'), { recursive: true })
-  return acquireLock(
-    file,
-    (owner) =>
-      new AppError('in_use', `${project} is open in another window of the program.`, {
-        hint: `Close it there first, or remove ${file} if it is open nowhere.`,
-        context: { file: project, ...(owner ? { actual: `process ${owner.pid}` } : {}) },
-      }),
-  )
+  try {
+    await mkdir(join(folder, 'locks'), { recursive: true })
+    return await acquireLock(
+      file,
+      (owner) =>
+        new AppError('in_use', `${project} is open in another window of the program.`, {
+          hint: `Close it there first. If it is open nowhere, open it anyway, or remove ${file}.`,
+          context: {
+            file,
+            ...(owner ? { actual: `process ${owner.pid} of ${owner.host}` } : {}),
+          },
+        }),
+      { force },
+    )
+  } catch (error) {
+    throw writeError(error, file)
+  }
 }

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import {
   acquireLock,
   disown,
-  evict,
+  draftName,
   mayLive,
   own,
   readOwner,
+  sweepDrafts,
   writeOwner,
   type Owner,
 } from '@system/locks'
@@ -24,34 +25,46 @@ async function deadPid(): Promise<number> {
   return child.pid ?? 0
 }
 
-const ownerOf = (changes: Partial<Owner>): Owner => ({
-  token: 't',
-  pid: process.ppid,
-  host: hostname(),
-  ...changes,
-})
+/** Of the process that started this one, unless the changes say otherwise. */
+const ownerOf = (changes: Partial<Owner> = {}): Owner => {
+  const begin = beginOf(process.ppid)
+  const parent = { token: 't', pid: process.ppid, host: hostname() }
+  return { ...parent, ...(begin === null ? {} : { begin }), ...changes }
+}
+
+const DAY = 24 * 60 * 60_000
+const now = Date.now()
 
 describe('an owner', () => {
-  it('may live while its process does, or where nobody can tell', async () => {
-    expect(mayLive(ownerOf({}))).toBe(true)
-    expect(mayLive(ownerOf({ pid: await deadPid() }))).toBe(false)
-    expect(mayLive(ownerOf({ pid: await deadPid(), host: 'elsewhere' }))).toBe(true)
+  it('may live while its process does', async () => {
+    expect(mayLive(ownerOf(), now)).toBe(true)
+    expect(mayLive(ownerOf({ pid: await deadPid() }), now)).toBe(false)
+  })
+
+  it('on another machine may live as long as it is heard of', () => {
+    const elsewhere = ownerOf({ host: 'elsewhere' })
+    expect(mayLive(elsewhere, now - DAY / 2)).toBe(true)
+    expect(mayLive(elsewhere, now - DAY - 60_000)).toBe(false)
   })
 
   it('of our own number lives only while we hold what it is about', () => {
     const owner = own()
-    expect(mayLive(owner)).toBe(true)
-    expect(mayLive({ ...owner, token: 'of the container that had the number before' })).toBe(false)
+    expect(mayLive(owner, now)).toBe(true)
+    const before = { ...owner, token: 'of the container that had the number before' }
+    expect(mayLive(before, now)).toBe(false)
     disown(owner)
-    expect(mayLive(owner)).toBe(false)
+    expect(mayLive(owner, now)).toBe(false)
   })
 
   it.runIf(process.platform === 'linux')(
-    'whose number is another process’s by now has died',
+    'whose number is another process’s by now has died, whatever the machine has been through',
     () => {
-      const begin = beginOf(process.ppid) ?? ''
-      expect(mayLive(ownerOf({ begin }))).toBe(true)
-      expect(mayLive(ownerOf({ begin: String(Number(begin) - 1) }))).toBe(false)
+      const [boot = '', ticks = ''] = (beginOf(process.ppid) ?? '').split('-')
+      expect(mayLive(ownerOf({ begin: `${boot}-${Number(ticks) - 1}` }), now)).toBe(false)
+      expect(mayLive(ownerOf({ begin: `00000000-${ticks}` }), now)).toBe(false)
+      // It would have said when it began.
+      const { begin: _, ...silent } = ownerOf({ pid: 1 })
+      expect(mayLive(silent, now)).toBe(false)
     },
   )
 
@@ -87,26 +100,33 @@ describe('an owner', () => {
   })
 })
 
-describe('what a dead owner left', () => {
-  it('goes, with what is in it', async () => {
-    const folder = await tempFolder()
-    const left = join(folder, 'left')
-    await mkdir(left)
-    const owner = ownerOf({})
-    await writeOwner(join(left, 'owner'), owner)
-    await evict(left, owner, (path) => join(path, 'owner'))
-    expect(await readdir(folder)).toEqual([])
-    await evict(left, owner, (path) => join(path, 'owner'))
-  })
+describe('a draft', () => {
+  const key = '0123456789abcdef'
 
-  it('stays when it has become somebody else’s meanwhile', async () => {
+  it('is swept when its owner has died, and not before', async () => {
     const folder = await tempFolder()
-    const file = join(folder, 'lock')
-    await writeOwner(file, ownerOf({ token: 'theirs' }))
-    await evict(file, ownerOf({ token: 'the dead one’s' }))
-    await evict(file, null)
-    expect(await readdir(folder)).toEqual(['lock'])
-    expect(await readOwner(file)).toMatchObject({ token: 'theirs' })
+    const mine = own()
+    const stay = [
+      draftName(`a-${key}`, ownerOf()),
+      draftName(`b.c-${key}`, ownerOf({ host: 'host.of.10.0.0.1' })),
+      draftName(`c-${key}`, mine),
+      `d-${key}.no-process.tmp`,
+      `e-${key}`,
+    ]
+    const go = [
+      draftName(`f-${key}`, ownerOf({ pid: await deadPid() })),
+      draftName(`g.h-${key}`, ownerOf({ begin: '00000000-1' })),
+    ]
+    for (const name of [...stay, ...go]) await mkdir(join(folder, name))
+    await sweepDrafts(folder, (draft) => (draft.includes('c-') ? mine.token : 'other'))
+    const left = await readdir(folder)
+    expect(left.sort()).toEqual([...stay].sort())
+    // Whoever fills it touches it; of this one nothing was heard for two days.
+    const silent = join(folder, stay[1] ?? '')
+    await utimes(silent, new Date(now - 2 * DAY), new Date(now - 2 * DAY))
+    await sweepDrafts(folder, () => mine.token)
+    expect(await readdir(folder)).not.toContain(stay[1])
+    disown(mine)
   })
 })
 
@@ -128,6 +148,24 @@ describe('a lock', () => {
     }
     await taken[0]?.release()
     expect(await readdir(folder)).toEqual([])
+  })
+
+  it('of a dead one is inherited, with what died while it was taken away', async () => {
+    const folder = await tempFolder()
+    const file = join(folder, 'lock')
+    await writeFile(`${file}-0123abcd`, '')
+    await (await acquireLock(file, refusal)).release()
+    expect((await acquireLock(join(folder, 'new'), refusal)).isInherited).toBe(false)
+    await writeOwner(file, ownerOf({ pid: await deadPid() }))
+    expect((await acquireLock(file, refusal)).isInherited).toBe(true)
+    expect((await readdir(folder)).sort()).toEqual(['lock', 'new'])
+  })
+
+  it('of a living one is taken only by force', async () => {
+    const file = join(await tempFolder(), 'lock')
+    await writeOwner(file, ownerOf())
+    await expect(acquireLock(file, refusal)).rejects.toMatchObject({ code: 'in_use' })
+    await (await acquireLock(file, refusal, { force: true })).release()
   })
 
   it('that was removed by hand and taken by another is not released for it', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { beginOf, isAlive } from '@system/processes'
+import { beginByPs, beginOf, isAlive } from '@system/processes'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 
 const onLinux = process.platform === 'linux'
@@ -22,7 +22,7 @@ describe('a process', () => {
     const begin = beginOf(pid)
     expect([isAlive(pid), isAlive(pid, begin)]).toEqual([true, true])
     // Another process that has its number by now.
-    if (begin !== null) expect(isAlive(pid, String(Number(begin) - 1))).toBe(false)
+    if (begin !== null) expect(isAlive(pid, `${begin}0`)).toBe(false)
     child.kill('SIGKILL')
     await once(child, 'exit')
     expect([isAlive(pid), beginOf(pid)]).toEqual([false, null])
@@ -32,6 +32,12 @@ describe('a process', () => {
     expect(isAlive(process.pid)).toBe(true)
     expect(isAlive(process.pid, beginOf(process.pid))).toBe(true)
     expect(beginOf(process.pid) !== null).toBe(onLinux)
+  })
+
+  it.skipIf(process.platform === 'win32')('begins when ps says, where that is asked', () => {
+    expect(beginByPs(process.pid)).toMatch(/^[A-Za-z]+-[A-Za-z0-9-]+-\d{4}$/)
+    expect(beginByPs(process.pid)).toBe(beginByPs(process.pid))
+    expect(beginByPs(2 ** 30)).toBeNull()
   })
 
   it.each([0, -1, -process.pid, 1.5, NaN, 2 ** 31, 2 ** 40])('is none of the number %s', (pid) => {

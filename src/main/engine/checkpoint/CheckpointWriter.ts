@@ -6,14 +6,15 @@ import { tensorOrderOf } from '../architectures'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement } from './dtypes'
 import { writeError } from '@system/errors'
+import { requireRoom } from '@system/space'
 import { FilePool } from './FilePool'
 import { stringifyLike } from './json'
-import { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
+import { prepareOutput, type PreparedOutput } from './preparedOutput'
 import { encodeSafetensorsHeader } from './safetensors'
 import { SequentialFile, WriteBlocks } from './SequentialFile'
 import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sharding'
 
-export { prepareOutput, requireDiskSpace, type PreparedOutput } from './preparedOutput'
+export { prepareOutput, type PreparedOutput } from './preparedOutput'
 
 /** One tensor to be written: copied byte for byte from a checkpoint, zero, or produced when its turn comes. */
 export interface OutputTensor {
@@ -90,14 +91,15 @@ const TEMPLATE_FOLDER = 'additional_chat_templates'
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<WrittenCheckpoint> {
   const { overwrite, sidecarsFrom, signal } = options
   const model = resolve(typeof sidecarsFrom === 'string' ? sidecarsFrom : sidecarsFrom.path)
+  const bytes = options.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
   const output =
-    options.prepared ?? (await prepareOutput(options.out, { overwrite, reads: [model] }))
+    options.prepared ?? (await prepareOutput(options.out, { overwrite, reads: [model], bytes }))
   try {
     signal?.throwIfAborted()
     checkTensors(options.tensors)
     const tensors = inStateDictOrder(options.tensors, tensorOrderOf(options.config))
-    const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    await requireDiskSpace(output.partial, bytes)
+    // Others may have filled the disk since the job began.
+    await requireRoom([{ path: output.partial, bytes }])
     const shards = splitIntoShards(tensors, options.maxShardBytes)
     const files = await writeShards(output.partial, shards, bytes, options)
     const parameters = tensors.reduce((sum, { shape }) => sum + elements(shape), 0)

@@ -1,20 +1,19 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '@shared/errors'
-import { formatBytes } from '@shared/units'
-import { systemCode, writeError } from '@system/errors'
-import { removeFolder, renameRetrying, syncFolder } from '@system/files'
+import { writeError } from '@system/errors'
+import { makeFolder, removeFolder } from '@system/files'
 import { refuseHarm } from '@system/harm'
-import { disown, evict, mayLive, own, readOwner, writeOwner, type Owner } from '@system/locks'
-import { canonicalPath, existingFolder, isWithin } from '@system/paths'
-import { freeSpaceAt } from '@system/space'
+import { lockOf, lockOutput, partialOf, replaceOutput, siblingsOf } from '@system/outputs'
+import { canonicalPath, isWithin } from '@system/paths'
+import type { Lock } from '@system/locks'
+import { requireRoom, type Room } from '@system/space'
+import { destinationAt, obstacleAt } from './destination'
 
-const ownerFile = (partial: string): string => join(partial, '.lesa-owner.json')
 const SCRATCH_FOLDER = '.scratch'
 
-/** Space kept free beside the checkpoint itself: headers, sidecars, the file system's own needs. */
-export const DISK_MARGIN_BYTES = 64e6
+/** About as long as the longest path within an output: a stage's file in a draft in the scratch folder. */
+const LONGEST_WITHIN = join(SCRATCH_FOLDER, 'x'.repeat(120), 'singular_values.f32')
 
 /** The claimed output: a sibling `<out>.partial` folder that becomes `out` when it is complete. */
 export interface PreparedOutput {
@@ -30,143 +29,99 @@ export interface PreparedOutput {
   discard(): Promise<void>
 }
 
-/** Outputs that this process holds. */
-const held = new Set<string>()
+export interface OutputRequest {
+  readonly overwrite: boolean
+  /** What the job reads: the output may be neither it, nor inside it, nor around it. */
+  readonly reads: readonly string[]
+  /** What the job will write there, its scratch files included. */
+  readonly bytes: number
+  /** What it will write elsewhere. */
+  readonly alsoNeeds?: readonly Room[]
+}
 
 /**
- * Claims an output folder. Nothing is written to `out` itself before `commit`.
+ * Claims an output folder, and finds out before any work whether the job could write there at its end. Nothing is
+ * written to `out` itself before `commit`.
  *
- * @param options.reads What the job reads: the output may be neither it, nor inside it, nor around it.
- * @throws AppError `output_exists` when `out` is there and may not be replaced, or another job is writing it;
+ * @throws AppError `output_exists` when something is there that may not be replaced, or another job is writing it;
  *   `path_denied`, `not_enough_disk`, `write_failed`.
  */
-export async function prepareOutput(
-  out: string,
-  options: { readonly overwrite: boolean; readonly reads: readonly string[] },
-): Promise<PreparedOutput> {
-  const { overwrite, reads } = options
+export async function prepareOutput(out: string, request: OutputRequest): Promise<PreparedOutput> {
+  const { overwrite, reads, bytes, alsoNeeds = [] } = request
   const target = canonicalPath(out)
   refuseHarm(
     target,
     reads.map((path) => ({ path })),
   )
-  await refuseExisting(target, overwrite)
-  const partial = `${target}.partial`
-  if (held.has(target)) throw busy(target, partial)
-  held.add(target)
+  const partial = partialOf(target)
+  const scratch = join(partial, SCRATCH_FOLDER)
   // The topmost folder that had to be made, so that a job that fails leaves no empty parents behind.
   let madeParent: string | undefined
-  const owner = own()
-  let isHeld = true
-  const release = () => {
-    isHeld = false
-    held.delete(target)
-    disown(owner)
-  }
+  let lock: Lock | null = null
   try {
-    madeParent = await mkdir(dirname(target), { recursive: true })
-    await claim(target, partial, owner)
+    madeParent = await makeFolder(dirname(target))
+    await requireNames([...siblingsOf(target), join(partial, LONGEST_WITHIN)])
+    lock = await lockOutput(target, {
+      refusal: () => busy(target),
+      obstacle: () => inTheWay(partial),
+    })
+    await refuseExisting(target, overwrite)
+    await mkdir(partial)
+    await mkdir(scratch)
+    await requireRoom([{ path: partial, bytes }, ...alsoNeeds])
   } catch (error) {
+    if (lock) await removeFolder(partial)
+    await lock?.release()
     await removeEmptyParents(target, madeParent)
-    release()
     throw writeError(error, partial)
+  }
+  const held = lock
+  let isHeld = true
+  const release = async (): Promise<void> => {
+    isHeld = false
+    await held.release()
   }
   return {
     out: target,
     partial,
-    scratch: join(partial, SCRATCH_FOLDER),
+    scratch,
     async commit() {
       if (!isHeld) {
         throw new AppError('bug', 'The output is no longer held.', { context: { file: target } })
       }
       try {
-        await rm(join(partial, SCRATCH_FOLDER), { recursive: true, force: true })
-        await rm(ownerFile(partial), { force: true })
-        await syncFolder(partial)
-        await replace(target, partial, overwrite)
+        await rm(scratch, { recursive: true, force: true })
+        // Something may have appeared while the job ran.
+        const found = await refuseExisting(target, overwrite)
+        await replaceOutput(target, found)
       } catch (error) {
         throw writeError(error, target)
       }
-      release()
+      await release()
     },
     async discard() {
       if (!isHeld) return
       await removeFolder(partial)
+      await release()
       await removeEmptyParents(target, madeParent)
-      release()
     },
   }
 }
 
-/**
- * Refuses when the file system of `folder` (or of its nearest parent that exists) has less room than needed.
- *
- * @throws AppError `not_enough_disk` with both numbers.
- */
-export async function requireDiskSpace(folder: string, bytes: number): Promise<void> {
-  const free = await freeSpaceAt(folder)
-  const needed = bytes + DISK_MARGIN_BYTES
-  // Some network file systems do not say; then writing will.
-  if (free === null || free >= needed) return
-  throw new AppError(
-    'not_enough_disk',
-    `The output needs ${formatBytes(needed)} of disk, ${formatBytes(free)} are free.`,
-    {
-      hint: 'Free some space or choose an output folder on another disk.',
-      context: {
-        file: existingFolder(folder),
-        expected: `${needed} bytes`,
-        actual: `${free} bytes`,
-      },
-    },
-  )
+/** How many entries the folder has that may be replaced; `null` when there is none. */
+async function refuseExisting(out: string, overwrite: boolean): Promise<number | null> {
+  const found = await destinationAt(out)
+  const obstacle = obstacleAt(out, found, overwrite)
+  if (obstacle) throw obstacle
+  return found.names?.length ?? null
 }
 
-async function refuseExisting(out: string, overwrite: boolean): Promise<void> {
-  const entries = await entriesOf(out)
-  if (entries === null || entries === 0 || overwrite) return
-  throw new AppError('output_exists', `${out} exists and is not empty.`, {
-    hint: 'Choose another folder, or allow it to be replaced (--overwrite).',
-    context: { file: out },
-  })
-}
-
-/** How many entries a folder has; `null` when there is none. @throws AppError when it is something else. */
-async function entriesOf(out: string): Promise<number | null> {
-  try {
-    return (await readdir(out)).length
-  } catch (error) {
-    switch (systemCode(error)) {
-      case 'ENOENT':
-        return null
-      case 'ENOTDIR':
-        throw new AppError('output_exists', `${out} is a file.`, {
-          hint: 'Choose another folder.',
-          context: { file: out },
-        })
-      default:
-        throw writeError(error, out)
-    }
-  }
-}
-
-/** Makes the partial folder ours; making a folder is the one step that only one process can win. */
-async function claim(out: string, partial: string, owner: Owner): Promise<void> {
-  try {
-    await mkdir(partial)
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error
-    await takeOver(out, partial)
-    await mkdir(partial).catch((again: unknown) => {
-      throw systemCode(again) === 'EEXIST' ? busy(out, partial) : again
+/** Asks the system whether it could find files of these names. @throws AppError `path_denied` when they are too long. */
+async function requireNames(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await lstat(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENAMETOOLONG') throw error
     })
-  }
-  try {
-    await writeOwner(ownerFile(partial), owner)
-    await mkdir(join(partial, SCRATCH_FOLDER))
-  } catch (error) {
-    await removeFolder(partial)
-    throw error
   }
 }
 
@@ -182,41 +137,16 @@ async function removeEmptyParents(out: string, topmost: string | undefined): Pro
   }
 }
 
-/** Removes the partial folder of a job that ended without cleaning up. @throws AppError when it may be in use. */
-async function takeOver(out: string, partial: string): Promise<void> {
-  const owner = await readOwner(ownerFile(partial))
-  if (owner === null) {
-    // Between making the folder and signing it a job leaves an empty one.
-    await rmdir(partial).catch(() => {
-      throw busy(out, partial)
-    })
-    return
-  }
-  if (mayLive(owner)) throw busy(out, partial)
-  await evict(partial, owner, ownerFile)
-}
-
-function busy(out: string, partial: string): AppError {
+function busy(out: string): AppError {
   return new AppError('output_exists', `Another job is writing ${out}.`, {
-    hint: `Wait for it, choose another folder, or remove ${partial} if no job is running.`,
-    context: { file: partial },
+    hint: `Wait for it, choose another folder, or remove ${lockOf(out)} and ${partialOf(out)} if no job is running.`,
+    context: { file: lockOf(out) },
   })
 }
 
-async function replace(out: string, partial: string, overwrite: boolean): Promise<void> {
-  // It may have appeared while the job ran.
-  await refuseExisting(out, overwrite)
-  const entries = await entriesOf(out)
-  const aside = `${out}.replaced-${randomBytes(4).toString('hex')}`
-  if (entries === 0) await rmdir(out)
-  else if (entries !== null) await renameRetrying(out, aside)
-  try {
-    await renameRetrying(partial, out)
-  } catch (error) {
-    if (entries === 0) await mkdir(out)
-    else if (entries !== null) await renameRetrying(aside, out)
-    throw error
-  }
-  await syncFolder(dirname(out))
-  if (entries !== null && entries > 0) await removeFolder(aside)
+function inTheWay(partial: string): AppError {
+  return new AppError('output_exists', `${partial} is in the way, and no job has made it.`, {
+    hint: 'Choose another folder, or move that one elsewhere.',
+    context: { file: partial },
+  })
 }

@@ -10,25 +10,17 @@ import { planExpansion } from '@shared/plan'
 import { formatBytes } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
-import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
 import { scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
-import {
-  BASELINE_BYTES,
-  deviceBytes,
-  leastBytes,
-  memoryParts,
-  planMemory,
-  storeBytes,
-} from '../lesa/memory'
+import { stageBytes } from '../lesa/disk'
+import { BASELINE_BYTES, deviceBytes, leastBytes, memoryParts, planMemory } from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
 import type { Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
-import { freeSpaceAt } from '@system/space'
+import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Calibration } from './calibration'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -209,13 +201,24 @@ async function expandCost(
       })
       const bound = spec.memoryBytes ?? freeMemory * TIGHT_SHARE
       const keeps = request.keepsStages === true || spec.job !== undefined
+      const stages = stageBytes(checkpoint, {
+        types: checkpoint.weightTypes,
+        newLayers: plan.newLayers.length,
+        dtype,
+        keeps,
+        bound,
+      })
       return {
         seconds: [...learned, ...last],
         hostBytes: hostPeak(checkpoint, bound),
         deviceBytes: devicePeak(runtime.placement, checkpoint, spec.deviceMemoryBytes),
         diskBytes: [
           ...disk,
-          ...stagesOnDisk(spec, checkpoint, plan.newLayers.length, { keeps, bound }),
+          { label: 'new matrices until they are written', value: stages.matrices },
+          {
+            label: keeps ? 'decompositions for later runs' : 'coordinates',
+            value: stages.decompositions,
+          },
         ],
         device,
         leastMemory: Math.max(
@@ -310,30 +313,6 @@ function devicePeak(
       deviceBytes(placement, new StackedMatrix(checkpoint, type), bound),
     ),
   )
-}
-
-/** The stages' files: the new matrices always, coordinates and bases when they are kept or do not fit in memory. */
-function stagesOnDisk(
-  spec: ExpandSpec,
-  checkpoint: Checkpoint,
-  newLayers: number,
-  { keeps, bound }: { readonly keeps: boolean; readonly bound: number },
-): EstimateItem[] {
-  let [matrices, coordinates] = [0, 0]
-  for (const type of checkpoint.weightTypes) {
-    const source = new StackedMatrix(checkpoint, type)
-    const { rows, width } = source
-    const dtype = outputDtype(source.dtype, spec.dtype)
-    matrices += newLayers * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
-    const own = storeBytes(source) + rows * rows * FLOAT
-    if (keeps) coordinates += own
-    else if (planMemory(source, bound).coordinates === 'file')
-      coordinates = Math.max(coordinates, own)
-  }
-  return [
-    { label: 'new matrices until they are written', value: matrices },
-    { label: keeps ? 'decompositions for later runs' : 'coordinates', value: coordinates },
-  ]
 }
 
 const totalOf = (items: readonly EstimateItem[]): number =>

@@ -22,6 +22,7 @@ import {
   type StageContext,
 } from '../lesa/learned'
 import { StackedMatrix } from '../lesa/StackedMatrix'
+import { stageBytes } from '../lesa/disk'
 import { requireMemory } from '../lesa/memory'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
@@ -60,6 +61,28 @@ export function checkMemory({ spec, checkpoint }: Growth, types: readonly string
     types.map((type) => new StackedMatrix(checkpoint, type)),
     spec.memoryBytes,
   )
+}
+
+/**
+ * Bytes of disk that the stages of the given weight types take beside the output.
+ *
+ * @param kept The folder that keeps them, if one does: what is there already needs no more room.
+ */
+export async function roomOfStages(
+  { spec, checkpoint, plan }: Growth,
+  types: readonly string[],
+  kept: string | undefined,
+): Promise<number> {
+  if (!isLearned(spec.method)) return 0
+  const { matrices, decompositions } = stageBytes(checkpoint, {
+    types,
+    newLayers: plan.newLayers.length,
+    dtype: spec.dtype,
+    keeps: kept !== undefined,
+    bound: spec.memoryBytes,
+  })
+  const there = kept === undefined ? 0 : await keptStages(kept).storedBytes()
+  return Math.max(0, matrices + decompositions - there)
 }
 
 /** Computes the new matrices of the given weight types into `stages`, or finds them there. */
@@ -206,7 +229,10 @@ export function stagesOf(
   output: PreparedOutput,
 ): StageStore {
   const kept = spec.job ?? workDir
-  return kept === undefined
-    ? new StageStore(output.scratch, false)
-    : new StageStore(join(kept, 'stages'), true)
+  return kept === undefined ? new StageStore(output.scratch, false) : keptStages(kept)
+}
+
+/** The stages in a folder that outlives the job. */
+export function keptStages(folder: string): StageStore {
+  return new StageStore(join(folder, 'stages'), true)
 }

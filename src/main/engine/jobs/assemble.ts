@@ -1,14 +1,13 @@
-import { join } from 'node:path'
 import { DEVICES, type Device } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { layOut } from '../growth/grownLayout'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
-import { StageStore } from '../stages/StageStore'
-import { stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
+import { keptStages, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
 import type { JobRunner } from './runner'
 
 /** Writes the checkpoint of a job whose weight types were computed apart. */
@@ -25,6 +24,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
       reads: [checkpoint.path],
+      bytes: layOut(checkpoint, { layers: plan.layers, rest: job.rest, dtype: job.dtype }).bytes,
     })
     try {
       yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }
@@ -43,22 +43,28 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
  * @throws AppError `not_found` naming the weight types that are missing.
  */
 async function collect(growth: Growth, folder: string): Promise<Computed> {
-  const store = new StageStore(join(folder, 'stages'), true)
+  const store = keptStages(folder)
   const { weightTypes } = growth.checkpoint
   const found = new Map<string, PredictedType>()
+  const damages: string[] = []
   const used = new Set<Device>()
   for (const device of DEVICES) {
     const context = await stageContext(growth, store, device)
     for (const type of weightTypes) {
       const result = found.has(type) ? null : await findPredicted(context, type)
       if (!result) continue
+      if ('damage' in result) {
+        damages.push(result.damage)
+        continue
+      }
       found.set(type, result)
       used.add(device)
     }
   }
   const missing = weightTypes.filter((type) => !found.has(type))
   if (missing.length > 0) {
-    throw new AppError('not_found', `The job's folder lacks ${missing.join(', ')}.`, {
+    const why = damages.length > 0 ? ` ${damages.join('; ')}.` : ''
+    throw new AppError('not_found', `The job's folder lacks ${missing.join(', ')}.${why}`, {
       hint: `Compute the rest with lesa expand … --job ${folder} --only ${missing.join(',')}.`,
       context: {
         file: folder,

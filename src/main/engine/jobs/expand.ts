@@ -7,7 +7,14 @@ import { layOut, writeWork } from '../growth/grownLayout'
 import { learnedSteps } from '../lesa/learned'
 import { weightOf } from '../lib/work'
 import { writeJobFile } from '../stages/jobFile'
-import { checkMemory, computeTypes, stagesOf, writeGrown, type Growth } from '../growth/grow'
+import {
+  checkMemory,
+  computeTypes,
+  roomOfStages,
+  stagesOf,
+  writeGrown,
+  type Growth,
+} from '../growth/grow'
 import type { JobRunner } from './runner'
 
 /** Grows a checkpoint by any method and writes the result as a Hugging Face folder. */
@@ -18,15 +25,19 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const growth: Growth = { spec, checkpoint, plan, signal, started }
     checkMemory(growth, checkpoint.weightTypes)
+    const { rest, dtype } = spec
+    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
+    const kept = spec.job ?? workDir
+    const stageRoom = await roomOfStages(growth, checkpoint.weightTypes, kept)
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
       reads: [checkpoint.path],
+      bytes: layout.bytes + (kept === undefined ? stageRoom : 0),
+      alsoNeeds: kept === undefined ? [] : [{ path: kept, bytes: stageRoom }],
     })
     try {
       if (spec.job !== undefined) await writeJobFile(spec.job, spec)
       const steps = isLearned(spec.method) ? learnedSteps(checkpoint, plan, spec.method) : []
-      const { rest, dtype } = spec
-      const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
       yield {
         type: 'plan',
         steps: [

@@ -20,7 +20,9 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
   try {
     const planned = planExport(grown, spec)
     const reads = [spec.model, spec.base]
-    const output = await prepareOutput(spec.out, { overwrite: spec.overwrite, reads })
+    const { overwrite } = spec
+    const { bytes } = planned.layout
+    const output = await prepareOutput(spec.out, { overwrite, reads, bytes })
     try {
       yield {
         type: 'plan',

@@ -1,12 +1,18 @@
-import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { isLearned, learns, METHODS } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findPredicted, learnedSteps } from '../lesa/learned'
 import { writeJobFile } from '../stages/jobFile'
-import { StageStore } from '../stages/StageStore'
-import { checkMemory, computeTypes, stageContext, type Growth } from '../growth/grow'
+import { requireRoom } from '@system/space'
+import {
+  checkMemory,
+  computeTypes,
+  keptStages,
+  roomOfStages,
+  stageContext,
+  type Growth,
+} from '../growth/grow'
 import type { JobRunner } from './runner'
 
 /**
@@ -29,24 +35,29 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     requireWeightTypes(checkpoint, spec.only)
     checkMemory(growth, spec.only)
     await writeJobFile(spec.job, spec)
+    await requireRoom([{ path: spec.job, bytes: await roomOfStages(growth, spec.only, spec.job) }])
     const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))
     const steps = learnedSteps(checkpoint, plan, method).filter(({ id }) => wanted(id))
     yield { type: 'plan', steps }
-    const store = new StageStore(join(spec.job, 'stages'), true)
+    const store = keptStages(spec.job)
     const { device } = yield* computeTypes(growth, store, spec.only)
     const context = await stageContext(growth, store, device?.device ?? 'cpu')
     const found = await Promise.all(weightTypes.map((type) => findPredicted(context, type)))
     return {
       kind: 'stages',
       job: spec.job,
-      done: weightTypes.filter((_, index) => found[index] !== null),
-      missing: weightTypes.filter((_, index) => found[index] === null),
+      done: weightTypes.filter((_, index) => isWhole(found[index])),
+      missing: weightTypes.filter((_, index) => !isWhole(found[index])),
       device,
       seconds: (performance.now() - started) / 1000,
     }
   } finally {
     await checkpoint.close()
   }
+}
+
+function isWhole(found: Awaited<ReturnType<typeof findPredicted>> | undefined): boolean {
+  return found !== null && found !== undefined && !('damage' in found)
 }
 
 function requireWeightTypes({ weightTypes }: Checkpoint, wanted: readonly string[]): void {

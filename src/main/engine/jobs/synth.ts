@@ -10,8 +10,10 @@ import { writing } from '../growth/writing'
 export const run: JobRunner<'synth'> = async function* (spec, { signal }) {
   const started = performance.now()
   const plan = await planSynthesis(spec)
+  const tensors = synthesizeTensors(plan, spec.seed)
   const output = await prepareOutput(spec.out, {
     overwrite: spec.overwrite,
+    bytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
     reads: 'config' in spec.like ? [spec.like.config] : [],
   })
   try {
@@ -22,7 +24,7 @@ export const run: JobRunner<'synth'> = async function* (spec, { signal }) {
       out: spec.out,
       overwrite: spec.overwrite,
       prepared: output,
-      tensors: synthesizeTensors(plan, spec.seed),
+      tensors,
       config: plan.rawConfig,
       sidecarsFrom: output.scratch,
       files: { 'README.md': card(plan, spec.seed) },

@@ -128,16 +128,24 @@ function dependencies(context: StageContext, type: string): unknown {
   }
 }
 
-/** The result of a weight type that was finished earlier, or `null`. */
+/** The result of a weight type that was finished earlier, or what has become of it; `null` when there is none. */
 export async function findPredicted(
   context: StageContext,
   type: string,
-): Promise<PredictedType | null> {
-  const folder = await context.stages.find(`weights-${type}`, dependencies(context, type))
-  if (folder === null) return null
+): Promise<PredictedType | { readonly damage: string } | null> {
+  const found = await context.stages.find(`weights-${type}`, dependencies(context, type))
+  if (found === null || 'damage' in found) return found
+  const { folder } = found
   const report = JSON.parse(await readFile(reportFile(folder), 'utf8')) as PredictorReport
   return { type, report, folder }
 }
+
+/** That something kept is of no use. */
+const damaged = (type: string, damage: string): JobEvent => ({
+  type: 'log',
+  level: 'warning',
+  text: `${type}: what was kept is not used, and computed again: ${damage}.`,
+})
 
 /** LESA for one weight type: decompose, train its predictor, predict and keep every new layer's matrix. */
 export async function* predictWeightType(
@@ -145,7 +153,8 @@ export async function* predictWeightType(
   type: string,
 ): AsyncGenerator<JobEvent, PredictedType> {
   const found = await findPredicted(context, type)
-  if (found) {
+  if (found && 'damage' in found) yield damaged(type, found.damage)
+  else if (found) {
     yield* replay(found.folder, type)
     yield { type: 'log', level: 'info', text: `${type}: taken from the job's folder` }
     return found
@@ -198,9 +207,10 @@ async function* decomposeStage(
   }
   const stage = `decomposition-${type}`
   const kept = await stages.find(stage, depends)
-  if (kept !== null) {
+  if (kept && 'damage' in kept) yield damaged(type, kept.damage)
+  else if (kept) {
     yield { type: 'step', id, done: 1, total: 1, kept: null }
-    return loadDecomposition(kept, inMemory)
+    return loadDecomposition(kept.folder, inMemory)
   }
   const draft = stages.keeps ? await stages.begin(stage, depends) : null
   try {

@@ -1,11 +1,10 @@
-import { readdir, stat } from 'node:fs/promises'
 import type { ExportPreview } from '@shared/exports'
 import type { ExportSpec } from '@shared/jobs'
 import { formatBytes } from '@shared/units'
 import { harmOf } from '@system/harm'
-import { freeSpaceAt } from '@system/space'
+import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { DISK_MARGIN_BYTES } from '../checkpoint/preparedOutput'
+import { destinationAt, obstacleAt, type Destination } from '../checkpoint/destination'
 import { inStateDictOrder, splitIntoShards } from '../checkpoint/sharding'
 import { planExport } from '../export/exportPlan'
 import { modelCard } from '../growth/modelCard'
@@ -16,7 +15,7 @@ export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
   try {
     const { layout, record } = planExport(grown, spec)
     const { tensors, bytes } = layout
-    const destination = await destinationOf(spec.out)
+    const destination = await destinationAt(spec.out)
     const freeBytes = await freeSpaceAt(spec.out)
     return {
       card: modelCard(record),
@@ -24,7 +23,7 @@ export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
       shards: splitIntoShards(inStateDictOrder(tensors, grown.architecture), spec.maxShardBytes)
         .length,
       freeBytes,
-      destination,
+      destination: destination.kind,
       problems: problemsOf(spec, { bytes, destination, freeBytes }),
     }
   } finally {
@@ -34,14 +33,11 @@ export async function previewExport(spec: ExportSpec): Promise<ExportPreview> {
 
 function problemsOf(
   spec: ExportSpec,
-  found: Pick<ExportPreview, 'bytes' | 'destination' | 'freeBytes'>,
+  found: Pick<ExportPreview, 'bytes' | 'freeBytes'> & { readonly destination: Destination },
 ): string[] {
   const problems: string[] = []
-  if (found.destination === 'file') problems.push('There is a file of this name.')
-  const isTaken = found.destination === 'checkpoint' || found.destination === 'other_files'
-  if (isTaken && !spec.overwrite) {
-    problems.push('The folder is not empty: choose another one, or allow it to be replaced.')
-  }
+  const obstacle = obstacleAt(spec.out, found.destination, spec.overwrite)
+  if (obstacle) problems.push([obstacle.message, obstacle.hint].join(' '))
   const harm = harmOf(spec.out, [
     { path: spec.base, what: 'the base model' },
     { path: spec.model, what: 'the run' },
@@ -54,17 +50,4 @@ function problemsOf(
     )
   }
   return problems
-}
-
-async function destinationOf(out: string): Promise<ExportPreview['destination']> {
-  const stats = await stat(out).catch(() => null)
-  if (!stats) return 'free'
-  if (!stats.isDirectory()) return 'file'
-  const names = await readdir(out).catch(() => ['?'])
-  if (names.length === 0) return 'empty_folder'
-  const isCheckpoint =
-    names.includes('config.json') && names.some((name) => name.startsWith('model.safetensors'))
-  return isCheckpoint || names.some((name) => /^model-\d+-of-\d+\.safetensors$/.test(name))
-    ? 'checkpoint'
-    : 'other_files'
 }

@@ -62,7 +62,8 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
         }),
       ),
     'projects:createDemo': async () => opened(await projects.createDemo()),
-    'projects:open': async (path) => opened(await projects.open(await grants.require(path))),
+    'projects:open': async (path, { force } = { force: false }) =>
+      opened(await projects.open(await grants.require(path), { force })),
     'projects:get': (id) => projects.get(id).view(),
     'projects:close': async (id) => {
       await projects.close(id)

@@ -19,6 +19,7 @@ export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   output_exists: 'The output folder exists',
   path_denied: 'This folder cannot be used',
   shape_mismatch: 'The tensors do not fit together',
+  system_failed: 'The system refused',
   unsupported_architecture: 'This architecture is not supported',
   unsupported_dtype: 'This element type is not supported',
   unsupported_version: 'It was made by a newer version',

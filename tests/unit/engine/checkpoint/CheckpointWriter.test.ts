@@ -241,7 +241,11 @@ describe('a written checkpoint', () => {
 
   test('may go to an output that was claimed before, whose scratch it does not keep', async () => {
     const { base, out, write } = await workbench()
-    const prepared = await prepareOutput(out, { overwrite: false, reads: [base.path] })
+    const prepared = await prepareOutput(out, {
+      overwrite: false,
+      reads: [base.path],
+      bytes: 0,
+    })
     await writeFile(join(prepared.scratch, 'staged.bin'), 'temporary')
     const { files } = await write({ prepared })
     expect(await readdir(out)).toEqual(files)
@@ -259,6 +263,9 @@ describe('a written checkpoint', () => {
   })
 })
 
+/** An older checkpoint that may be replaced. */
+const OLD = ['config.json', 'model.safetensors']
+
 describe('nothing is left, and an older output stays as it was,', () => {
   async function interrupted(
     tensor: OutputTensor,
@@ -268,7 +275,7 @@ describe('nothing is left, and an older output stays as it was,', () => {
     const { folder, base, out, write } = await workbench()
     if (overwrite) {
       await mkdir(out)
-      await writeFile(join(out, 'old.txt'), 'old')
+      for (const name of OLD) await writeFile(join(out, name), 'old')
     }
     const thrown: unknown = await write({
       overwrite,
@@ -300,7 +307,7 @@ describe('nothing is left, and an older output stays as it was,', () => {
     expect(await interrupted(tensor, undefined, true)).toEqual({
       thrown: failure,
       left: ['base', 'out'],
-      old: ['old.txt'],
+      old: OLD,
     })
   })
 
@@ -323,7 +330,7 @@ describe('nothing is left, and an older output stays as it was,', () => {
     )
     const { thrown, left, old } = await interrupted(tensor, controller.signal, true)
     expect(thrown).toBe(controller.signal.reason)
-    expect([left, old]).toEqual([['base', 'out'], ['old.txt']])
+    expect([left, old]).toEqual([['base', 'out'], OLD])
   })
 
   test('when aborted before the start', async () => {

@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, parse } from 'node:path'
+import { AppError } from '@shared/errors'
+import { clearLeftovers } from '@system/outputs'
 import { beginOf } from '@system/processes'
 import { describe, expect, test } from 'vitest'
-import {
-  prepareOutput,
-  requireDiskSpace,
-} from '../../../../src/main/engine/checkpoint/preparedOutput'
+import { freeSpaceAt, requireRoom } from '@system/space'
+import { prepareOutput } from '../../../../src/main/engine/checkpoint/preparedOutput'
 import { tempFolder } from '../../../support/tempFolder'
 
 async function setting() {
@@ -17,7 +17,7 @@ async function setting() {
   await mkdir(model)
   const out = join(folder, 'out')
   const prepare = (overwrite = false, target = out) =>
-    prepareOutput(target, { overwrite, reads: [model] })
+    prepareOutput(target, { overwrite, reads: [model], bytes: 1 })
   return { folder, model, out, prepare }
 }
 
@@ -28,10 +28,11 @@ async function deadPid(): Promise<number> {
   return child.pid ?? 0
 }
 
-async function leavePartial(out: string, owner: object | null): Promise<void> {
-  await mkdir(`${out}.partial`)
-  await writeFile(join(`${out}.partial`, 'half.safetensors'), 'half')
-  if (owner) await writeFile(join(`${out}.partial`, '.lesa-owner.json'), JSON.stringify(owner))
+const OLD = ['config.json', 'model.safetensors']
+
+async function leaveCheckpoint(folder: string): Promise<void> {
+  await mkdir(folder)
+  for (const name of OLD) await writeFile(join(folder, name), 'old')
 }
 
 describe('an output', () => {
@@ -41,7 +42,7 @@ describe('an output', () => {
     expect(prepared).toMatchObject({ out, partial: `${out}.partial` })
     await writeFile(join(prepared.partial, 'a'), 'a')
     await writeFile(join(prepared.scratch, 'b'), 'b')
-    expect((await readdir(folder)).sort()).toEqual(['model', 'out.partial'])
+    expect((await readdir(folder)).sort()).toEqual(['model', 'out.lock', 'out.partial'])
     await prepared.commit()
     expect((await readdir(folder)).sort()).toEqual(['model', 'out'])
     expect(await readdir(out)).toEqual(['a'])
@@ -53,7 +54,7 @@ describe('an output', () => {
   test('leaves nothing when discarded, not even the parents made for it', async () => {
     const { folder, prepare } = await setting()
     const prepared = await prepare(false, join(folder, 'a', 'b', 'out'))
-    expect(await readdir(join(folder, 'a', 'b'))).toEqual(['out.partial'])
+    expect((await readdir(join(folder, 'a', 'b'))).sort()).toEqual(['out.lock', 'out.partial'])
     await prepared.discard()
     await prepared.discard()
     expect(await readdir(folder)).toEqual(['model'])
@@ -68,16 +69,28 @@ describe('an output', () => {
     expect(await readdir(out)).toEqual(['a'])
   })
 
-  test('replaces a full folder only when told to, and only at the end', async () => {
+  test('replaces a checkpoint only when told to, and only at the end', async () => {
     const { folder, out, prepare } = await setting()
-    await mkdir(out)
-    await writeFile(join(out, 'old'), 'old')
+    await leaveCheckpoint(out)
     await expect(prepare()).rejects.toMatchObject({ code: 'output_exists' })
     const prepared = await prepare(true)
     await writeFile(join(prepared.partial, 'new'), 'new')
-    expect(await readdir(out)).toEqual(['old'])
+    expect((await readdir(out)).sort()).toEqual(OLD)
     await prepared.commit()
     expect(await readdir(out)).toEqual(['new'])
+    expect((await readdir(folder)).sort()).toEqual(['model', 'out'])
+  })
+
+  test('never replaces a folder that holds other things', async () => {
+    const { folder, out, prepare } = await setting()
+    await mkdir(out)
+    const names = ['thesis.tex', 'config.json', 'a', 'b', 'c', 'd', 'e']
+    for (const name of names) await writeFile(join(out, name), 'precious')
+    await expect(prepare(true)).rejects.toMatchObject({
+      code: 'output_exists',
+      context: { file: out, actual: 'a, b, c, config.json, d, 2 more' },
+    })
+    expect(await readdir(out)).toHaveLength(names.length)
     expect((await readdir(folder)).sort()).toEqual(['model', 'out'])
   })
 
@@ -127,61 +140,145 @@ describe('two jobs', () => {
   })
 })
 
-describe('a partial folder that is there already', () => {
-  test('is taken over when its owner has died', async () => {
+describe('what a job left that was killed', () => {
+  const begin = beginOf(process.ppid)
+  const living = {
+    token: 't',
+    pid: process.ppid,
+    host: hostname(),
+    ...(begin === null ? {} : { begin }),
+  }
+
+  test('is taken over when its owner has died, whatever lies there', async () => {
     const { folder, out, prepare } = await setting()
-    await leavePartial(out, { token: 't', pid: await deadPid(), host: hostname() })
+    await mkdir(`${out}.partial`)
+    await writeFile(join(`${out}.partial`, 'anything'), '')
+    const dead = { token: 't', pid: await deadPid(), host: hostname() }
+    await writeFile(`${out}.lock`, JSON.stringify(dead))
     const prepared = await prepare()
-    expect((await readdir(prepared.partial)).sort()).toEqual(['.lesa-owner.json', '.scratch'])
+    expect(await readdir(prepared.partial)).toEqual(['.scratch'])
     await prepared.discard()
     expect(await readdir(folder)).toEqual(['model'])
   })
 
   test('is taken over when its owner had our number, and when another process has its number by now', async () => {
     const { out, prepare } = await setting()
-    const begin = beginOf(process.ppid)
-    const host = hostname()
     const owners = [
-      { token: 't', pid: process.pid, host },
-      ...(begin === null ? [] : [{ token: 't', pid: process.ppid, host, begin: `${begin}0` }]),
+      { token: 't', pid: process.pid, host: hostname() },
+      ...(begin === null ? [] : [{ ...living, begin: `${begin}0` }]),
     ]
     for (const owner of owners) {
-      await leavePartial(out, owner)
+      await writeFile(`${out}.lock`, JSON.stringify(owner))
       await (await prepare()).discard()
+    }
+  })
+
+  test.each([
+    ['empty', []],
+    ['not signed to the end', ['.lesa-owner.json']],
+    ['half a checkpoint', ['model-00001-of-00002.safetensors']],
+    ['a whole one', OLD],
+  ])('by an earlier version is taken over: %s', async (_, names) => {
+    const { folder, out, prepare } = await setting()
+    await mkdir(`${out}.partial`)
+    for (const name of names) await writeFile(join(`${out}.partial`, name), '')
+    await (await prepare()).discard()
+    expect(await readdir(folder)).toEqual(['model'])
+  })
+
+  test('without a lock stays when no job can have made it', async () => {
+    const { out, prepare } = await setting()
+    await mkdir(`${out}.partial`)
+    await writeFile(join(`${out}.partial`, 'notes.txt'), '')
+    await expect(prepare(true)).rejects.toMatchObject({
+      code: 'output_exists',
+      message: expect.stringContaining(`${out}.partial is in the way`) as string,
+    })
+    expect(await readdir(`${out}.partial`)).toEqual(['notes.txt'])
+    expect(await readdir(dirname(out))).not.toContain('out.lock')
+  })
+
+  test('between the two renames of a replacement: the older output has its name again', async () => {
+    const { folder, out, prepare } = await setting()
+    await leaveCheckpoint(`${out}.replaced-0123abcd`)
+    await leaveCheckpoint(`${out}.partial`)
+    await expect(prepare(false)).rejects.toMatchObject({ code: 'output_exists' })
+    expect((await readdir(out)).sort()).toEqual(OLD)
+    expect((await readdir(folder)).sort()).toEqual(['model', 'out'])
+  })
+
+  test('while it removed the older output: the new one stays, and the rest goes', async () => {
+    const { folder, out, prepare } = await setting()
+    await leaveCheckpoint(out)
+    await leaveCheckpoint(`${out}.replaced-0123abcd`)
+    await mkdir(`${out}.replaced-not-ours`)
+    await expect(prepare(false)).rejects.toMatchObject({ code: 'output_exists' })
+    expect((await readdir(folder)).sort()).toEqual(['model', 'out', 'out.replaced-not-ours'])
+  })
+
+  test.each([
+    ['a living process', living],
+    ['another machine', { token: 't', pid: 1, host: 'elsewhere' }],
+  ])('is left alone when its owner is %s', async (_, owner) => {
+    const { folder, out, prepare } = await setting()
+    const former = join(`${out}.partial`, '.lesa-owner.json')
+    await mkdir(`${out}.partial`)
+    for (const file of [`${out}.lock`, former]) {
+      await writeFile(file, JSON.stringify(owner))
+      await expect(prepare(true)).rejects.toMatchObject({
+        code: 'output_exists',
+        hint: expect.stringContaining(`${out}.lock`) as string,
+      })
+      await clearLeftovers(out)
+      expect(await readdir(folder)).toContain('out.partial')
+      await rm(file)
     }
   })
 
   test('is left alone when this process holds it by another name', async () => {
     const { folder, prepare } = await setting()
     const first = await prepare()
-    // On a disk that ignores case the folder of `OUT.partial` is the one of `out.partial`.
-    await symlink(first.partial, join(folder, 'OUT.partial'), 'junction')
+    // On a disk that ignores case `OUT.lock` is `out.lock`.
+    await link(join(folder, 'out.lock'), join(folder, 'OUT.lock'))
     await expect(prepare(true, join(folder, 'OUT'))).rejects.toMatchObject({
       code: 'output_exists',
     })
     expect(await readdir(first.partial)).toContain('.scratch')
     await first.discard()
   })
+})
 
-  test('is taken over when it is empty', async () => {
-    const { out, prepare } = await setting()
-    await mkdir(`${out}.partial`)
-    await (await prepare()).discard()
+describe('before the work it is found out', () => {
+  test('that the disk has no room, for all that goes there together', async () => {
+    const { folder, model, out } = await setting()
+    const bytes = ((await freeSpaceAt(folder)) ?? 0) * 0.7
+    const refused = prepareOutput(out, {
+      overwrite: false,
+      reads: [model],
+      bytes,
+      alsoNeeds: [{ path: join(folder, 'job'), bytes }],
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'not_enough_disk' })
+    expect(await readdir(folder)).toEqual(['model'])
   })
 
   test.each([
-    ['its owner is alive', { token: 't', pid: process.ppid, host: hostname() }],
-    ['its owner is on another machine', { token: 't', pid: 1, host: 'elsewhere' }],
-    ['it has no owner', null],
-    ['its owner is unreadable', { pid: 'x' }],
-  ])('is left alone when %s', async (_, owner) => {
-    const { out, prepare } = await setting()
-    await leavePartial(out, owner)
-    await expect(prepare(true)).rejects.toMatchObject({
-      code: 'output_exists',
-      hint: expect.stringContaining(`${out}.partial`) as string,
+    ['the name', (folder: string) => join(folder, 'n'.repeat(252))],
+    ['the name of what is moved aside', (folder: string) => join(folder, 'n'.repeat(240))],
+    ['a parent’s name', (folder: string) => join(folder, 'n'.repeat(300), 'out')],
+    ['the path', (folder: string) => join(folder, ...Array<string>(20).fill('n'.repeat(200)))],
+  ])('that %s is too long', async (_, outIn) => {
+    const { folder, prepare } = await setting()
+    await expect(prepare(false, outIn(folder))).rejects.toMatchObject({
+      code: 'path_denied',
+      message: 'The name is longer than the system allows.',
     })
-    expect(await readdir(`${out}.partial`)).toContain('half.safetensors')
+    expect(await readdir(folder)).toEqual(['model'])
+  })
+
+  test.runIf(process.platform === 'linux')('that no folder can be made there', async () => {
+    const { prepare } = await setting()
+    await expect(prepare(false, '/proc/none/out')).rejects.toBeInstanceOf(AppError)
   })
 })
 
@@ -229,10 +326,10 @@ test('a parent that is a file is reported as such', async () => {
   })
 })
 
-test('requireDiskSpace lets through what fits and refuses what cannot', async () => {
+test('requireRoom lets through what fits and refuses what cannot', async () => {
   const folder = await tempFolder()
-  await requireDiskSpace(join(folder, 'not', 'yet', 'there'), 0)
-  await expect(requireDiskSpace(folder, 2 ** 52)).rejects.toMatchObject({
+  await requireRoom([{ path: join(folder, 'not', 'yet', 'there'), bytes: 0 }])
+  await expect(requireRoom([{ path: folder, bytes: 2 ** 52 }])).rejects.toMatchObject({
     code: 'not_enough_disk',
     context: { expected: expect.stringContaining('bytes') as string },
   })

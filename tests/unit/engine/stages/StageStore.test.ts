@@ -1,20 +1,23 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { beginOf } from '@system/processes'
 import { describe, expect, test } from 'vitest'
 import { StageStore } from '../../../../src/main/engine/stages/StageStore'
 import { tempFolder } from '../../../support/tempFolder'
 
 const host = hostname()
+const begin = beginOf(process.ppid) ?? ''
+const A = 'a-0123456789abcdef'
 
 describe('drafts that are there when a result is begun', () => {
   test.each([
-    ['of a process that has died', `a.${host}.2147483646.tmp`, false],
-    ['of an earlier process with our number', `a.${host}.${process.pid}.tmp`, false],
-    ['of a living process', `a.${host}.${process.ppid}.tmp`, true],
-    ['of another machine', 'a.another-host.2147483646.tmp', true],
-    ['of whatever names no process', `a.${host}.x.tmp`, true],
-    ['of whatever ends otherwise', `a.${host}.2147483646`, true],
+    ['of a process that has died', `${A}.${host}.2147483646.tmp`, false],
+    ['of an earlier process with our number', `${A}.${host}.${process.pid}.tmp`, false],
+    ['of a living process', `${A}.${host}.${process.ppid}.${begin}.tmp`, true],
+    ['of another machine', `${A}.another-host.2147483646.tmp`, true],
+    ['of whatever names no process', `${A}.${host}.x.tmp`, true],
+    ['of whatever ends otherwise', `${A}.${host}.2147483646`, true],
   ])('%s: %s stays: %s', async (_, name, stays) => {
     const root = await tempFolder()
     await mkdir(join(root, name))

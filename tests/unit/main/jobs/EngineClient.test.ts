@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ErrorCode } from '@shared/errors'
 import type { JobEvent } from '@shared/jobs'
+import { beginOf } from '@system/processes'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { EngineClient } from '../../../../src/main/jobs/EngineClient'
 import { NodeEngineProcess } from '../../../../src/main/jobs/NodeEngineProcess'
@@ -168,6 +169,10 @@ describe('jobs', () => {
   it('leave the unfinished output of another program alone', async () => {
     const partial = join(folder, 'out.partial')
     mkdirSync(partial)
+    // Of the process that runs the tests.
+    const begin = beginOf(process.ppid) ?? undefined
+    const owner = { token: 't', pid: process.ppid, host: hostname(), begin }
+    writeFileSync(join(folder, 'out.lock'), JSON.stringify(owner))
     expect(await startJob('/crash').result).toMatchObject({ error: { code: 'engine_crashed' } })
     expect(existsSync(partial)).toBe(true)
   })

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { beginOf } from '@system/processes'
 import { describe, expect, it } from 'vitest'
 import { lockProject } from '../../../../src/main/projects/projectLock'
 import { trimWork, workBytes } from '../../../../src/main/projects/work'
@@ -30,12 +32,19 @@ describe('a lock', () => {
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
     try {
       await once(other, 'spawn')
-      await lockOf(folder, String(other.pid))
+      const begin = beginOf(other.pid ?? 0) ?? undefined
+      const owner = { token: 't', pid: other.pid, host: hostname(), begin }
+      await lockOf(folder, JSON.stringify(owner))
       await expect(lockProject(folder, 'p', '/project')).rejects.toMatchObject({
         code: 'in_use',
         hint: expect.stringContaining(join(folder, 'locks', 'p.lock')) as string,
-        context: { actual: `process ${other.pid}` },
+        context: {
+          file: join(folder, 'locks', 'p.lock'),
+          actual: `process ${other.pid} of ${hostname()}`,
+        },
       })
+      await (await lockProject(folder, 'p', '/project', { force: true })).release()
+      await lockOf(folder, JSON.stringify(owner))
     } finally {
       other.kill()
       await once(other, 'exit')
@@ -43,7 +52,7 @@ describe('a lock', () => {
     await (await lockProject(folder, 'p', '/project')).release()
   })
 
-  it.each(['', 'nonsense', '-1', String(process.pid)])(
+  it.each(['', 'nonsense', '-1', '1', String(process.pid)])(
     'that says %j was left by nobody who lives',
     async (content) => {
       const folder = await tempFolder()
