@@ -1,4 +1,4 @@
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { EngineVersions } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
