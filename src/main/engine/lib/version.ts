@@ -1,4 +1,5 @@
 import type { EngineVersions } from '@shared/engineProtocol'
+import { loadLibrary } from './library'
 import { version } from '../../../../package.json'
 
 /** Version of the program, as in exported records. */
@@ -6,7 +7,7 @@ export const ENGINE_VERSION: string = version
 
 /** What computes here. */
 export async function engineVersions(): Promise<EngineVersions> {
-  const { env } = await import('onnxruntime-node')
+  const { env } = await loadLibrary()
   return {
     engine: ENGINE_VERSION,
     onnxruntime: env.versions.node ?? 'unknown',

@@ -2,6 +2,7 @@ import { AppError } from '@shared/errors'
 import type { Device } from '@shared/devices'
 import type * as Ort from 'onnxruntime-node'
 import { Graph, type Value } from './graph'
+import { loadLibrary } from '../lib/library'
 import { keepTrailing } from '../lib/matrix'
 import { makeRoom, noteAllocation } from './hostMemory'
 import { encode } from './lowering'
@@ -57,8 +58,7 @@ export class Runtime {
 
   /** Loads the runtime; whether the device works shows only when a kernel is compiled. */
   static async open(device: Device, placement = placementOf(device)): Promise<Runtime> {
-    // Imported when needed, so that a broken native library is an error of the job and not of the program's start.
-    const ort = await import('onnxruntime-node')
+    const ort = await loadLibrary()
     ort.env.logLevel = 'fatal'
     return new Runtime(device, placement, ort)
   }

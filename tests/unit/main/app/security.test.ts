@@ -426,6 +426,7 @@ it('19. what the program never needs is fused off', () => {
     onlyLoadAppFromAsar: 'true',
     grantFileProtocolExtraPrivileges: 'false',
     enableCookieEncryption: 'true',
+    resetAdHocDarwinSignature: 'true',
   })
 })
 
