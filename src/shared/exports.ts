@@ -8,6 +8,7 @@ export const exportOptionsSchema = z.object({
   overwrite: z.boolean(),
   /** `keep` for the run's own. */
   dtype: z.enum(OUTPUT_DTYPES),
+  allowOverflow: z.boolean().optional(),
   maxShardBytes: z.int().min(1_000),
 })
 

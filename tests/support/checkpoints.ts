@@ -15,6 +15,10 @@ export interface TinyCheckpointOptions {
   readonly headDim?: number
   readonly vocab?: number
   readonly dtype?: TinyDtype
+  /** Of single layers, where they differ from `dtype`. */
+  readonly layerDtypes?: readonly TinyDtype[]
+  /** Multiplies the values of some tensors. */
+  readonly scale?: (name: string) => number
   /** More than one writes an index. */
   readonly shards?: number
   readonly tieWordEmbeddings?: boolean
@@ -68,6 +72,7 @@ export async function writeTinyCheckpoint(options: TinyCheckpointOptions): Promi
     headDim = hidden / heads,
     vocab = 64,
     dtype = 'BF16',
+    layerDtypes = [],
     shards = 1,
     tieWordEmbeddings = false,
     attentionBias = false,
@@ -79,8 +84,11 @@ export async function writeTinyCheckpoint(options: TinyCheckpointOptions): Promi
   const tensors: FixtureTensor[] = []
   const add = (name: string, shape: readonly number[], value: () => number) => {
     const count = shape.reduce((product, dimension) => product * dimension, 1)
-    const values = Float32Array.from({ length: count }, value)
-    tensors.push({ name, dtype, shape, bytes: encodeValues(values, dtype) })
+    const scale = options.scale?.(name) ?? 1
+    const values = Float32Array.from({ length: count }, () => scale * value())
+    const layer = /\.layers\.(\d+)\./.exec(name)?.[1]
+    const own = (layer === undefined ? undefined : layerDtypes[Number(layer)]) ?? dtype
+    tensors.push({ name, dtype: own, shape, bytes: encodeValues(values, own) })
   }
   const matrix = (name: string, rows: number, columns: number) => {
     add(name, [rows, columns], () => (0.5 * random()) / Math.sqrt(columns))

@@ -32,6 +32,7 @@ export interface ExpandOptions extends MethodOptions {
   readonly method: Method
   readonly device?: ExpandSpec['device']
   readonly dtype?: ExpandSpec['dtype']
+  readonly allowOverflow?: boolean
   readonly maxShardSize?: number
   readonly seed?: number
   readonly overwrite?: boolean
@@ -115,6 +116,7 @@ async function buildGrowth(
     method: await buildMethod(options, context),
     rest: options.rest ?? 'mean',
     dtype: options.dtype ?? 'keep',
+    ...(options.allowOverflow === true ? { allowOverflow: true } : {}),
     device: options.device ?? 'auto',
     seed: options.seed ?? 0,
     ...(options.memory === undefined ? {} : { memoryBytes: options.memory }),

@@ -186,6 +186,10 @@ function addExpandOptions(command: Command): Command {
     .addOption(
       choice('--dtype <type>', 'element type of the output (default: keep)', DTYPE_CHOICES),
     )
+    .option(
+      '--allow-overflow',
+      'write weights that the element type cannot hold as infinities instead of refusing',
+    )
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
     .addOption(deviceOption())
     .option('--seed <n>', 'of everything random (default: 0)', integer)

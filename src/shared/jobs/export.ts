@@ -14,6 +14,8 @@ export interface ExportSpec {
   readonly out: string
   readonly overwrite: boolean
   readonly dtype: OutputDtype
+  /** As of growing: what the element type cannot hold is written as infinities instead of being refused. */
+  readonly allowOverflow?: boolean | undefined
   readonly maxShardBytes: number
   /** What the model card tells: how it was grown, and what was measured. */
   readonly grown: { readonly spec: ExpandSpec; readonly result: ExpandResult }

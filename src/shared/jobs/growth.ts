@@ -10,6 +10,8 @@ export const growthFields = {
   method: methodSpecSchema,
   rest: z.enum(REST_CHOICES),
   dtype: z.enum(OUTPUT_DTYPES),
+  /** Weights that the element type cannot hold become infinite (or zero), instead of being refused. */
+  allowOverflow: z.boolean().optional(),
   device: z.enum(DEVICE_CHOICES),
   seed: z.int().min(0).max(0xffff_ffff),
   /** A bound on host memory that the job keeps; without one it takes what is free. */

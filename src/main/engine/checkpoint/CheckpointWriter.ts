@@ -4,19 +4,23 @@ import { dirname, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
 import { tensorOrderOf } from '../architectures'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
-import { bitsPerElement } from './dtypes'
+import { bitsPerElement, bytesPerElement, encodeFromFloat32, isTensorDtype } from './dtypes'
 import { writeError } from '@system/errors'
 import { requireRoom } from '@system/space'
 import { FilePool } from './FilePool'
 import { stringifyLike } from './json'
 import { prepareOutput, type PreparedOutput } from './preparedOutput'
+import { RangeCount, refuseLosses, type RangeLoss } from './range'
 import { encodeSafetensorsHeader } from './safetensors'
 import { SequentialFile, WriteBlocks } from './SequentialFile'
 import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sharding'
 
 export { prepareOutput, type PreparedOutput } from './preparedOutput'
 
-/** One tensor to be written: copied byte for byte from a checkpoint, zero, or produced when its turn comes. */
+/**
+ * One tensor to be written: copied byte for byte from a checkpoint, zero, or produced as values when its turn comes. The
+ * writer alone turns values into bytes, so that what is written is of the type that was announced, whoever made it.
+ */
 export interface OutputTensor {
   readonly name: string
   /** Of the safetensors format: `BF16`, `F32`, … */
@@ -24,8 +28,10 @@ export interface OutputTensor {
   readonly shape: readonly number[]
   readonly byteLength: number
   /** Chunks of any size; a chunk may be reused by its producer once the next one is asked for. */
-  readonly content: (() => AsyncIterable<Uint8Array>) | { readonly copy: TensorInfo } | 'zeros'
+  readonly content: (() => AsyncIterable<Float32Array>) | { readonly copy: TensorInfo } | 'zeros'
 }
+
+type Files = Readonly<Record<string, string | Uint8Array>>
 
 export interface WriteCheckpointOptions {
   readonly out: string
@@ -35,8 +41,10 @@ export interface WriteCheckpointOptions {
   readonly config: Readonly<Record<string, unknown>>
   /** The base model's folder: tokenizer and generation files are copied from it, numbers spelled as in its config. */
   readonly sidecarsFrom: Checkpoint | string
-  /** Further files by name: `README.md`, `lesa.json`. */
-  readonly files: Readonly<Record<string, string | Uint8Array>>
+  /** Further files by name: `README.md`, `lesa.json`; made once the weights are written. */
+  readonly files: Files | ((losses: readonly RangeLoss[]) => Files)
+  /** Writes values that their tensor's type cannot hold, as infinities or zeros, which is otherwise refused. */
+  readonly allowOverflow?: boolean
   /** Tensor bytes per shard; a larger tensor has a shard of its own. */
   readonly maxShardBytes: number
   readonly signal?: AbortSignal
@@ -54,6 +62,8 @@ export interface WrittenCheckpoint {
   readonly parameters: number
   /** Names of all files, sorted. */
   readonly files: readonly string[]
+  /** What the types could not hold; only where that was allowed. */
+  readonly losses: readonly RangeLoss[]
 }
 
 /** Progress is told in steps of this size, not for each buffer. */
@@ -101,10 +111,11 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     // Others may have filled the disk since the job began.
     await requireRoom([{ path: output.partial, bytes }])
     const shards = splitIntoShards(tensors, options.maxShardBytes)
-    const files = await writeShards(output.partial, shards, bytes, options)
+    const { names, losses } = await writeShards(output.partial, shards, bytes, options)
+    const files = [...names]
     const parameters = tensors.reduce((sum, { shape }) => sum + elements(shape), 0)
     const texts: Record<string, string | Uint8Array> = {
-      ...options.files,
+      ...(typeof options.files === 'function' ? options.files(losses) : options.files),
       'config.json': stringifyLike(options.config, await readFile(join(model, 'config.json'))),
     }
     if (shards.length > 1) {
@@ -118,7 +129,8 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     signal?.throwIfAborted()
     if (typeof sidecarsFrom !== 'string') await sidecarsFrom.assertUnchanged()
     await output.commit()
-    return { out: output.out, shards: shards.length, bytes, parameters, files: files.sort() }
+    const { out } = output
+    return { out, shards: shards.length, bytes, parameters, files: files.sort(), losses }
   } catch (error) {
     // The first error is the one to report.
     await output.discard().catch(() => undefined)
@@ -128,9 +140,15 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
 
 function checkTensors(tensors: readonly OutputTensor[]): void {
   const names = new Set<string>()
-  for (const { name, dtype, shape, byteLength } of tensors) {
+  for (const { name, dtype, shape, byteLength, content } of tensors) {
     const bits = bitsPerElement(dtype) ?? Number.NaN
     const announced = (elements(shape) * bits) / 8
+    const given = typeof content === 'object' ? content.copy.dtype : dtype
+    if (given !== dtype || (typeof content === 'function' && !isTensorDtype(dtype))) {
+      throw new AppError('bug', `The tensor "${name}" is not of the type that was announced.`, {
+        context: { tensor: name, expected: dtype, actual: given },
+      })
+    }
     if (names.has(name) || announced !== byteLength) {
       throw new AppError('bug', `The tensor "${name}" cannot be written as announced.`, {
         context: {
@@ -152,15 +170,15 @@ async function writeShards(
   folder: string,
   shards: readonly (readonly OutputTensor[])[],
   totalBytes: number,
-  { config, sidecarsFrom, signal, onProgress }: WriteCheckpointOptions,
-): Promise<string[]> {
+  { config, sidecarsFrom, signal, onProgress, allowOverflow = false }: WriteCheckpointOptions,
+): Promise<{ readonly names: readonly string[]; readonly losses: readonly RangeLoss[] }> {
   const names = shards.map((_, index) => shardName(index, shards.length))
   const order = tensorOrderOf(config)
   const sources = new FilePool(typeof sidecarsFrom === 'string' ? undefined : sidecarsFrom.sources)
   const blocks = new WriteBlocks()
   let done = 0
   let told = 0
-  const onBytes: OnBytes = (bytes) => {
+  const onBytes = (bytes: number): void => {
     signal?.throwIfAborted()
     done += bytes
     if (done - told < PROGRESS_BYTES && done < totalBytes) return
@@ -168,6 +186,11 @@ async function writeShards(
     onProgress?.(done, totalBytes)
   }
   const syncs: Promise<void>[] = []
+  const losses: RangeLoss[] = []
+  const onLoss = (loss: RangeLoss): void => {
+    losses.push(loss)
+    if (!allowOverflow) refuseLosses(losses)
+  }
   try {
     for (const [index, tensors] of shards.entries()) {
       const file = await SequentialFile.create(join(folder, names[index] ?? ''), blocks)
@@ -175,7 +198,7 @@ async function writeShards(
       let finished = false
       try {
         const shard = inFileOrder(tensors, order, (dtype) => bitsPerElement(dtype) ?? 0)
-        await writeShard(file, shard, sources, onBytes)
+        await writeShard(file, shard, sources, { onBytes, onLoss })
         finished = true
       } finally {
         const sync = (finished ? file.sync() : Promise.resolve()).finally(() => file.close())
@@ -187,18 +210,23 @@ async function writeShards(
     await Promise.allSettled([...syncs, sources.close()])
   }
   await Promise.all(syncs)
-  return names
+  return { names, losses }
 }
 
-/** Counts bytes of tensors; throws the signal's reason when the writing is aborted. */
-type OnBytes = (bytes: number) => void
+interface Watch {
+  /** Counts bytes of tensors; throws the signal's reason when the writing is aborted. */
+  readonly onBytes: (bytes: number) => void
+  /** Throws when it is not allowed. */
+  readonly onLoss: (loss: RangeLoss) => void
+}
 
 async function writeShard(
   file: SequentialFile,
   tensors: readonly OutputTensor[],
   sources: FilePool,
-  onBytes: OnBytes,
+  watch: Watch,
 ): Promise<void> {
+  const { onBytes } = watch
   await file.add(encodeSafetensorsHeader(tensors, { format: 'pt' }))
   for (const run of inRuns(tensors)) {
     if ('file' in run) {
@@ -208,7 +236,7 @@ async function writeShard(
     } else if ('zeros' in run) {
       await file.addRead(run.zeros, (part) => Promise.resolve(void part.fill(0)), onBytes)
     } else {
-      await addProduced(file, run.tensor, run.content, onBytes)
+      await addProduced(file, run.tensor, run.content, watch)
     }
   }
   await file.finish()
@@ -217,15 +245,20 @@ async function writeShard(
 async function addProduced(
   file: SequentialFile,
   tensor: OutputTensor,
-  content: () => AsyncIterable<Uint8Array>,
-  onBytes: OnBytes,
+  content: () => AsyncIterable<Float32Array>,
+  { onBytes, onLoss }: Watch,
 ): Promise<void> {
+  const { name, dtype } = tensor
+  if (!isTensorDtype(dtype)) throw new AppError('bug', `"${name}" is ${dtype}.`)
+  const count = new RangeCount(name, dtype)
   let bytes = 0
-  for await (const chunk of content()) {
-    bytes += chunk.byteLength
+  for await (const values of content()) {
+    bytes += values.length * bytesPerElement(dtype)
     if (bytes > tensor.byteLength) break
-    await file.add(chunk)
-    onBytes(chunk.byteLength)
+    count.add(values)
+    const encoded = encodeFromFloat32(values, dtype)
+    await file.add(encoded)
+    onBytes(encoded.byteLength)
   }
   if (bytes !== tensor.byteLength) {
     throw new AppError('bug', `The tensor "${tensor.name}" has another size than announced.`, {
@@ -236,6 +269,7 @@ async function addProduced(
       },
     })
   }
+  if (count.loss) onLoss(count.loss)
 }
 
 /** A stretch of a source file, which may span several tensors. */
@@ -248,7 +282,7 @@ interface CopiedRun {
 type Run =
   | CopiedRun
   | { readonly zeros: number }
-  | { readonly tensor: OutputTensor; readonly content: () => AsyncIterable<Uint8Array> }
+  | { readonly tensor: OutputTensor; readonly content: () => AsyncIterable<Float32Array> }
 
 function inRuns(tensors: readonly OutputTensor[]): Run[] {
   const runs: Run[] = []

@@ -156,8 +156,19 @@ function encodeF16(bits: Uint32Array, halves: Uint16Array): void {
   }
 }
 
-/** Element type in which a tensor of the base model is written. Tensors that are not floats stay as they are. */
-export function outputDtype(stored: string, choice: OutputDtype): string {
-  if (choice === 'keep' || !isTensorDtype(stored)) return stored
-  return choice.toUpperCase()
+/** Narrowest range first. */
+const BY_RANGE: readonly TensorDtype[] = ['F16', 'BF16', 'F32']
+
+/**
+ * The element type of a tensor of the grown model: the one that was chosen, or else that of the tensors it is made from.
+ * Where those differ it is the one that reaches as far as any of them: F32 before BF16 before F16, so that a 16-bit
+ * model stays one and no value becomes infinite. What is not a float stays as it is.
+ *
+ * @param sources Stored types: of the tensor that is copied, or of both neighbours'.
+ */
+export function newDtype(sources: readonly string[], choice: OutputDtype): string {
+  const floats = sources.filter(isTensorDtype)
+  if (floats.length < sources.length) return sources.find((each) => !isTensorDtype(each)) ?? ''
+  if (choice !== 'keep') return choice.toUpperCase()
+  return BY_RANGE.findLast((dtype) => floats.includes(dtype)) ?? ''
 }

@@ -9,6 +9,7 @@ import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
+import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import { layOut } from './grownLayout'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
@@ -121,6 +122,7 @@ export async function stageContext(
     plan,
     method,
     dtype: spec.dtype,
+    allowOverflow: spec.allowOverflow ?? false,
     seed: spec.seed,
     signal,
     stages,
@@ -162,8 +164,9 @@ export async function* writeGrown(
     device: computed.device,
     predictors,
     perplexities: [],
-    warnings,
   }
+  const warningsOf = (losses: readonly RangeLoss[]): string[] =>
+    losses.length === 0 ? warnings : [...warnings, `Lost: ${describeLosses(losses)}.`]
   const written = yield* writing(signal, {
     out,
     overwrite,
@@ -171,11 +174,12 @@ export async function* writeGrown(
     tensors: contentsOf(checkpoint, layout, filler),
     config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
     sidecarsFrom: checkpoint,
-    files: {
-      'README.md': modelCard(record),
-      'lesa.json': lesaJson(record),
-    },
+    files: (losses) => ({
+      'README.md': modelCard({ ...record, warnings: warningsOf(losses) }),
+      'lesa.json': lesaJson({ ...record, warnings: warningsOf(losses) }),
+    }),
     maxShardBytes,
+    allowOverflow: spec.allowOverflow ?? false,
   })
   return {
     kind: 'expand',
@@ -190,7 +194,7 @@ export async function* writeGrown(
     seconds: (performance.now() - started) / 1000,
     device: computed.device,
     predictors,
-    warnings,
+    warnings: warningsOf(written.losses),
   }
 }
 

@@ -5,7 +5,7 @@ import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
 import { elementsOf, partsOf, placeInLayers } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
-import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
+import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import type { Work } from '../lib/work'
 
 /** Two tensors of the base model, of the layers beside a gap, and how far from the first to the second. */
@@ -66,7 +66,7 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
   const byLayer = new Map<number, Map<string, TensorInfo>>()
   const tensors: LaidOutTensor[] = []
   const put = (name: string, like: TensorInfo, source: TensorSource): void => {
-    tensors.push({ name, ...sizeOf(like, dtype), source })
+    tensors.push({ name, ...sizeOf(like, newDtype(madeOf(source, like), dtype)), source })
   }
   for (const tensor of checkpoint.tensors.values()) {
     if (dropsHead && tensor.name === checkpoint.architecture.lmHead) continue
@@ -143,20 +143,29 @@ function sourceOf(
   }
 }
 
-/** What a tensor of `like`'s shape is in the output's element type. */
+/** Stored types of what a tensor is made from. */
+function madeOf(source: TensorSource, like: TensorInfo): string[] {
+  switch (source.kind) {
+    case 'zeros':
+      return [like.dtype]
+    case 'base':
+      return [source.tensor.dtype]
+    case 'mean':
+      return [source.left.dtype, source.right.dtype]
+    case 'filled':
+      return source.slots.flatMap(({ left, right }) => [left.dtype, right.dtype])
+  }
+}
+
+/** A tensor of `like`'s shape in an element type. */
 function sizeOf(
   like: TensorInfo,
-  choice: OutputDtype,
+  dtype: string,
 ): Pick<LaidOutTensor, 'dtype' | 'shape' | 'byteLength'> {
-  const dtype = outputDtype(like.dtype, choice)
-  return {
-    dtype,
-    shape: like.shape,
-    byteLength:
-      dtype !== like.dtype && isTensorDtype(dtype)
-        ? elementsOf(like.shape) * bytesPerElement(dtype)
-        : like.byteLength,
-  }
+  const { shape } = like
+  const isOther = dtype !== like.dtype && isTensorDtype(dtype)
+  const byteLength = isOther ? elementsOf(shape) * bytesPerElement(dtype) : like.byteLength
+  return { dtype, shape, byteLength }
 }
 
 function find(checkpoint: Checkpoint, name: string): TensorInfo {

@@ -4,15 +4,16 @@ import { TENSOR_DTYPES, type TensorDtype } from '@shared/jobs'
 import { weightedMean } from '@shared/methods/define'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
-import { decodeToFloat32, encodeFromFloat32, isTensorDtype } from '../checkpoint/dtypes'
+import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
+import { RangeCount, type RangeLoss } from '../checkpoint/range'
 import { byElement } from './fillers/neighbours'
 import { isCopy, type FilledSlot, type GrownLayout, type LaidOutTensor } from './grownLayout'
 
 /** Bytes converted or compared at a time; a multiple of every element size. */
 export const CHUNK_BYTES = 2 ** 22
 
-/** A new layer's matrix in the output's element type, little-endian, row-major, in chunks of any size. */
-export type Filler = (matrix: FilledSlot, dtype: TensorDtype) => AsyncIterable<Uint8Array>
+/** A new layer's matrix, row-major, in chunks of any size. */
+export type Filler = (matrix: FilledSlot) => AsyncIterable<Float32Array>
 
 /**
  * The laid-out tensors with what is to be written of each; nothing is read before its turn comes.
@@ -40,38 +41,61 @@ function contentOf(
     case 'zeros':
       return 'zeros'
     case 'base':
-      return isCopy(tensor)
-        ? { copy: source.tensor }
-        : () => converted(checkpoint, source.tensor, floatOf(tensor))
+      return isCopy(tensor) ? { copy: source.tensor } : () => valuesOf(checkpoint, source.tensor)
     case 'mean':
-      return () => byElement(checkpoint, source, weightedMean, floatOf(tensor))
+      return () => byElement(checkpoint, source, weightedMean)
     case 'filled':
       if (!filler) throw new AppError('bug', `Nothing gives the matrix "${tensor.name}".`)
-      return () => filled(source.slots, filler, floatOf(tensor))
+      return () => filled(source.slots, filler)
   }
 }
 
 /** The slots' matrices one after another: the rows of a fused tensor. */
-async function* filled(
-  slots: readonly FilledSlot[],
-  filler: Filler,
-  dtype: TensorDtype,
-): AsyncGenerator<Uint8Array> {
-  for (const slot of slots) yield* filler(slot, dtype)
+async function* filled(slots: readonly FilledSlot[], filler: Filler): AsyncGenerator<Float32Array> {
+  for (const slot of slots) yield* filler(slot)
 }
 
-async function* converted(
-  checkpoint: Checkpoint,
-  tensor: TensorInfo,
-  dtype: TensorDtype,
-): AsyncGenerator<Uint8Array> {
+/** A tensor's values, some at a time. */
+async function* valuesOf(checkpoint: Checkpoint, tensor: TensorInfo): AsyncGenerator<Float32Array> {
   const stored = floatOf(tensor)
   for await (const chunk of checkpoint.streamBytes(tensor.name, CHUNK_BYTES)) {
-    yield encodeFromFloat32(decodeToFloat32(chunk, stored), dtype)
+    yield decodeToFloat32(chunk, stored)
   }
 }
 
-/** The element type of a tensor that is computed. @throws AppError `unsupported_dtype` when it is not a float. */
+/** Tensors of the base model that go into a type of less range; F16 has the least of all. */
+export function narrowedTensors({
+  tensors,
+}: GrownLayout): readonly { readonly tensor: TensorInfo; readonly dtype: 'F16' }[] {
+  const found = new Map<string, TensorInfo>()
+  for (const { source, dtype } of tensors) {
+    if (source.kind === 'base' && dtype === 'F16' && isTensorDtype(source.tensor.dtype)) {
+      if (source.tensor.dtype !== dtype) found.set(source.tensor.name, source.tensor)
+    }
+  }
+  return [...found.values()].map((tensor) => ({ tensor, dtype: 'F16' }))
+}
+
+/** What of the base model's own weights the chosen element type cannot hold, one tensor after another. */
+export async function* rangeLosses(
+  checkpoint: Checkpoint,
+  layout: GrownLayout,
+): AsyncGenerator<{ readonly done: number; readonly total: number }, readonly RangeLoss[]> {
+  const narrowed = narrowedTensors(layout)
+  const total = narrowed.reduce((sum, { tensor }) => sum + tensor.byteLength, 0)
+  const losses: RangeLoss[] = []
+  let done = 0
+  for (const { tensor, dtype } of narrowed) {
+    const count = new RangeCount(tensor.name, dtype)
+    for await (const values of valuesOf(checkpoint, tensor)) count.add(values)
+    if (count.loss) losses.push(count.loss)
+    done += tensor.byteLength
+    yield { done, total }
+  }
+  return losses
+}
+
+/** The element type of a tensor whose values are read. @throws AppError `unsupported_dtype` when it is not a float. */
 function floatOf({ name, dtype }: { readonly name: string; readonly dtype: string }): TensorDtype {
   if (isTensorDtype(dtype)) return dtype
   throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be computed.`, {

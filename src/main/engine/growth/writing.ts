@@ -1,10 +1,15 @@
-import type { JobEvent } from '@shared/jobs'
+import type { JobEvent, JobStep } from '@shared/jobs'
 import {
   writeCheckpoint,
   type WriteCheckpointOptions,
   type WrittenCheckpoint,
 } from '../checkpoint/CheckpointWriter'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { refuseLosses } from '../checkpoint/range'
 import { reporting } from '../lib/reporting'
+import { weightOf } from '../lib/work'
+import type { GrownLayout } from './grownLayout'
+import { narrowedTensors, rangeLosses } from './grownTensors'
 
 /** Id of the step that every job which writes a checkpoint announces. */
 export const WRITE_STEP = 'write'
@@ -30,4 +35,41 @@ export async function* writing(
   })
   yield { type: 'artifact', path: written.out, sizeBytes: written.bytes }
   return written
+}
+
+/** Id of the step that looks whether the element type holds the base model's weights. */
+const RANGE_STEP = 'range'
+
+/** The part of a spec that says whether losses are wanted. */
+interface Allowance {
+  readonly allowOverflow?: boolean | undefined
+}
+
+/** That step, where there is anything to look at. */
+export function rangeSteps(layout: GrownLayout, { allowOverflow = false }: Allowance): JobStep[] {
+  const bytes = narrowedTensors(layout).reduce((sum, { tensor }) => sum + tensor.byteLength, 0)
+  if (bytes === 0 || allowOverflow) return []
+  const weight = weightOf({ converted: bytes })
+  return [{ id: RANGE_STEP, label: 'check the element type', weight }]
+}
+
+/**
+ * Looks, before anything is computed, whether the chosen element type holds the base model's weights.
+ *
+ * @throws AppError `bad_request` naming the tensors that it does not hold, unless that is allowed.
+ */
+export async function* checkRange(
+  checkpoint: Checkpoint,
+  layout: GrownLayout,
+  { allowOverflow = false }: Allowance,
+  signal: AbortSignal,
+): AsyncGenerator<JobEvent, void> {
+  if (allowOverflow) return
+  const looking = rangeLosses(checkpoint, layout)
+  let next = await looking.next()
+  for (; !next.done; next = await looking.next()) {
+    signal.throwIfAborted()
+    yield { type: 'step', id: RANGE_STEP, ...next.value }
+  }
+  refuseLosses(next.value)
 }

@@ -15,6 +15,7 @@ import {
   writeGrown,
   type Growth,
 } from '../growth/grow'
+import { checkRange, rangeSteps } from '../growth/writing'
 import type { JobRunner } from './runner'
 
 /** Grows a checkpoint by any method and writes the result as a Hugging Face folder. */
@@ -41,6 +42,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
       yield {
         type: 'plan',
         steps: [
+          ...rangeSteps(layout, spec),
           ...steps,
           { id: 'write', label: 'write checkpoint', weight: weightOf(writeWork(layout)) },
           ...(recordDir === undefined
@@ -48,6 +50,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
             : [{ ...ANALYSIS_STEP, weight: weightOf(analysisWork(layout.bytes)) }]),
         ],
       }
+      yield* checkRange(checkpoint, layout, spec, signal)
       const stages = stagesOf(spec, workDir, output)
       const computed = yield* computeTypes(growth, stages, checkpoint.weightTypes)
       // What the pictures need is small; the stages that hold it may go with the output's scratch folder.

@@ -8,7 +8,7 @@ import { modelCard } from '../growth/modelCard'
 import { verifyExport } from '../export/verify'
 import { contentsOf } from '../growth/grownTensors'
 import type { JobRunner } from './runner'
-import { writing } from '../growth/writing'
+import { checkRange, rangeSteps, writing } from '../growth/writing'
 
 /** The trained predictors lie there in a grown checkpoint. */
 const PREDICTORS = 'lesa'
@@ -27,11 +27,13 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
       yield {
         type: 'plan',
         steps: [
+          ...rangeSteps(planned.layout, spec),
           { id: 'write', label: 'write checkpoint', weight: 3 },
           { id: 'verify', label: 'read it again', weight: 2 },
           { id: 'forward', label: 'forward pass', weight: 1 },
         ],
       }
+      yield* checkRange(grown, planned.layout, spec, signal)
       const predictors = join(grown.path, PREDICTORS)
       if ((await stat(predictors).catch(() => null))?.isDirectory()) {
         await cp(predictors, join(output.partial, PREDICTORS), { recursive: true })
@@ -48,6 +50,7 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
           'lesa.json': lesaJson(planned.record),
         },
         maxShardBytes: spec.maxShardBytes,
+        allowOverflow: spec.allowOverflow ?? false,
       })
       const verification = verifyExport({ spec: { ...spec, out: written.out }, planned, signal })
       let next = await verification.next()

@@ -13,6 +13,8 @@ import {
   stageContext,
   type Growth,
 } from '../growth/grow'
+import { layOut } from '../growth/grownLayout'
+import { checkRange, rangeSteps } from '../growth/writing'
 import type { JobRunner } from './runner'
 
 /**
@@ -38,7 +40,10 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     await requireRoom([{ path: spec.job, bytes: await roomOfStages(growth, spec.only, spec.job) }])
     const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))
     const steps = learnedSteps(checkpoint, plan, method).filter(({ id }) => wanted(id))
-    yield { type: 'plan', steps }
+    const { rest, dtype } = spec
+    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
+    yield { type: 'plan', steps: [...rangeSteps(layout, spec), ...steps] }
+    yield* checkRange(checkpoint, layout, spec, signal)
     const store = keptStages(spec.job)
     const { device } = yield* computeTypes(growth, store, spec.only)
     const context = await stageContext(growth, store, device?.device ?? 'cpu')

@@ -30,9 +30,10 @@ export class StackedMatrix implements WeightSource {
     this.precision = isHalf ? 'int16' : 'float32'
   }
 
-  /** Of the stored elements. */
-  get dtype(): string {
-    return this.tensorOf(0)?.dtype ?? ''
+  /** Of the stored elements: of the given layers, or of all. Layers may differ. */
+  dtypes(layers?: readonly number[]): string[] {
+    const asked = layers ?? Array.from({ length: this.layerCount }, (_, layer) => layer)
+    return asked.map((layer) => this.tensorOf(layer)?.dtype ?? '')
   }
 
   /** The tensor that holds the layer's matrix, alone or with others. */

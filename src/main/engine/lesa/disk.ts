@@ -1,7 +1,7 @@
 /** @file What the stages of a learned method leave on the disk until the model is written, or for later runs. */
 import type { OutputDtype } from '@shared/jobs'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { bytesPerElement, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
+import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import { planMemory, storeBytes } from './memory'
 import { StackedMatrix } from './StackedMatrix'
 
@@ -34,7 +34,7 @@ export function stageBytes(
   for (const type of types) {
     const source = new StackedMatrix(checkpoint, type)
     const { rows, width } = source
-    const dtype = outputDtype(source.dtype, options.dtype)
+    const dtype = newDtype(source.dtypes(), options.dtype)
     matrices += newLayers * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
     const own = storeBytes(source) + rows * rows * FLOAT
     if (keeps) decompositions += own

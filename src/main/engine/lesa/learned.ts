@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Device } from '@shared/devices'
 import { AppError } from '@shared/errors'
@@ -14,7 +14,9 @@ import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
 import { saveDirections, topDirection } from './directions'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { encodeFromFloat32, isTensorDtype, outputDtype } from '../checkpoint/dtypes'
+import { decodeToFloat32, encodeFromFloat32, isTensorDtype, newDtype } from '../checkpoint/dtypes'
+import { describeLosses, RangeCount, refuseLosses, type RangeLoss } from '../checkpoint/range'
+import { readFully } from '../checkpoint/FilePool'
 import { CoordinateStore, type StoreShape } from './decomposition/CoordinateStore'
 import { decompose, withoutDecomposition, type Decomposition } from './decomposition/decompose'
 import {
@@ -34,6 +36,7 @@ import { Random } from '../lib/random'
 import { Reconstructor } from './reconstruct'
 import type { StageStore } from '../stages/StageStore'
 import { reporting } from '../lib/reporting'
+import { readError } from '@system/errors'
 import { ENGINE_VERSION } from '../lib/version'
 import { weightOf } from '../lib/work'
 import { StackedMatrix } from './StackedMatrix'
@@ -59,6 +62,8 @@ export interface StageContext {
   readonly plan: ExpansionPlan
   readonly method: LearnedMethodSpec
   readonly dtype: OutputDtype
+  /** Predictions that the element type cannot hold become infinite, which is otherwise refused. */
+  readonly allowOverflow: boolean
   readonly seed: number
   readonly signal: AbortSignal
   readonly stages: StageStore
@@ -83,12 +88,40 @@ export interface PredictedType {
   readonly report: PredictorReport
   /** Holds {@link predictedFile} of every new layer and `predictor.safetensors`. */
   readonly folder: string
+  /** Element types of the new layers' matrices, by index in the grown model. */
+  readonly dtypes: ReadonlyMap<number, TensorDtype>
 }
 
 /** A new layer's matrix within a type's folder: elements in the output dtype, little-endian, row-major. */
 export function predictedFile(folder: string, index: number): string {
   return join(folder, `${index}.bin`)
 }
+
+/** The values of {@link predictedFile}, some at a time. */
+export async function* readPredicted(
+  { folder, dtypes }: PredictedType,
+  index: number,
+): AsyncGenerator<Float32Array> {
+  const file = predictedFile(folder, index)
+  const dtype = dtypes.get(index)
+  if (dtype === undefined) throw new AppError('bug', `Layer ${index} was not predicted.`)
+  const handle = await open(file).catch((error: unknown) => {
+    throw readError(error, file, 'damaged_file')
+  })
+  try {
+    const { size } = await handle.stat()
+    for (let at = 0; at < size; at += CHUNK_BYTES) {
+      const bytes = new Uint8Array(Math.min(CHUNK_BYTES, size - at))
+      await readFully(handle, file, at, bytes)
+      yield decodeToFloat32(bytes, dtype)
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Bytes read at a time; a multiple of every element size. */
+const CHUNK_BYTES = 2 ** 22
 
 const PREDICTOR_FILE = 'predictor.safetensors'
 export const predictorFile = (folder: string): string => join(folder, PREDICTOR_FILE)
@@ -115,6 +148,7 @@ export function learnedSteps(
 /** Everything that a weight type's new matrices depend on. */
 function dependencies(context: StageContext, type: string): unknown {
   const { gaps: _, ...method } = context.method
+  const types = predictedDtypes(context, type)
   return {
     engine: ENGINE_VERSION,
     model: context.fingerprint,
@@ -124,6 +158,9 @@ function dependencies(context: StageContext, type: string): unknown {
     // As they were before layers had a position and a label: earlier results are still found.
     layers: computedLayers(context.plan).map(({ position: _, label: __, ...layer }) => layer),
     dtype: context.dtype,
+    // As they were before layers could differ in type: earlier results are still found.
+    ...(new Set(types.values()).size > 1 ? { types: [...types] } : {}),
+    ...(context.allowOverflow ? { allowOverflow: true } : {}),
     seed: context.seed,
   }
 }
@@ -137,7 +174,7 @@ export async function findPredicted(
   if (found === null || 'damage' in found) return found
   const { folder } = found
   const report = JSON.parse(await readFile(reportFile(folder), 'utf8')) as PredictorReport
-  return { type, report, folder }
+  return { type, report, folder, dtypes: predictedDtypes(context, type) }
 }
 
 /** That something kept is of no use. */
@@ -176,7 +213,8 @@ export async function* predictWeightType(
       await writeFile(reportFile(draft.folder), JSON.stringify(report))
       await writeCourse(draft.folder, course)
       await context.checkpoint.assertUnchanged()
-      return { type, report, folder: await draft.commit() }
+      const dtypes = predictedDtypes(context, type)
+      return { type, report, folder: await draft.commit(), dtypes }
     } finally {
       decomposition.coordinates.close()
     }
@@ -327,7 +365,8 @@ async function* predictStage(
       else store.copyRows(source, first, into.length / store.width, into, 0)
     }
   }
-  const dtype = predictedDtype(context, type)
+  const dtypes = predictedDtypes(context, type)
+  const losses: RangeLoss[] = []
   const id = `${type}/predict`
   const sides = new Map(layers.map(({ index, left, right }) => [index, { left, right }]))
   const fill = context.finish(async (_, index) => {
@@ -340,24 +379,39 @@ async function* predictStage(
     for (const [done, { index }] of layers.entries()) {
       signal.throwIfAborted()
       const weights = await fill(type, index)
+      const dtype = dtypes.get(index) ?? 'F32'
+      const count = new RangeCount(`${type} of new layer ${index}`, dtype)
+      count.add(weights)
+      if (count.loss) losses.push(count.loss)
+      if (!context.allowOverflow) refuseLosses(losses)
       await writeFile(predictedFile(folder, index), encodeFromFloat32(weights, dtype))
       directions.set(index, topDirection(decomposition, weights))
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
     await saveDirections(folder, decomposition, plan, directions)
+    if (losses.length > 0) {
+      yield { type: 'log', level: 'warning', text: `Predicted: ${describeLosses(losses)}.` }
+    }
   } finally {
     await kernel.dispose()
     await reconstructor.dispose()
   }
 }
 
-/** Element type of a type's new matrices: the base layers' own, unless another was asked for. */
-function predictedDtype({ checkpoint, dtype }: LearnedContext, type: string): TensorDtype {
+/** Element types of a type's new matrices, by index in the grown model: what the layout announces for them. */
+function predictedDtypes(
+  { checkpoint, plan, dtype }: StageContext,
+  type: string,
+): ReadonlyMap<number, TensorDtype> {
   const source = new StackedMatrix(checkpoint, type)
-  const stored = outputDtype(source.dtype, dtype)
-  if (isTensorDtype(stored)) return stored
-  const name = source.nameOf(0)
-  throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
-    context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
-  })
+  return new Map(
+    computedLayers(plan).map(({ index, gap }) => {
+      const stored = newDtype(source.dtypes([gap, gap + 1]), dtype)
+      if (isTensorDtype(stored)) return [index, stored]
+      const name = source.nameOf(gap)
+      throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
+        context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
+      })
+    }),
+  )
 }

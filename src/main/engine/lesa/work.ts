@@ -14,9 +14,11 @@ export function learnedWork(
   method: LearnedMethodSpec,
   newLayers: number,
 ): Record<LearnedStage, Work> {
-  const { rows, width, layerCount, dtype } = source
-  const element = isTensorDtype(dtype) ? bytesPerElement(dtype) : Float32Array.BYTES_PER_ELEMENT
-  const stored = layerCount * rows * width * element
+  const { rows, width, layerCount } = source
+  const elements = source
+    .dtypes()
+    .map((each) => (isTensorDtype(each) ? bytesPerElement(each) : Float32Array.BYTES_PER_ELEMENT))
+  const stored = rows * width * elements.reduce((sum, bytes) => sum + bytes, 0)
   const parameters = predictorParameters(width, method.predictor.hiddenSize)
   return {
     decompose: method.useSvd

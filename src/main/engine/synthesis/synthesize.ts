@@ -11,7 +11,7 @@ import {
 } from '../architectures/Architecture'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
-import { bytesPerElement, encodeFromFloat32 } from '../checkpoint/dtypes'
+import { bytesPerElement } from '../checkpoint/dtypes'
 import { readError } from '@system/errors'
 import { JsonProblem, parseStrictJson } from '../checkpoint/json'
 import { biasVector, matrixBlocks, normVector } from './matrix'
@@ -180,7 +180,7 @@ function made(
     // The writer awaits the disk between chunks, which is when a cancel arrives.
     // eslint-disable-next-line @typescript-eslint/require-await
     content: async function* () {
-      for (const block of blocks()) yield encodeFromFloat32(block, dtype)
+      yield* blocks()
     },
   }
 }

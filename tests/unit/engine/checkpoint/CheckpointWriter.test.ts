@@ -50,16 +50,16 @@ function copies(base: Checkpoint): OutputTensor[] {
   return [...base.tensors.values()].map((tensor) => ({ ...tensor, content: { copy: tensor } }))
 }
 
-/** A one-dimensional U8 tensor produced in the given chunks. */
+/** A one-dimensional F32 tensor produced in the given chunks. */
 function produced(
   name: string,
-  chunks: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-  byteLength: number,
+  chunks: () => Iterable<Float32Array> | AsyncIterable<Float32Array>,
+  elements: number,
 ): OutputTensor {
   const content = async function* () {
     yield* chunks()
   }
-  return { name, dtype: 'U8', shape: [byteLength], byteLength, content }
+  return { name, dtype: 'F32', shape: [elements], byteLength: 4 * elements, content }
 }
 
 async function weightsOf(folder: string): Promise<Map<string, Uint8Array>> {
@@ -87,6 +87,7 @@ describe('a written checkpoint', () => {
           'tokenizer.json',
           'tokenizer_config.json',
         ],
+        losses: [],
       })
       expect(await readdir(out)).toEqual(written.files)
       expect(await weightsOf(out)).toEqual(await weightsOf(base.path))
@@ -129,11 +130,12 @@ describe('a written checkpoint', () => {
 
   test('starts its data at a multiple of eight and aligns each tensor to its elements', async () => {
     const { out, write } = await workbench()
-    const odd = (name: string, dtype: string, byteLength: number, shape = [byteLength]) => ({
-      ...produced(name, () => [new Uint8Array(byteLength)], byteLength),
-      dtype,
-      shape,
-    })
+    const odd = (
+      name: string,
+      dtype: string,
+      byteLength: number,
+      shape = [byteLength],
+    ): OutputTensor => ({ name, dtype, shape, byteLength, content: 'zeros' })
     const tensors = [odd('a', 'U8', 3), odd('b', 'F64', 8, [1]), odd('c', 'BF16', 2, [1])]
     await write({ tensors: [...tensors, odd('d', 'F32', 4, [1])] })
     const { dataStart, tensors: found } = await decodeSafetensors(join(out, 'model.safetensors'))
@@ -150,22 +152,24 @@ describe('a written checkpoint', () => {
 
   test('holds produced tensors between copied ones, however they are chunked', async () => {
     const { base, out, write } = await workbench()
-    const content = Uint8Array.from({ length: 20_000_001 }, (_, index) => (index * 31) % 251)
+    const content = Float32Array.from({ length: 5_000_001 }, (_, index) => (index * 31) % 251)
     const chunks = function* () {
       // One array for all chunks: the writer must be done with it before it asks for the next.
-      const reused = new Uint8Array(3_000_000)
-      for (let done = 0; done < content.byteLength;) {
-        const part = content.subarray(done, done + (done === 0 ? 1 : reused.byteLength))
+      const reused = new Float32Array(750_000)
+      for (let done = 0; done < content.length;) {
+        const part = content.subarray(done, done + (done === 0 ? 1 : reused.length))
         reused.set(part)
-        yield reused.subarray(0, part.byteLength)
-        done += part.byteLength
-        yield new Uint8Array(0)
+        yield reused.subarray(0, part.length)
+        done += part.length
+        yield new Float32Array(0)
       }
     }
-    const extra = produced('model.layers.1.extra', chunks, content.byteLength)
+    const extra = produced('model.layers.1.extra', chunks, content.length)
     await write({ tensors: [...copies(base), extra] })
     const weights = await weightsOf(out)
-    expect(Buffer.compare(weights.get(extra.name) ?? Buffer.of(), content)).toBe(0)
+    expect(
+      Buffer.compare(weights.get(extra.name) ?? Buffer.of(), Buffer.from(content.buffer)),
+    ).toBe(0)
     weights.delete(extra.name)
     expect(weights).toEqual(await weightsOf(base.path))
   })
@@ -298,7 +302,7 @@ describe('nothing is left, and an older output stays as it was,', () => {
     const tensor = produced(
       'zzz',
       function* () {
-        yield new Uint8Array(1)
+        yield new Float32Array(1)
         throw failure
       },
       9,
@@ -311,10 +315,37 @@ describe('nothing is left, and an older output stays as it was,', () => {
     })
   })
 
-  test.each([8, 10, 0])('when %i bytes come where 9 were announced', async (bytes) => {
-    const { thrown, left } = await interrupted(produced('zzz', () => [new Uint8Array(bytes)], 9))
-    expect(thrown).toMatchObject({ code: 'bug', context: { tensor: 'zzz', expected: '9 bytes' } })
+  test.each([8, 10, 0])('when %i values come where 9 were announced', async (values) => {
+    const { thrown, left } = await interrupted(produced('zzz', () => [new Float32Array(values)], 9))
+    expect(thrown).toMatchObject({ code: 'bug', context: { tensor: 'zzz', expected: '36 bytes' } })
     expect(left).toEqual(['base'])
+  })
+
+  test('when a value is beyond what its type holds, unless that is allowed', async () => {
+    const tensor = (): OutputTensor => ({
+      ...produced('zzz', () => [Float32Array.of(1, -65_520, 70_000, NaN, Infinity)], 5),
+      dtype: 'F16',
+      byteLength: 10,
+    })
+    const { thrown, left } = await interrupted(tensor())
+    expect(thrown).toMatchObject({
+      code: 'bad_request',
+      message: 'Weights would be lost: 2 values in the tensor "zzz" too large for F16: infinite.',
+      context: { tensor: 'zzz' },
+    })
+    expect(left).toEqual(['base'])
+    const { write } = await workbench()
+    const written = await write({ tensors: [tensor()], allowOverflow: true })
+    expect(written.losses).toEqual([
+      { tensor: 'zzz', dtype: 'F16', overflowed: 2, hasVanished: false, largest: 70_000 },
+    ])
+  })
+
+  test('when a copied tensor is not of the type that was announced', async () => {
+    const { base, write } = await workbench()
+    const [first] = copies(base)
+    const tensors = first ? [{ ...first, dtype: 'F16' }] : []
+    await expect(write({ tensors })).rejects.toMatchObject({ code: 'bug' })
   })
 
   test('when aborted in the middle', async () => {
@@ -322,9 +353,9 @@ describe('nothing is left, and an older output stays as it was,', () => {
     const tensor = produced(
       'zzz',
       function* () {
-        yield new Uint8Array(1)
+        yield new Float32Array(1)
         controller.abort()
-        yield new Uint8Array(8)
+        yield new Float32Array(8)
       },
       9,
     )
@@ -335,7 +366,7 @@ describe('nothing is left, and an older output stays as it was,', () => {
 
   test('when aborted before the start', async () => {
     const { thrown, left } = await interrupted(
-      produced('zzz', () => [new Uint8Array(9)], 9),
+      produced('zzz', () => [new Float32Array(9)], 9),
       AbortSignal.abort(),
     )
     expect(thrown).toMatchObject({ name: 'AbortError' })
@@ -344,7 +375,7 @@ describe('nothing is left, and an older output stays as it was,', () => {
 
   test('when the disk is too small', async () => {
     const elements = 2 ** 50
-    const huge = { ...produced('zzz', () => [], elements * 4), dtype: 'F32', shape: [elements] }
+    const huge = produced('zzz', () => [], elements)
     const { thrown, left } = await interrupted(huge)
     expect(thrown).toMatchObject({
       code: 'not_enough_disk',

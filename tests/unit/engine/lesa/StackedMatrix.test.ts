@@ -34,7 +34,8 @@ test.each([
 ])('%s is rows of %s in every layer', async (type, module, first, last) => {
   const checkpoint = await phi3()
   const matrix = new StackedMatrix(checkpoint, type)
-  expect([matrix.rows, matrix.layerCount, matrix.dtype]).toEqual([last - first, 4, 'F32'])
+  expect([matrix.rows, matrix.layerCount]).toEqual([last - first, 4])
+  expect(matrix.dtypes()).toEqual(['F32', 'F32', 'F32', 'F32'])
   for (const layer of [0, 3]) {
     const name = `model.layers.${layer}.${module}.weight`
     expect(matrix.nameOf(layer)).toBe(name)

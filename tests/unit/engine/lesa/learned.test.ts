@@ -57,6 +57,7 @@ async function contextOf(
     seed: 0,
     signal: new AbortController().signal,
     stages: new StageStore(join(folder, 'stages'), true),
+    allowOverflow: false,
     finish: (predict) => predict,
     memoryBytes: undefined,
     deviceMemoryBytes: undefined,
@@ -126,6 +127,21 @@ describe('the stages of a weight type', () => {
     ]) {
       expect(await findPredicted(other, 'k_proj')).toBeNull()
     }
+  })
+
+  it('are refused where the element type cannot hold them, before they are kept', async () => {
+    const finish: StageContext['finish'] = (predict) => async (type, layer) =>
+      (await predict(type, layer)).fill(1e5)
+    const refused = await contextOf({}, { dtype: 'f16', finish })
+    await expect(predicted(refused)).rejects.toMatchObject({
+      code: 'bad_request',
+      context: { tensor: 'k_proj of new layer 2' },
+    })
+    expect(await findPredicted(refused, 'k_proj')).toBeNull()
+    const allowed = await contextOf({}, { dtype: 'f16', finish, allowOverflow: true })
+    await predicted(allowed)
+    expect(await findPredicted(allowed, 'k_proj')).not.toBeNull()
+    expect(await findPredicted(refused, 'k_proj')).toBeNull()
   })
 
   it('keep what the method makes of a prediction', async () => {

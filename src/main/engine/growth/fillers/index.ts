@@ -1,7 +1,6 @@
 /** @file How the matrices of a grown model's computed layers come about, by what its method asks for. */
 import { isPredicted, type Fill } from '@shared/methods/define'
 import type { Checkpoint } from '../../checkpoint/Checkpoint'
-import { encodeFromFloat32 } from '../../checkpoint/dtypes'
 import type { MatrixFiller, PredictedType } from '../../lesa/learned'
 import type { Filler } from '../grownTensors'
 import { byElement, wholeMatrix } from './neighbours'
@@ -20,11 +19,11 @@ export function fillerOf(fill: Fill, { checkpoint, predicted, seed }: FillContex
   // What wraps a prediction was applied when it was made.
   if (isPredicted(fill)) return predictedMatrices(predicted)
   if (fill.kind === 'elements') {
-    return (matrix, dtype) => byElement(checkpoint, matrix, fill.compute, dtype)
+    return (matrix) => byElement(checkpoint, matrix, fill.compute)
   }
-  return async function* (matrix, dtype) {
+  return async function* (matrix) {
     const fillMatrix = wrapped(fill, () => wholeMatrix(checkpoint, matrix, fill), seed)
-    yield encodeFromFloat32(await fillMatrix(matrix.type, matrix.layer), dtype)
+    yield await fillMatrix(matrix.type, matrix.layer)
   }
 }
 

@@ -1,9 +1,7 @@
 /** @file Matrices that are computed from the same ones of the base layers beside the gap. */
 import { AppError } from '@shared/errors'
-import type { TensorDtype } from '@shared/jobs'
 import type { Fill } from '@shared/methods/define'
 import type { Checkpoint } from '../../checkpoint/Checkpoint'
-import { encodeFromFloat32 } from '../../checkpoint/dtypes'
 import type { Neighbours } from '../grownLayout'
 
 type ByElement = Extract<Fill, { kind: 'elements' }>['compute']
@@ -11,18 +9,17 @@ type ByElement = Extract<Fill, { kind: 'elements' }>['compute']
 /** Elements that are computed at a time. */
 const CHUNK = 2 ** 20
 
-/** Some elements at a time, in the given element type. */
+/** Some elements at a time. */
 export async function* byElement(
   checkpoint: Checkpoint,
   { left, right, elements: [first, last], position }: Neighbours,
   compute: ByElement,
-  dtype: TensorDtype,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Float32Array> {
   for (let start = first; start < last; start += CHUNK) {
     const elements = [start, Math.min(last, start + CHUNK)] as const
     const a = await checkpoint.readFloat32(left.name, { elements })
     const b = await checkpoint.readFloat32(right.name, { elements })
-    yield encodeFromFloat32(combined(a, b, position, compute), dtype)
+    yield combined(a, b, position, compute)
   }
 }
 

@@ -1,14 +1,13 @@
-import { createReadStream } from 'node:fs'
 import { AppError } from '@shared/errors'
-import { predictedFile, type PredictedType } from '../../lesa/learned'
-import { CHUNK_BYTES, type Filler } from '../grownTensors'
+import { readPredicted, type PredictedType } from '../../lesa/learned'
+import type { Filler } from '../grownTensors'
 
-/** The matrices that the learned stages left in their folders, in the output's element type already. */
+/** The matrices that the learned stages left in their folders. */
 export function predictedMatrices(types: readonly PredictedType[]): Filler {
-  const folders = new Map(types.map(({ type, folder }) => [type, folder]))
+  const byType = new Map(types.map((each) => [each.type, each]))
   return ({ type, layer }) => {
-    const folder = folders.get(type)
-    if (folder === undefined) throw new AppError('bug', `${type} was not predicted.`)
-    return createReadStream(predictedFile(folder, layer), { highWaterMark: CHUNK_BYTES })
+    const predicted = byType.get(type)
+    if (predicted === undefined) throw new AppError('bug', `${type} was not predicted.`)
+    return readPredicted(predicted, layer)
   }
 }
