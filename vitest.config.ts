@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
+import { modulePath } from './tests/support/modulePath.ts'
 
 /** The program's settings and caches, apart from those of whoever runs the tests. */
 const env = { LESA_USER_DATA: join(tmpdir(), 'lesa-test-user') }
@@ -19,6 +20,7 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
+        plugins: [modulePath()],
         test: {
           name: 'unit',
           include: ['tests/unit/**/*.test.ts'],
@@ -39,6 +41,7 @@ export default defineConfig({
       },
       {
         resolve: { alias },
+        plugins: [modulePath()],
         test: {
           name: 'integration',
           env,
@@ -51,6 +54,7 @@ export default defineConfig({
       },
       {
         resolve: { alias },
+        plugins: [modulePath()],
         test: {
           name: 'e2e',
           env,

@@ -136,6 +136,25 @@ describe('how far a perplexity can be trusted', () => {
   })
 })
 
+test('a byte order mark is not part of the text', async () => {
+  const text = (await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000)
+  const plain = await run({ text: await textFile(text) })
+  const marked = await run({ text: await textFile(`\ufeff${text}`) })
+  expect(marked.result.results[0]?.tokens).toBe(plain.result.results[0]?.tokens)
+  expect(marked.result.results[0]?.perplexity).toBe(plain.result.results[0]?.perplexity)
+})
+
+test('what the tokenizer leaves out is said', async () => {
+  const text = `${(await readFile(DEMO_TEXT, 'utf8')).slice(0, 300)} 你好`
+  const dir = join(await tempFolder(), 'model')
+  await cp(DEMO_MODEL, dir, { recursive: true })
+  const json = JSON.parse(await readFile(join(dir, 'tokenizer.json'), 'utf8')) as object
+  await writeFile(join(dir, 'tokenizer.json'), JSON.stringify({ ...json, pre_tokenizer: null }))
+  const { events } = await run({ models: [dir, dir], text: await textFile(text) })
+  // Once, though two models have it.
+  expect(warningsOf(events).filter((each) => each.includes('你'))).toHaveLength(1)
+})
+
 describe('what cannot be measured', () => {
   test('is told apart by code', async () => {
     const noTokenizer = join(await tempFolder(), 'model')
@@ -150,6 +169,7 @@ describe('what cannot be measured', () => {
       [{ text: join(await tempFolder(), 'none.txt') }, 'not_found'],
       [{ text: await textFile(Uint8Array.of(0xff, 0xfe, 0x41)) }, 'bad_request'],
       [{ text: await textFile('') }, 'bad_request'],
+      [{ text: await tempFolder() }, 'bad_request'],
       [{ models: [join(await tempFolder(), 'none')] }, 'not_found'],
       [{ models: [noTokenizer] }, 'bad_tokenizer'],
       [{ models: [wrongTokenizer] }, 'bad_tokenizer'],

@@ -1,55 +1,55 @@
 /** @file A checkpoint's own tokenizer (`tokenizer.json`). */
-import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { AppError } from '@shared/errors'
-import { systemCode } from '@system/errors'
+import { availableLibrary, encodeApart, timeLimit } from './encoder'
+import { readTokenizerFiles, TOKENIZER_HINT, type TokenizerFiles } from './tokenizerFiles'
+import type { TokenizerLibrary } from './tokenizerProcess'
 
-/** The largest in use hold some 300,000 tokens with their merges in about 35 MB. */
-const MAX_TOKENIZER_BYTES = 512e6
+/** Reasons of a library can hold a whole file. */
+const MAX_REASON = 300
 
-const HINT =
-  'Perplexity needs tokenizer.json in the checkpoint folder: copy it from the published model, or save the tokenizer ' +
-  'once with transformers, which writes it.'
+/** Characters without a token that a remark names. */
+const SHOWN_CHARACTERS = 12
+
+export interface Tokenized {
+  /** Of each text, without special tokens at its ends. */
+  readonly ids: readonly Int32Array[]
+  /** What a person should know who takes them for the reference's. */
+  readonly remarks: readonly string[]
+}
+
+export interface EncodeOptions {
+  readonly signal?: AbortSignal
+  /** Milliseconds for all texts. */
+  readonly limitMs?: number
+}
 
 export interface Tokenizer {
-  /** Digest of the files it was made from: equal fingerprints give equal ids. */
+  /** Digest of its files and of the library that reads them: equal fingerprints give equal ids. */
   readonly fingerprint: string
   /**
-   * The ids of a text, without special tokens at its ends.
+   * The ids of some texts, in a process of its own, which a signal ends at once.
    *
-   * @throws AppError `bad_tokenizer` when the text holds something the tokenizer has no token for.
+   * @throws AppError `bad_tokenizer` when the library refuses the file or a text, ends its process, or finds no end.
    */
-  encode(text: string): Int32Array
+  encode(texts: readonly string[], options?: EncodeOptions): Promise<Tokenized>
 }
 
 /**
- * Loads a checkpoint folder's tokenizer.
+ * Finds a checkpoint folder's tokenizer. Its library is HuggingFace's own, in JavaScript only where no binary of it can
+ * be loaded.
  *
  * @throws AppError `bad_tokenizer` naming the file.
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const file = join(folder, 'tokenizer.json')
-  const bytes = await readSmallFile(file)
-  if (!bytes) {
-    throw new AppError('bad_tokenizer', `The checkpoint has no tokenizer.json: ${folder}`, {
-      hint: HINT,
-      context: { file },
-    })
-  }
-  const configFile = join(folder, 'tokenizer_config.json')
-  const configBytes = await readSmallFile(configFile)
-  const tokenizer = construct(
-    parseObject(bytes, file),
-    configBytes ? parseObject(configBytes, configFile) : {},
-    file,
-  )
-  const hash = createHash('sha256').update(bytes).update('\0')
-  if (configBytes) hash.update(configBytes)
+export async function loadTokenizer(
+  folder: string,
+  library?: TokenizerLibrary,
+): Promise<Tokenizer> {
+  const files = await readTokenizerFiles(folder)
+  const used = library ?? (await availableLibrary())
   return {
-    fingerprint: hash.digest('hex'),
-    encode: (text) => encode(tokenizer, text, file),
+    fingerprint: `${used}:${files.digest}`,
+    encode: (texts, options = {}) => encode(files, used, texts, options),
   }
 }
 
@@ -75,84 +75,55 @@ export function checkIds(ids: Int32Array, vocabSize: number, folder: string): vo
   )
 }
 
-function construct(
-  json: Record<string, unknown>,
-  config: Record<string, unknown>,
-  file: string,
-): HuggingFaceTokenizer {
-  try {
-    return new HuggingFaceTokenizer(json, config)
-  } catch (cause) {
-    const actual = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError('bad_tokenizer', `The tokenizer cannot be used: ${actual}`, {
-      hint: HINT,
+async function encode(
+  files: TokenizerFiles,
+  library: TokenizerLibrary,
+  texts: readonly string[],
+  options: EncodeOptions,
+): Promise<Tokenized> {
+  const { file, tokenizer, config, tokens } = files
+  const characters = texts.reduce((sum, text) => sum + text.length, 0)
+  const { signal = new AbortController().signal, limitMs = timeLimit(characters) } = options
+  const answer = await encodeApart(
+    { library, tokenizer, config, tokens, texts },
+    { signal, limitMs },
+  )
+  if (answer.state === 'failed') {
+    const actual = shorten(answer.reason, MAX_REASON)
+    const what =
+      answer.part === 'text' ? 'The text cannot be tokenised' : 'The tokenizer cannot be used'
+    throw new AppError('bad_tokenizer', `${what}: ${actual}`, {
+      hint: answer.part === 'text' ? TEXT_HINT : TOKENIZER_HINT,
       context: { file, actual },
-      cause,
     })
   }
-}
-
-function encode(tokenizer: HuggingFaceTokenizer, text: string, file: string): Int32Array {
-  // Measured linear in the text's length for every kind of pre-tokenizer, so it is encoded in one piece: cutting it
-  // could change the tokens at the cuts.
-  const ids: readonly (number | undefined)[] = text === '' ? [] : runEncode(tokenizer, text, file)
-  const unknown = ids.findIndex((id) => id === undefined)
-  if (unknown !== -1) {
-    throw new AppError(
-      'bad_tokenizer',
-      'The text holds something the tokenizer has no token for.',
-      {
-        hint: 'Its vocabulary names no unknown token; use a text in the script the model was trained on.',
-        context: { file, actual: `token ${unknown} of the text` },
-      },
-    )
-  }
-  return Int32Array.from(ids, Number)
-}
-
-function runEncode(tokenizer: HuggingFaceTokenizer, text: string, file: string): number[] {
-  try {
-    return tokenizer.encode(text, { add_special_tokens: false }).ids
-  } catch (cause) {
-    const actual = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError('bad_tokenizer', `The text cannot be tokenised: ${actual}`, {
-      hint: HINT,
-      context: { file, actual },
-      cause,
-    })
+  return {
+    ids: answer.ids.map((ids) => Int32Array.from(ids)),
+    remarks: [
+      ...(library === 'native' ? [] : [javaScriptRemark()]),
+      ...files.remarks,
+      ...(answer.dropped.length === 0 ? [] : [droppedRemark(answer.dropped)]),
+    ],
   }
 }
 
-function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch (cause) {
-    throw badFile(file, cause instanceof Error ? cause.message : 'not JSON', cause)
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>
-  }
-  throw badFile(file, 'not a JSON object')
+const TEXT_HINT =
+  'Try another text. A tokenizer whose vocabulary names no unknown token, or whose regular expressions find no end, ' +
+  'cannot be used on every text.'
+
+function javaScriptRemark(): string {
+  return (
+    `The reference's tokenizer library cannot be loaded here (${process.platform} ${process.arch}); its version in ` +
+    'JavaScript is used, which gives other tokens for some models, so the perplexity may differ from that of other computers.'
+  )
 }
 
-/** The file's bytes; `null` when there is none. */
-async function readSmallFile(file: string): Promise<Uint8Array | null> {
-  try {
-    const { size } = await stat(file)
-    if (size > MAX_TOKENIZER_BYTES) throw badFile(file, `${size} bytes`)
-    return await readFile(file)
-  } catch (cause) {
-    if (cause instanceof AppError) throw cause
-    if (systemCode(cause) === 'ENOENT') return null
-    throw badFile(file, cause instanceof Error ? cause.message : String(cause), cause)
-  }
+function droppedRemark(dropped: readonly string[]): string {
+  const shown = dropped.slice(0, SHOWN_CHARACTERS).join(' ')
+  const more = dropped.length > SHOWN_CHARACTERS ? ' …' : ''
+  return `The tokenizer leaves out ${dropped.length} of the text's different characters: ${shown}${more}`
 }
 
-function badFile(file: string, actual: string, cause?: unknown): AppError {
-  return new AppError('bad_tokenizer', `A tokenizer file cannot be read: ${actual}`, {
-    hint: HINT,
-    context: { file, actual },
-    ...(cause === undefined ? {} : { cause }),
-  })
+function shorten(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text
 }

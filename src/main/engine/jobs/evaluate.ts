@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { AppError } from '@shared/errors'
 import type { EvaluateSpec, JobEvent, JobStep, PerplexityResult } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
+import { boundedRead } from '@system/boundedRead'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import type { ModelConfig } from '../architectures/config'
 import { checkForwardPass, ForwardPass } from '../decoder/ForwardPass'
@@ -18,7 +17,7 @@ import {
   standardError,
   textLines,
 } from '../evaluation/sequences'
-import { checkIds, loadTokenizer, type Tokenizer } from '../evaluation/tokenizer'
+import { checkIds, loadTokenizer } from '../evaluation/tokenizer'
 import { scoringWork, tokensOf } from '../evaluation/work'
 import { weightOf } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
@@ -31,13 +30,15 @@ const DEFAULT_CONTEXT = 2048
 /** With fewer, the interval of a perplexity is some ten per cent wide. */
 const FEW_TOKENS = 1_000
 
-/** Lines that are tokenised before a cancel is looked for. */
-const LINES_PER_TURN = 256
+/** Longer than any text that perplexity is sensibly measured on. */
+const MAX_TEXT_BYTES = 256e6
 
 /** What one checkpoint is measured on. */
 interface Material {
   readonly sequences: readonly Int32Array[]
   readonly tokens: number
+  /** About how the text was tokenised, if it was for this model. */
+  readonly remarks: readonly string[]
 }
 
 /**
@@ -91,7 +92,8 @@ async function* evaluateModel(
       const text = `${basename(model)} was trained for ${limit} positions; windows of ${context} go beyond.`
       yield { type: 'log', level: 'warning', text }
     }
-    const { sequences, tokens } = await texts.cut(checkpoint, context, signal)
+    const { sequences, tokens, remarks } = await texts.cut(checkpoint, context, signal)
+    for (const text of remarks) yield { type: 'log', level: 'warning', text }
     const scores = yield* mapEvents(scoreSequences(pass, sequences), ({ stage, done, total }) => ({
       type: 'step' as const,
       id: stepId(index, stage),
@@ -165,28 +167,20 @@ class TokenisedText {
 
   async cut({ path, config }: Checkpoint, context: number, signal: AbortSignal): Promise<Material> {
     const tokenizer = await loadTokenizer(path)
+    let remarks: readonly string[] = []
     if (tokenizer.fingerprint !== this.#fingerprint) {
-      this.#pieces = await this.#encode(tokenizer, signal)
+      const pieces = this.perLine ? textLines(this.text) : [this.text]
+      const tokenized = await tokenizer.encode(pieces, { signal })
+      this.#pieces = tokenized.ids
       this.#fingerprint = tokenizer.fingerprint
+      remarks = tokenized.remarks
     }
     for (const piece of this.#pieces) checkIds(piece, config.vocabSize, path)
     const tokens = this.#pieces.reduce((sum, piece) => sum + piece.length, 0)
     const sequences = this.perLine
       ? cutLines(this.#pieces, context)
       : cutWindows(this.#pieces[0] ?? new Int32Array(0), context)
-    return { sequences, tokens }
-  }
-
-  async #encode(tokenizer: Tokenizer, signal: AbortSignal): Promise<Int32Array[]> {
-    const pieces: Int32Array[] = []
-    for (const piece of this.perLine ? textLines(this.text) : [this.text]) {
-      if (pieces.length % LINES_PER_TURN === 0) {
-        await setImmediate()
-        signal.throwIfAborted()
-      }
-      pieces.push(tokenizer.encode(piece))
-    }
-    return pieces
+    return { sequences, tokens, remarks }
   }
 }
 
@@ -203,6 +197,7 @@ async function openModels(models: readonly string[]): Promise<Opened[]> {
     const checkpoint = await Checkpoint.open(model)
     await checkpoint.close()
     checkForwardPass(checkpoint)
+    await loadTokenizer(model)
     opened.push({ model, config: checkpoint.config, summary: checkpoint.summarize() })
   }
   return opened
@@ -226,22 +221,19 @@ function defaultContext({ maxPositionEmbeddings }: ModelConfig): number {
   return Math.min(maxPositionEmbeddings ?? DEFAULT_CONTEXT, DEFAULT_CONTEXT)
 }
 
-/** @throws AppError `not_found` or `bad_request` */
+/**
+ * A byte order mark says how a file is encoded and is not part of its text.
+ *
+ * @throws AppError `not_found`, `path_denied` or `bad_request`.
+ */
 async function readText(file: string): Promise<string> {
+  const bytes = await boundedRead(file, MAX_TEXT_BYTES, 'bad_request')
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file))
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    if (code === 'ENOENT') {
-      throw new AppError('not_found', `There is no text file at ${file}.`, {
-        context: { file },
-        cause,
-      })
-    }
-    const actual = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError('bad_request', `The text cannot be read: ${actual}`, {
-      hint: 'It has to be a file of UTF-8 text.',
-      context: { file, field: 'text', actual },
+    throw new AppError('bad_request', `${file} is not UTF-8 text.`, {
+      hint: 'Save it as UTF-8.',
+      context: { file, field: 'text' },
       cause,
     })
   }

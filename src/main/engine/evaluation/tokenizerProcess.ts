@@ -1,0 +1,125 @@
+/**
+ * @file Entry of a process of its own (in Electron: a thread) that tokenises one text and ends. The library is native
+ * code: what it is given may have no end, or end the process it runs in, and neither may happen to the engine.
+ */
+import { parentPort } from 'node:worker_threads'
+
+/** `native` is the reference implementation, `javascript` what there is where no binary of it can be loaded. */
+export type TokenizerLibrary = 'native' | 'javascript'
+
+/** A token beyond those of `tokenizer.json`; flags that are absent are the library's own. */
+export interface ExtraToken {
+  readonly content: string
+  readonly special: boolean
+  readonly single_word?: boolean
+  readonly lstrip?: boolean
+  readonly rstrip?: boolean
+  readonly normalized?: boolean
+}
+
+export interface EncodeRequest {
+  readonly library: TokenizerLibrary
+  /** `tokenizer.json`, and `tokenizer_config.json` as far as it is there. */
+  readonly tokenizer: string
+  readonly config: string
+  readonly tokens: readonly ExtraToken[]
+  readonly texts: readonly string[]
+}
+
+export type EncodeAnswer =
+  | {
+      readonly state: 'done'
+      readonly ids: readonly Uint32Array[]
+      /** Characters of the texts, without blanks and control characters, that alone give no token. */
+      readonly dropped: readonly string[]
+    }
+  | { readonly state: 'failed'; readonly part: 'tokenizer' | 'text'; readonly reason: string }
+
+/** Texts that cross into the library at once; it spreads them over the processor's cores. */
+const BATCH = 512
+
+type Encode = (texts: string[]) => Promise<readonly (readonly number[])[]>
+
+async function load(request: EncodeRequest): Promise<Encode> {
+  if (request.library === 'native') {
+    const { AddedToken, Tokenizer } = await import('@anush008/tokenizers')
+    const tokenizer = Tokenizer.fromString(request.tokenizer)
+    tokenizer.disableTruncation()
+    tokenizer.disablePadding()
+    tokenizer.addAddedTokens(
+      request.tokens.map(({ content, special, single_word, lstrip, rstrip, normalized }) => {
+        const options = {
+          ...(single_word === undefined ? {} : { singleWord: single_word }),
+          ...(lstrip === undefined ? {} : { leftStrip: lstrip }),
+          ...(rstrip === undefined ? {} : { rightStrip: rstrip }),
+          ...(normalized === undefined ? {} : { normalized }),
+        }
+        return new AddedToken(content, special, options)
+      }),
+    )
+    return async (texts) => {
+      const encodings = await tokenizer.encodeBatch(texts, { addSpecialTokens: false })
+      return encodings.map((each) => each.getIds())
+    }
+  }
+  const { Tokenizer } = await import('@huggingface/tokenizers')
+  const tokenizer = new Tokenizer(
+    JSON.parse(request.tokenizer) as object,
+    JSON.parse(request.config) as object,
+  )
+  return (texts) =>
+    Promise.resolve(
+      texts.map((text) => {
+        // Where it knows no token it says so by `undefined`, which the reference leaves out.
+        const ids: readonly (number | undefined)[] =
+          text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids
+        return ids.flatMap((id) => id ?? [])
+      }),
+    )
+}
+
+async function encodeAll(encode: Encode, texts: readonly string[]): Promise<Uint32Array[]> {
+  const all: Uint32Array[] = []
+  for (let start = 0; start < texts.length; start += BATCH) {
+    for (const ids of await encode(texts.slice(start, start + BATCH))) {
+      all.push(Uint32Array.from(ids))
+    }
+  }
+  return all
+}
+
+async function answer(request: EncodeRequest): Promise<EncodeAnswer> {
+  let part: 'tokenizer' | 'text' = 'tokenizer'
+  try {
+    const encode = await load(request)
+    part = 'text'
+    const ids = await encodeAll(encode, request.texts)
+    const characters = new Set<string>()
+    for (const text of request.texts) for (const character of text) characters.add(character)
+    const visible = [...characters].filter((character) => !/^[\s\p{C}]$/u.test(character))
+    const alone = await encodeAll(encode, visible)
+    return {
+      state: 'done',
+      ids,
+      dropped: visible.filter((_, index) => alone[index]?.length === 0),
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { state: 'failed', part, reason }
+  }
+}
+
+const thread = parentPort
+if (thread) {
+  thread.once('message', (request: EncodeRequest) => {
+    void answer(request).then((message) => thread.postMessage(message))
+  })
+} else {
+  process.once('message', (request: EncodeRequest) => {
+    void answer(request).then((message) => process.send?.(message))
+  })
+  // Ending politely would wait for the library.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  // Ctrl-C in a terminal reaches this process too, but the engine decides.
+  process.on('SIGINT', () => {})
+}
