@@ -1,6 +1,7 @@
 /** @file A checkpoint's own tokenizer (`tokenizer.json`). */
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
+import { shortened } from '@shared/text'
 import { availableLibrary, encodeApart, timeLimit } from './encoder'
 import { readTokenizerFiles, TOKENIZER_HINT, type TokenizerFiles } from './tokenizerFiles'
 import type { TokenizerLibrary } from './tokenizerProcess'
@@ -89,7 +90,7 @@ async function encode(
     { signal, limitMs },
   )
   if (answer.state === 'failed') {
-    const actual = shorten(answer.reason, MAX_REASON)
+    const actual = shortened(answer.reason, MAX_REASON)
     const what =
       answer.part === 'text' ? 'The text cannot be tokenised' : 'The tokenizer cannot be used'
     throw new AppError('bad_tokenizer', `${what}: ${actual}`, {
@@ -122,8 +123,4 @@ function droppedRemark(dropped: readonly string[]): string {
   const shown = dropped.slice(0, SHOWN_CHARACTERS).join(' ')
   const more = dropped.length > SHOWN_CHARACTERS ? ' …' : ''
   return `The tokenizer leaves out ${dropped.length} of the text's different characters: ${shown}${more}`
-}
-
-function shorten(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length)}…` : text
 }
