@@ -32,7 +32,7 @@ import {
   type RunSummary,
 } from './projects'
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
-import type { StatisticsState, TensorTable } from './statistics'
+import type { StatisticsState, TensorDetails, TensorTable } from './statistics'
 import { weightTypeSchema } from './slots'
 
 /** What carries the window: the desktop shell, or a browser on this machine. */
@@ -83,6 +83,8 @@ export const CHOOSE_PURPOSES = ['model', 'project', 'output', 'folder'] as const
 export type ChoosePurpose = (typeof CHOOSE_PURPOSES)[number]
 
 const path = z.string().min(1).max(4096)
+/** Longer than any that is in use; a safetensors header bounds it no further. */
+const tensorName = z.string().min(1).max(4096)
 const jobId = z.string().min(1).max(64)
 const run = [projectIdSchema, runIdSchema] as const
 
@@ -112,6 +114,7 @@ export const callArguments = {
   'models:inspect': z.tuple([path]),
   'models:config': z.tuple([path]),
   'models:tensors': z.tuple([path]),
+  'models:tensor': z.tuple([path, tensorName]),
   'models:growth': z.tuple([path, runSettingsSchema]),
   'models:statistics': z.tuple([path]),
   'models:computeStatistics': z.tuple([path]),
@@ -212,6 +215,8 @@ export interface CallResults {
   'models:inspect': ModelSummary
   'models:config': ModelConfigText
   'models:tensors': TensorTable
+  /** Reads the whole tensor: gigabytes take seconds. */
+  'models:tensor': TensorDetails
   /** What growing does to depth, parameters, size and config; throws what the plan would. */
   'models:growth': GrowthPreview
   'models:statistics': StatisticsState

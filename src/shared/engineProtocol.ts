@@ -6,7 +6,7 @@ import type { ExportPreview } from './exports'
 import type { EvaluateSpec, ExpandSpec, ExportSpec, JobEvent, JobOutcome, JobSpec } from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
 import type { RunSettings } from './projects'
-import type { TensorTable } from './statistics'
+import type { TensorDetails, TensorTable } from './statistics'
 
 export interface EstimateRequest {
   readonly spec: ExpandSpec | EvaluateSpec
@@ -50,6 +50,7 @@ export interface EngineCalls {
   fingerprint: (path: string) => Promise<string>
   config: (path: string) => Promise<ModelConfigText>
   tensors: (path: string) => Promise<TensorTable>
+  tensor: (path: string, name: string) => Promise<TensorDetails>
   growth: (path: string, settings: RunSettings) => Promise<GrowthPreview>
   estimate: (request: EstimateRequest) => Promise<Estimate>
   projection: (request: ProjectionRequest) => Promise<DirectionProjection>

@@ -1,3 +1,5 @@
+import type { AppErrorData } from './errors'
+
 /** What a checkpoint is; the names are those of the command line's JSON. */
 export interface ModelSummary {
   readonly path: string
@@ -6,6 +8,8 @@ export interface ModelSummary {
   readonly model_type: string
   /** False when layers of this architecture cannot be predicted or copied here. */
   readonly supported: boolean
+  /** Why it is not supported. */
+  readonly refusal?: AppErrorData
   readonly num_hidden_layers: number
   readonly hidden_size: number
   readonly intermediate_size: number

@@ -8,9 +8,39 @@ export interface TensorStatistics {
   readonly infinite: number
 }
 
+/** What there is to know of one tensor's values; sums are float64. */
+export interface TensorDetails {
+  readonly name: string
+  /** `null` where the element type is not read as floats here. */
+  readonly figures: {
+    readonly count: number
+    readonly norm: number
+    /** Of the finite values, as are the rest; 0 where there is none. */
+    readonly mean: number
+    readonly deviation: number
+    readonly min: number
+    readonly max: number
+    readonly zeros: number
+    readonly nan: number
+    readonly infinite: number
+    readonly histogram: Histogram
+  } | null
+}
+
+/** Counts in bars of equal width from `low` to `high`, and of the values beyond. */
+export interface Histogram {
+  readonly low: number
+  readonly high: number
+  readonly counts: readonly number[]
+  readonly below: number
+  readonly above: number
+}
+
 /** Statistics of a checkpoint's layers, and what is wrong with its numbers anywhere. */
 export interface ModelStatistics {
   readonly layers: number
+  /** What layer 7's tensors are called: this, `7.`, and a row's `suffix`. */
+  readonly layerPrefix: string
   /**
    * By weight type, in the architecture's order, and, after them, by every other tensor that all layers have
    * (`input_layernorm.weight`); `cells[i]` is layer i's. A column of the layer strip is `rows.map((row) => row.cells[i])`.
@@ -20,11 +50,8 @@ export interface ModelStatistics {
     /** True for the matrices that LESA predicts. */
     readonly isWeightType: boolean
     readonly cells: readonly TensorStatistics[]
-    /**
-     * Share of the row's spectrum that each layer holds: ‖W_i‖² over Σσ² of the concatenated layers, which is the sum of
-     * all ‖W_j‖². They add up to 1.
-     */
-    readonly spectrumShares: readonly number[]
+    /** Of the tensor that holds it; several rows may be parts of one. */
+    readonly suffix: string
   }[]
   /** Tensors outside the layers: embeddings, final norm, head. */
   readonly others: readonly { readonly name: string; readonly statistics: TensorStatistics }[]

@@ -588,10 +588,12 @@ describe('a model', () => {
     const { rows, layers, damagedCount } = found.statistics
     expect([layers, damagedCount]).toEqual([12, 0])
     expect(rows.slice(0, 7).map(({ key }) => key)).toEqual([...WEIGHT_TYPES])
-    for (const { cells, spectrumShares } of rows) {
-      expect(cells).toHaveLength(12)
-      expect(spectrumShares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 9)
-    }
+    for (const { cells } of rows) expect(cells).toHaveLength(12)
+    // A cell leads to its tensor.
+    const { layerPrefix } = found.statistics
+    const name = `${layerPrefix}3.${rows[0]?.suffix}`
+    const { figures } = await desk.call('models:tensor', demoModel, name)
+    expect(figures?.norm).toBeCloseTo(rows[0]?.cells[3]?.norm ?? NaN, 6)
   })
 
   it('outside of what the person has opened is not looked at', async () => {

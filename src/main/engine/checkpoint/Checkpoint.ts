@@ -117,7 +117,7 @@ export class Checkpoint {
         error instanceof AppError &&
         (error.code === 'unsupported_architecture' || error.code === 'unsupported_dtype')
       ) {
-        return summarizeForeign(folder)
+        return { ...summarizeForeign(folder), refusal: error.toData() }
       }
       throw (await explainFolder(folder.path)) ?? error
     }
@@ -131,6 +131,40 @@ export class Checkpoint {
   static async listTensors(path: string): Promise<readonly TensorInfo[]> {
     const { tensors, rawConfig } = await explained(path, () => readFolder(path))
     return inStateDictOrder([...tensors.values()], tensorOrderOf(rawConfig))
+  }
+
+  /**
+   * Reads one tensor of a checkpoint of any architecture, twice if need be: `chunks` yields its bytes as stored, in
+   * order; each chunk is valid until the next one is asked for.
+   *
+   * @throws AppError as {@link Checkpoint.inspect}; `bad_request` when there is no such tensor.
+   */
+  static async withTensor<T>(
+    path: string,
+    name: string,
+    use: (tensor: TensorInfo, chunks: () => AsyncIterable<Uint8Array>) => Promise<T>,
+  ): Promise<T> {
+    const { tensors, sources, path: folder } = await explained(path, () => readFolder(path))
+    const tensor = tensors.get(name)
+    if (!tensor) {
+      throw new AppError('bad_request', 'The checkpoint has no tensor of this name.', {
+        context: { file: folder, tensor: name },
+      })
+    }
+    const files = new FilePool(sources)
+    const { file, offset, byteLength } = tensor
+    const buffer = new Uint8Array(Math.min(byteLength, DEFAULT_STREAM_BYTES))
+    try {
+      return await use(tensor, async function* () {
+        for (let start = 0; start < byteLength; start += buffer.byteLength) {
+          const chunk = buffer.subarray(0, Math.min(buffer.byteLength, byteLength - start))
+          await files.read(file, offset + start, chunk)
+          yield chunk
+        }
+      })
+    } finally {
+      await files.close()
+    }
   }
 
   static #fromFolder(folder: Folder): Checkpoint {

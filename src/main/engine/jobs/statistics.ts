@@ -92,13 +92,7 @@ function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
     const cells = layers.flatMap(
       (layer) => figures.get(checkpoint.layerTensorName(layer, tensor))?.get(offset) ?? [],
     )
-    const total = cells.reduce((sum, { norm }) => sum + norm ** 2, 0)
-    return {
-      key,
-      isWeightType,
-      cells,
-      spectrumShares: cells.map(({ norm }) => (total > 0 ? norm ** 2 / total : 0)),
-    }
+    return { key, isWeightType, cells, suffix: tensor }
   }
   const weights = slots.map(({ id, weight }) => row(id, true, weight))
   const rest = architecture
@@ -115,6 +109,7 @@ function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
     .sort((a, b) => b.nan + b.infinite - a.nan - a.infinite)
   return {
     layers: layers.length,
+    layerPrefix: architecture.layerPrefix,
     rows: [...weights, ...rest],
     others: [...tensors.keys()]
       .filter((name) => !name.startsWith(architecture.layerPrefix))

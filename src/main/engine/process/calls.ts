@@ -8,6 +8,7 @@ import { previewExport } from '../queries/exportPreview'
 import { previewGrowth } from '../queries/growthPreview'
 import { fingerprintOf, identifyModel } from '../queries/identity'
 import { projectDirections } from '../queries/projectDirections'
+import { tensorDetails } from '../queries/tensorDetails'
 
 /** Questions outside of jobs: short, or at least harmless to ask again. */
 export const engineCalls: EngineCalls = {
@@ -18,6 +19,7 @@ export const engineCalls: EngineCalls = {
   fingerprint: (path) => fingerprintOf(path),
   config: (path) => readConfigText(path),
   tensors: (path) => tensorTable(path),
+  tensor: (path, name) => tensorDetails(path, name),
   growth: (path, settings) => previewGrowth(path, settings),
   estimate: (request) => estimate(request),
   projection: (request) => projectDirections(request),

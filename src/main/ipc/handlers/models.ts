@@ -14,6 +14,9 @@ import type { Handlers } from '../router'
 
 type ModelHandlers = Pick<Handlers, Extract<keyof Handlers, `models:${string}`>>
 
+/** Of what the files hold. */
+const STATISTICS_VERSION = 2
+
 export interface ModelServices {
   readonly engine: Pick<EngineClient, 'call'>
   readonly jobs: JobManager
@@ -30,7 +33,7 @@ export function modelHandlers(services: ModelServices): ModelHandlers {
   /** Where a checkpoint's statistics are kept: with those of other checkpoints, under its fingerprint. */
   const statisticsFile = async (path: string): Promise<string> => {
     const fingerprint = await engine.call('fingerprint', path)
-    return join(await user.cacheFolder(), 'statistics', `${fingerprint}.json`)
+    return join(await user.cacheFolder(), 'statistics', `${fingerprint}-${STATISTICS_VERSION}.json`)
   }
   const jobFor = (file: string): JobSnapshot | undefined =>
     jobs
@@ -61,6 +64,7 @@ export function modelHandlers(services: ModelServices): ModelHandlers {
     },
     'models:config': async (path) => engine.call('config', await grants.require(path)),
     'models:tensors': async (path) => engine.call('tensors', await grants.require(path)),
+    'models:tensor': async (path, name) => engine.call('tensor', await grants.require(path), name),
     'models:growth': async (path, settings) =>
       engine.call('growth', await grants.require(path), settings),
     'models:statistics': async (given) => {

@@ -2,7 +2,7 @@ import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import { isOver } from '@shared/jobs'
 import { modelLabelOf } from '@shared/hub'
 import type { ModelConfigText, ModelSummary } from '@shared/model'
-import type { StatisticsState, TensorTable } from '@shared/statistics'
+import type { StatisticsState, TensorDetails, TensorTable } from '@shared/statistics'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch, type ShallowRef } from 'vue'
 import { useClient } from '../api/client'
@@ -27,6 +27,9 @@ export const useModelStore = defineStore('model', () => {
   const config = shallowRef<Part<ModelConfigText>>(NOTHING)
   const tensors = shallowRef<Part<TensorTable>>(NOTHING)
   const statistics = shallowRef<Part<StatisticsState>>(NOTHING)
+  /** The tensor that is looked at, and what is known of its values. */
+  const tensorName = ref<string | null>(null)
+  const tensor = shallowRef<Part<TensorDetails>>(NOTHING)
   /** Tells a late answer from the newest one. */
   let latest = 0
 
@@ -72,6 +75,8 @@ export const useModelStore = defineStore('model', () => {
     config.value = NOTHING
     tensors.value = NOTHING
     statistics.value = NOTHING
+    tensorName.value = null
+    tensor.value = NOTHING
     return latest
   }
 
@@ -95,6 +100,17 @@ export const useModelStore = defineStore('model', () => {
     if (tensors.value.value === null) {
       await fill(tensors, () => client.call('models:tensors', path.value))
     }
+  }
+
+  /** Looks at one tensor; the answer for another that was asked for before it is not taken. */
+  async function loadTensor(name: string | null): Promise<void> {
+    if (name === tensorName.value && tensor.value.error === null) return
+    tensorName.value = name
+    tensor.value = NOTHING
+    if (name === null) return
+    const part = shallowRef<Part<TensorDetails>>(NOTHING)
+    await fill(part, () => client.call('models:tensor', path.value, name))
+    if (tensorName.value === name && part.value !== NOTHING) tensor.value = part.value
   }
 
   async function loadStatistics(): Promise<void> {
@@ -127,6 +143,9 @@ export const useModelStore = defineStore('model', () => {
     config,
     tensors,
     statistics,
+    tensorName,
+    tensor,
+    loadTensor,
     statisticsJob,
     open,
     show,

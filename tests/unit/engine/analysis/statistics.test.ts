@@ -116,9 +116,6 @@ describe('the statistics of a checkpoint', () => {
       { name: 'model.layers.1.self_attn.o_proj.weight', nan: 1, infinite: 1 },
     ])
     expect(found.damagedCount).toBe(1)
-    expect(
-      found.rows.find(({ key }) => key === 'o_proj')?.spectrumShares.every(Number.isFinite),
-    ).toBe(true)
   })
 
   it('stop when they are cancelled, and leave no file', async () => {

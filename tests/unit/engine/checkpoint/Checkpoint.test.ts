@@ -430,6 +430,7 @@ describe('inspect', () => {
       architecture: 'GemmaForCausalLM',
       model_type: 'gemma',
       supported: false,
+      refusal: { code: 'unsupported_architecture' },
       num_hidden_layers: 4,
       hidden_size: 0,
       tensors: 39,
@@ -439,7 +440,11 @@ describe('inspect', () => {
 
   test('describes weights that cannot be read as floats', async () => {
     const folder = await tiny({ config: { quantization_config: {} } })
-    expect(await Checkpoint.inspect(folder)).toMatchObject({ supported: false, tensors: 39 })
+    expect(await Checkpoint.inspect(folder)).toMatchObject({
+      supported: false,
+      refusal: { code: 'unsupported_dtype' },
+      tensors: 39,
+    })
     const packed = { name: 'model.layers.0.input_layernorm.weight', dtype: 'I8', shape: [32] }
     await writeFile(
       join(folder, 'model.safetensors'),

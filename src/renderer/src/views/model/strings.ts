@@ -25,8 +25,13 @@ export const MODEL = {
   absent: 'none',
   reading: 'Reading the checkpoint…',
   unsupported: 'Not supported',
-  unsupportedTitle: 'This architecture cannot be grown here',
-  unsupportedText: 'Its tensors can be looked at, but its layers cannot be predicted or copied.',
+  unsupportedTitles: {
+    unsupported_architecture: 'This architecture cannot be grown here',
+    unsupported_dtype: 'Weights of this kind cannot be grown here',
+  } as Readonly<Partial<Record<string, string>>>,
+  unsupportedTitle: 'This model cannot be grown here',
+  unsupportedText: 'It can be looked at all the same.',
+  next: 'Plan',
   noTokenizer:
     'There is no tokenizer in this folder: the model can be grown, but its perplexity cannot be measured.',
   newProject: 'New project with this model',
@@ -41,13 +46,11 @@ export const LAYERS = {
     norm: 'Norm',
     meanAbs: 'Mean |w|',
     maxAbs: 'Max |w|',
-    share: 'Spectrum share',
   },
   titles: {
     norm: 'Frobenius norm of each matrix: ‖W‖',
     meanAbs: 'Mean absolute value of the weights',
     maxAbs: 'Largest absolute value of the weights',
-    share: 'Share of the row’s squared singular values that each layer holds',
   },
   scale: 'Colours',
   scales: { row: 'Per row', all: 'All rows' },
@@ -84,7 +87,10 @@ export const LAYERS = {
     maxAbs: 'Max |w|',
     damaged: 'NaN / Inf',
   },
-  pick: 'Point at a cell, or focus the picture and use the arrow keys.',
+  pick: 'Point at a cell, or use the arrow keys. A click, or Enter, opens its tensor.',
+  unsupportedTitle: 'Its layers cannot be measured here',
+  unsupportedText:
+    'The notice above says why. Tensors, one by one, and the config can be looked at.',
 } as const
 
 export const TENSORS = {
@@ -107,6 +113,25 @@ export const TENSORS = {
   collapseAll: 'Close all',
   loading: 'Reading the headers…',
   tensorsIn: (count: string): string => `${count} tensors`,
+  details: 'The chosen tensor',
+  close: 'Close the tensor',
+  reading: 'Reading the tensor…',
+  notFloats: (dtype: string): string =>
+    `Values of type ${dtype} are not read here; only BF16, F16 and F32 are.`,
+  figures: {
+    norm: 'Frobenius norm',
+    mean: 'Mean',
+    deviation: 'Standard deviation',
+    min: 'Lowest',
+    max: 'Highest',
+    zeros: 'Zeros',
+    nan: 'NaN',
+    infinite: 'Infinite',
+  },
+  histogram: 'How its values are spread',
+  bar: (low: string, high: string, count: string): string => `${low} to ${high}: ${count}`,
+  beyond: (count: string): string =>
+    count === '1' ? '1 value lies beyond the bars.' : `${count} values lie beyond the bars.`,
 } as const
 
 export const NOTES = {
