@@ -337,4 +337,6 @@ export interface Transport {
   pathOfFile(file: unknown): string | null
   /** Tells of the line to the program, where there is one that can break: now, and whenever it changes. */
   onConnection?(listener: (isConnected: boolean) => void): Unsubscribe
+  /** Tells when the program does not know this window's key any more, so that the line will not come back. */
+  onRefused?(listener: () => void): Unsubscribe
 }

@@ -40,6 +40,10 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
     }
   }
   const { layers, also } = method.plan(values, layerCount)
+  if (layers.length <= layerCount) {
+    const [key] = Object.keys(values)
+    throw badOption(key ?? 'method', 'a plan that adds layers', 'none are added')
+  }
   const labels = labelLayers(layers)
   return {
     method: spec.name,

@@ -1,3 +1,5 @@
+import { readNumber } from './numbers'
+
 const SI = ['', 'k', 'M', 'G', 'T'] as const
 
 /** `1_234_567` → `1.23 MB`: SI bytes, three significant digits. */
@@ -73,11 +75,14 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   TIB: 2 ** 40,
 }
 
-/** Parses `5GB`, `500 MB`, `4GiB` or plain bytes; decimal units are powers of ten. Returns `null` when it is none. */
+/**
+ * Parses `5GB`, `8,5 GB`, `4GiB` or plain bytes; decimal units are powers of ten. Returns `null` when it is none.
+ */
 export function parseSize(text: string): number | null {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text)
+  const match = /^\s*(\d[\d.,]*)\s*([a-z]*)\s*$/i.exec(text)
   const unit = SIZE_UNITS[(match?.[2] ?? '?').toUpperCase()]
-  if (match?.[1] === undefined || unit === undefined) return null
-  const bytes = Math.floor(Number(match[1]) * unit)
+  const number = readNumber(match?.[1] ?? '')
+  if (!('value' in number) || unit === undefined) return null
+  const bytes = Math.floor(number.value * unit)
   return Number.isSafeInteger(bytes) ? bytes : null
 }

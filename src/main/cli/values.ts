@@ -1,21 +1,29 @@
+import { meaningsOf, readNumber } from '@shared/numbers'
 import { parseSize } from '@shared/units'
 import { InvalidArgumentError } from 'commander'
 
 /** A whole number, not negative; ranges are checked with the whole spec. */
 export function integer(text: string): number {
   const value = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError('It should be a whole number.')
-  }
-  return value
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
+  refuseGrouped(text, true)
+  throw new InvalidArgumentError('It should be a whole number.')
 }
 
-/** A decimal number such as `0.99` or `5e-5`. */
+/** A number that could be read in two ways is not read at all. */
+function refuseGrouped(text: string, isWhole: boolean): void {
+  const read = readNumber(text, isWhole)
+  if (!('problem' in read) || read.problem !== 'grouped') return
+  const [whole] = meaningsOf(text)
+  throw new InvalidArgumentError(`It should be written without thousands separators: ${whole}.`)
+}
+
+/** A decimal number such as `0.99`, `0,99` or `5e-5`. */
 export function decimal(text: string): number {
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) {
-    throw new InvalidArgumentError('It should be a number.')
-  }
-  return Number(text)
+  refuseGrouped(text, false)
+  const read = readNumber(text)
+  if (!('value' in read)) throw new InvalidArgumentError('It should be a number.')
+  return read.value
 }
 
 /** `5GB`, `500 MB`, `4GiB` or bytes. */
@@ -27,7 +35,7 @@ export function size(text: string): number {
 
 /** `8-23`. */
 export function layerRange(text: string): readonly [first: number, last: number] {
-  const match = /^(\d{1,6})-(\d{1,6})$/.exec(text)
+  const match = /^(\d{1,6})\s*[-–]\s*(\d{1,6})$/.exec(text)
   const [first, last] = [Number(match?.[1]), Number(match?.[2])]
   if (!match || last < first) {
     throw new InvalidArgumentError('It should be first and last layer, such as 8-23.')

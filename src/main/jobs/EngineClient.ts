@@ -269,8 +269,18 @@ class EngineSession {
   }
 }
 
+/** Nothing in the process itself ends it so. */
+const FROM_OUTSIDE: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT']
+
 function crashError({ code, signal, reason, stderr }: EngineExit): AppError {
   const how = reason ?? (signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`)
+  if (signal !== null && FROM_OUTSIDE.includes(signal)) {
+    // What it had written before says nothing of why: it was not asked.
+    return new AppError('engine_crashed', `The engine was ended from outside (${how}).`, {
+      hint: 'The system does that when memory runs out: close other programs, or set a memory limit. The engine starts again with the next job.',
+      context: { actual: how, ...(stderr === '' ? {} : { output: stderr }) },
+    })
+  }
   const tail = stderr === '' ? '' : `\n${stderr}`
   return new AppError('engine_crashed', `The engine stopped unexpectedly (${how}).${tail}`, {
     hint: 'It starts again with the next job. If memory ran out, close other programs or choose another device.',

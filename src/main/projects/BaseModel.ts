@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import { modelNameOf } from '@shared/hub'
 import type { ModelSummary } from '@shared/model'
 import type { ProjectModel, Relocation } from '@shared/projects'
+import { exists } from '@system/files'
 import { modelFolderOf } from '@system/hubCache'
 import { resolveModelPath, storedModelPath } from './modelPath'
 import type { ProjectRecord } from './ProjectRecord'
@@ -21,6 +23,17 @@ export class BaseModel {
 
   get state(): ProjectModel {
     return this.#state
+  }
+
+  /**
+   * Looks again where what is known may not be true any more: whether a model that was there still is, and whether one
+   * that was not is back. What a person is told changes with it.
+   */
+  async refresh(): Promise<void> {
+    const before = this.#state
+    if (before.state === 'ready' && (await exists(join(before.path, 'config.json')))) return
+    await this.check()
+    if (this.#state.state !== before.state) this.record.changed()
   }
 
   /** Looks whether the model is where it should be, and is the one it should be. */
@@ -81,8 +94,9 @@ export class BaseModel {
     return null
   }
 
-  /** @throws AppError `model_missing` when the model is not there, or another one is. */
-  ready(): Extract<ProjectModel, { state: 'ready' }> {
+  /** @throws AppError `model_missing` when the model is not there now, or another one is. */
+  async ready(): Promise<Extract<ProjectModel, { state: 'ready' }>> {
+    await this.refresh()
     const model = this.#state
     if (model.state === 'ready') return model
     const what = {

@@ -65,6 +65,7 @@ export class ProjectManager {
     })
     const id = projectIdOf(folder)
     const known = this.#open.get(id)
+    await known?.project.base.refresh()
     const project =
       known?.project ?? (await this.#once(id, () => this.#openFolder(id, folder, force)))
     await this.options.user.addRecent({ kind: 'project', path: folder, name: project.name })

@@ -95,7 +95,7 @@ export class RunBook {
    * @throws AppError `model_missing`, `bad_request` for a plan that does not fit the model.
    */
   async start(settings: RunSettings, name: string | undefined): Promise<RunSummary> {
-    const { summary } = this.base.ready()
+    const { summary } = await this.base.ready()
     const plan = planExpansion(settings.method, summary.num_hidden_layers)
     const run = await this.#serial.run(async () => {
       const folder = await this.#newFolder(settings.method.name)
@@ -245,7 +245,7 @@ export class RunBook {
   }
 
   async #specIn(folder: string, settings: RunSettings): Promise<ExpandSpec> {
-    const { path } = this.base.ready()
+    const { path } = await this.base.ready()
     const { memoryLimitBytes } = await this.services.settings()
     return specIn(folder, settings, path, memoryLimitBytes)
   }
@@ -272,6 +272,8 @@ export class RunBook {
   }
 
   async #onEnd(run: Run): Promise<void> {
+    // It may have failed because the model is not where it was.
+    if (run.file.state === 'failed') await this.base.refresh()
     const { workLimitBytes } = await this.services.settings()
     // Another run may be at work in it; a stopped one goes on from it.
     const hasOpen = [...this.#runs.values()].some(({ isOpen }) => isOpen)

@@ -75,9 +75,9 @@ export class Texts {
    *
    * @throws AppError `bad_request` when there is nothing to measure, `not_found`, `model_missing`.
    */
-  measure(request: EvaluationRequest): JobSnapshot {
+  async measure(request: EvaluationRequest): Promise<JobSnapshot> {
     const text = this.#get(request.text)
-    const model = this.base.ready()
+    const model = await this.base.ready()
     const { perLine, device: asked } = request
     const context = request.context ?? defaultContext(model.summary)
     const isKnown = (subject: string): boolean =>

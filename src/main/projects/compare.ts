@@ -1,9 +1,15 @@
 import { heldOutVerdict, ownReports } from '@shared/heldOut'
 import type { PredictorReport } from '@shared/jobs'
-import { isLayoutKey, METHOD_NAMES, type RestChoice } from '@shared/methods'
+import {
+  isLayoutKey,
+  METHOD_NAMES,
+  type RestChoice,
+  methodNamed,
+  type MethodSpec,
+} from '@shared/methods'
 import { methodRows, SETTING_LABELS } from '@shared/methods/rows'
 import type { ModelSummary } from '@shared/model'
-import { planExpansion } from '@shared/plan'
+import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import {
   settingDiffers,
   type Comparison,
@@ -116,13 +122,22 @@ function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 }
 
+/** A plan that was run before and would be refused now has nothing to add to what was asked for. */
+function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolved'> {
+  try {
+    return planExpansion(method, layers)
+  } catch {
+    return { resolved: {} }
+  }
+}
+
 /** Every setting as people read it; what was left to the program is shown with the value it took. */
 export function describeSettings(
   { method, rest, dtype, seed }: RunSettings,
   layers: number,
 ): Record<string, string> {
-  const plan = planExpansion(method, layers)
-  const computes = plan.layers.some(({ kind }) => kind === 'computed')
+  const plan = planOf(method, layers)
+  const computes = methodNamed(method.name).fill !== undefined
   return {
     method: METHOD_NAMES[method.name],
     ...Object.fromEntries(methodRows(method, plan).map(({ key, value }) => [key, value])),

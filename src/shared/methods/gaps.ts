@@ -13,8 +13,8 @@ export function defaultGaps(layerCount: number): number[] {
 /** Parses `5-10` or `3,7,7` (ranges and single gaps mix). Throws `bad_request` when it is neither. */
 export function parseGaps(text: string): number[] {
   const gaps: number[] = []
-  for (const part of text.split(',')) {
-    const match = /^\s*(\d+)(?:\s*-\s*(\d+))?\s*$/.exec(part)
+  for (const part of text.split(/[,;]/)) {
+    const match = /^\s*(\d+)(?:\s*[-–]\s*(\d+))?\s*$/.exec(part)
     const first = Number(match?.[1])
     const last = Number(match?.[2] ?? match?.[1])
     if (!match || last < first || last - first > MAX_GAPS) {

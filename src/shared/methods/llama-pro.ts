@@ -23,7 +23,9 @@ export const llamaPro = defineMethod({
       hint: (groups, layers) => {
         const [low, high] = [Math.floor(layers / groups), Math.ceil(layers / groups)]
         const size = low === high ? plural(low) : `${low} or ${high} layers`
-        return `An identity copy after every ${size}.`
+        return low === 1 && high === 1
+          ? 'An identity copy after every layer.'
+          : `An identity copy after every ${size}.`
       },
     }),
   },

@@ -31,7 +31,10 @@ type Chosen = {
 }[Option['kind']]
 
 /** A method's parameters as people read them, those that were left to the program with the values they took. */
-export function methodRows(spec: MethodSpec, { resolved }: ExpansionPlan): SettingRow[] {
+export function methodRows(
+  spec: MethodSpec,
+  { resolved }: Pick<ExpansionPlan, 'resolved'>,
+): SettingRow[] {
   const values: Readonly<Record<string, unknown>> = { ...spec, ...resolved }
   return Object.entries(methodNamed(spec.name).options).flatMap(([key, option]) =>
     // The schema is made of the option: the value is of its kind.

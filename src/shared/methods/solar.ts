@@ -13,8 +13,9 @@ export const solar = defineMethod({
       label: 'Overlap',
       help: 'layers left out of each copy',
       min: 0,
-      max: (layers) => Math.floor(layers / 2),
-      maxText: ', half the layers',
+      // Half the layers and more of each copy left out, and nothing is added.
+      max: (layers) => Math.ceil(layers / 2) - 1,
+      maxText: ', less than half the layers',
       default: (layers) => Math.floor(layers / 4),
       defaultText: 'layers / 4',
       unit: ['layer', 'layers'],

@@ -39,6 +39,7 @@ beforeEach(() => {
   vi.useFakeTimers()
   FakeSocket.made = []
   vi.stubGlobal('WebSocket', FakeSocket)
+  vi.stubGlobal('fetch', () => Promise.reject(new TypeError('nobody answers')))
 })
 
 afterEach(() => {
@@ -83,24 +84,41 @@ describe('the socket’s transport', () => {
     expect(await transport.call('jobs:list', [])).toMatchObject(broken)
   })
 
-  it('comes back by itself, ever more patiently, and tells', () => {
+  it('comes back by itself, ever more patiently, and tells', async () => {
     const transport = new WebSocketTransport('ws://host/socket')
     const states: boolean[] = []
     transport.onConnection((isConnected) => states.push(isConnected))
     latest().open()
     latest().close()
     expect(FakeSocket.made).toHaveLength(1)
-    vi.advanceTimersByTime(250)
+    await vi.advanceTimersByTimeAsync(250)
     expect(FakeSocket.made).toHaveLength(2)
     latest().close()
-    vi.advanceTimersByTime(250)
+    await vi.advanceTimersByTimeAsync(250)
     expect(FakeSocket.made).toHaveLength(2)
-    vi.advanceTimersByTime(250)
+    await vi.advanceTimersByTimeAsync(250)
     expect(FakeSocket.made).toHaveLength(3)
     latest().open()
     expect(states).toEqual([true, false, false, true])
     latest().close()
-    vi.advanceTimersByTime(250)
+    await vi.advanceTimersByTimeAsync(250)
     expect(FakeSocket.made).toHaveLength(4)
+  })
+
+  it('stops trying where the program is there but knows its key no more, and says so', async () => {
+    vi.stubGlobal('fetch', (page: URL) => {
+      expect(String(page)).toBe('http://host/')
+      return Promise.resolve({ status: 401 })
+    })
+    const transport = new WebSocketTransport('ws://host/socket')
+    const heard: string[] = []
+    transport.onRefused(() => heard.push('refused'))
+    latest().open()
+    latest().close()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([heard, FakeSocket.made.length]).toEqual([['refused'], 1])
+    const { ok, ...rest } = await transport.call('jobs:list', [])
+    expect(ok).toBe(false)
+    expect(rest).toMatchObject({ error: { message: expect.stringContaining('key') as string } })
   })
 })

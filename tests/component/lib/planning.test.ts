@@ -2,7 +2,14 @@ import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { formatNumber } from '@shared/units'
 import { describe, expect, it } from 'vitest'
-import { countsOf, everyKth, gapsOf, withRange } from '../../../src/renderer/src/lib/gaps'
+import { changedSettings } from '../../../src/renderer/src/lib/changedSettings'
+import {
+  countsOf,
+  describeLayers,
+  everyKth,
+  gapsOf,
+  withRange,
+} from '../../../src/renderer/src/lib/gaps'
 import {
   isChanged,
   NUMBER_FIELDS,
@@ -35,6 +42,54 @@ describe('gaps', () => {
   })
 })
 
+describe('layers in a list', () => {
+  it('are as few words as tell all of them', () => {
+    expect(describeLayers([])).toBe('')
+    expect(describeLayers([4])).toBe('4')
+    expect(describeLayers([6, 8, 10])).toBe('6, 8, 10')
+    expect(describeLayers([5, 6, 7, 9, 12, 13])).toBe('5–7, 9, 12–13')
+    const every = (step: number, from: number, count: number): number[] =>
+      Array.from({ length: count }, (_, index) => from + step * index)
+    expect(describeLayers(every(2, 64, 64))).toBe('64–190, every second (64)')
+    expect(describeLayers(every(4, 3, 12))).toBe('3–47, every 4th (12)')
+    expect(describeLayers([1, ...every(2, 6, 8), 90])).toBe('1; 6–20, every second; 90 (10)')
+    const uneven = every(1, 1, 40).map((n) => n * n)
+    expect(describeLayers(uneven)).toBe('1, 4, 9, 16, 25, 36, 49, 64 … (40)')
+  })
+})
+
+describe('what is not as the defaults are', () => {
+  const changed = (changes: Partial<ProjectDraft>) =>
+    changedSettings({ ...DEFAULT_DRAFT, ...changes }, 12).map(
+      ({ label, value, usual }) => `${label}: ${value}, not ${usual}`,
+    )
+
+  it('is all said, whatever it is', () => {
+    expect(changed({})).toEqual([])
+    expect(changed({ gaps: [5, 6, 7, 8, 9, 10] })).toEqual([])
+    expect(
+      changed({
+        holdout: 5,
+        energy: 0.9,
+        useSvd: false,
+        rest: 'first',
+        device: 'cpu',
+        seed: 3,
+        predictor: { ...PRESET_SETTINGS.paper, learningRate: 0.015 },
+      }),
+    ).toHaveLength(7)
+    expect(changed({ predictor: { ...PRESET_SETTINGS.paper, learningRate: 0.015 } })).toEqual([
+      'Learning rate: 0.015, not 0.001',
+    ])
+  })
+
+  it('is against the preset that is chosen, and only what the method has', () => {
+    expect(changed({ preset: 'matched', predictor: PRESET_SETTINGS.matched })).toEqual([])
+    expect(changed({ method: 'solar', seed: 3, rest: 'first', holdout: 4 })).toEqual([])
+    expect(changed({ method: 'solar', overlap: 1 })).toEqual(['Overlap: 1, not 3'])
+  })
+})
+
 describe('parameters as text', () => {
   const draft = DEFAULT_DRAFT
   const parse = (field: (typeof NUMBER_FIELDS)[number], text: string, of: ProjectDraft = draft) =>
@@ -54,7 +109,8 @@ describe('parameters as text', () => {
       ['lambda', '1'],
       ['learningRate', '2e-3'],
       ['beta1', '0'],
-      ['hiddenSize', '8,192'],
+      ['hiddenSize', '8192'],
+      ['learningRate', '0,001'],
       ['energy', '1'],
       ['holdout', '10'],
       ['seed', '4294967295'],
@@ -66,6 +122,9 @@ describe('parameters as text', () => {
       ['beta1', '1'],
       ['hiddenSize', '8193'],
       ['hiddenSize', '2.5'],
+      ['hiddenSize', '8,192'],
+      ['length', '1.500'],
+      ['learningRate', '1,500'],
       ['energy', '0'],
       ['holdout', '11'],
       ['holdout', '0'],
@@ -79,6 +138,17 @@ describe('parameters as text', () => {
     for (const [field, text] of bad) {
       expect(parse(field, text), `${field} ${text}`).toHaveProperty('error')
     }
+  })
+
+  it('are read with a decimal comma as with a point', () => {
+    for (const text of ['0,001', '0.001', '1e-3']) {
+      expect(parse('learningRate', text)).toEqual({
+        patch: { predictor: { ...draft.predictor, learningRate: 0.001 } },
+      })
+    }
+    expect(parse('hiddenSize', '1,024')).toEqual({
+      error: 'Write 1024 or 1.024: with a separator it could be either.',
+    })
   })
 
   it('change the field they belong to, and nothing beside it', () => {

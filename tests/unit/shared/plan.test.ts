@@ -178,6 +178,8 @@ describe('what does not fit the model is refused', () => {
     ['holding out the only inner layer', { ...lesa(), holdout: 1 }, 3],
     ['more groups than layers', { name: 'llama-pro', groups: 13 }, 12],
     ['an overlap of more than half', { name: 'solar', overlap: 7 }, 12],
+    ['an overlap that leaves nothing to add', { name: 'solar', overlap: 6 }, 12],
+    ['an overlap that leaves nothing of an odd depth', { name: 'solar', overlap: 3 }, 5],
     ['a group beyond the last layer', { name: 'stack', repeat: [8, 12] }, 12],
     ['a group that ends before it begins', { name: 'stack', repeat: [8, 7] }, 12],
     ['interpolation after a layer that is not there', { name: 'interpolation', gaps: [12] }, 12],

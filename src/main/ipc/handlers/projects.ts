@@ -64,7 +64,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'projects:createDemo': async () => opened(await projects.createDemo()),
     'projects:open': async (path, { force } = { force: false }) =>
       opened(await projects.open(await grants.require(path), { force })),
-    'projects:get': (id) => projects.get(id).view(),
+    'projects:get': (id) => changed(id, (project) => project.base.refresh()),
     'projects:close': async (id) => {
       await projects.close(id)
       return null

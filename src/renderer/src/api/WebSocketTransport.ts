@@ -8,10 +8,23 @@ import type {
   Transport,
   Unsubscribe,
 } from '@shared/contract'
+import type { AppErrorData } from '@shared/errors'
 import type { WireMessage, WireRequest } from '@shared/wire'
 
 const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 5_000
+
+const NO_ANSWER: AppErrorData = {
+  code: 'disconnected',
+  message: 'The program that served this page does not answer.',
+  hint: 'Start it again with "lesa serve" and open the address that it prints.',
+}
+
+const KEY_REFUSED: AppErrorData = {
+  code: 'disconnected',
+  message: 'The program was started again, and the key of this page is no longer valid.',
+  hint: 'Open the address that "lesa serve" printed when it was started.',
+}
 
 type Answer = (envelope: Envelope<never>) => void
 
@@ -24,7 +37,9 @@ export class WebSocketTransport implements Transport {
   /** Calls made before the line is up wait here. */
   #waiting: string[] = []
   #socket: WebSocket | null = null
+  readonly #refusalWatchers = new Set<() => void>()
   #isConnected = false
+  #isRefused = false
   #hasConnected = false
   #nextId = 1
   #retryMs = FIRST_RETRY_MS
@@ -59,6 +74,12 @@ export class WebSocketTransport implements Transport {
     return () => this.#watchers.delete(listener)
   }
 
+  onRefused(listener: () => void): Unsubscribe {
+    this.#refusalWatchers.add(listener)
+    if (this.#isRefused) listener()
+    return () => this.#refusalWatchers.delete(listener)
+  }
+
   pathOfFile(): null {
     return null
   }
@@ -77,9 +98,30 @@ export class WebSocketTransport implements Transport {
       this.#waiting = []
       this.#fail()
       this.#setConnected(false)
-      setTimeout(() => this.#connect(), this.#retryMs)
-      this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2)
+      void this.#comeBack()
     })
+  }
+
+  /** Tries again after a while, unless the program is there and refuses the page's key. */
+  async #comeBack(): Promise<void> {
+    if (await this.#asksForKey()) {
+      this.#isRefused = true
+      for (const watcher of this.#refusalWatchers) watcher()
+      return
+    }
+    setTimeout(() => this.#connect(), this.#retryMs)
+    this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2)
+  }
+
+  /** A socket does not say why it was not opened; the page's own address does. */
+  async #asksForKey(): Promise<boolean> {
+    try {
+      const page = new URL('/', this.#url.replace(/^ws/, 'http'))
+      const { status } = await fetch(page, { method: 'HEAD', cache: 'no-store' })
+      return status === 401 || status === 403
+    } catch {
+      return false
+    }
   }
 
   #receive(text: string): void {
@@ -98,11 +140,7 @@ export class WebSocketTransport implements Transport {
     for (const answer of this.#answers.values()) {
       answer({
         ok: false,
-        error: {
-          code: 'disconnected',
-          message: 'The program that served this page does not answer.',
-          hint: 'Start it again with "lesa serve" and open the address that it prints.',
-        },
+        error: this.#isRefused ? KEY_REFUSED : NO_ANSWER,
       })
     }
     this.#answers.clear()

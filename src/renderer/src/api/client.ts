@@ -7,12 +7,13 @@ import type {
   Transport,
   Unsubscribe,
 } from '@shared/contract'
-import { AppError } from '@shared/errors'
+import { AppError, type AppErrorData } from '@shared/errors'
 import { inject, type InjectionKey } from 'vue'
 
 /** The contract as the window uses it: answers are values, failures are thrown. */
 export class Client {
   readonly #transport: Transport
+  readonly #failureListeners = new Set<(error: AppErrorData, call: CallName) => void>()
 
   constructor(transport: Transport) {
     this.#transport = transport
@@ -22,6 +23,7 @@ export class Client {
   async call<C extends CallName>(name: C, ...args: CallArguments<C>): Promise<CallResults[C]> {
     const envelope = await this.#transport.call(name, args)
     if (envelope.ok) return envelope.value
+    for (const listener of this.#failureListeners) listener(envelope.error, name)
     throw AppError.fromData(envelope.error)
   }
 
@@ -29,11 +31,22 @@ export class Client {
     return this.#transport.subscribe(name, listener)
   }
 
+  /** Tells of every call that has failed, beside the one who made it. */
+  onFailure(listener: (error: AppErrorData, call: CallName) => void): Unsubscribe {
+    this.#failureListeners.add(listener)
+    return () => this.#failureListeners.delete(listener)
+  }
+
   /** Tells when the line to the program breaks and when it is back; at once, what it is now. */
   onConnection(listener: (isConnected: boolean) => void): Unsubscribe {
     if (this.#transport.onConnection) return this.#transport.onConnection(listener)
     listener(true)
     return () => {}
+  }
+
+  /** Tells when the line is gone for good: the window's key is not valid any more. */
+  onRefused(listener: () => void): Unsubscribe {
+    return this.#transport.onRefused?.(listener) ?? (() => {})
   }
 
   /** The path of a dropped file or folder; `null` where the host cannot tell. */

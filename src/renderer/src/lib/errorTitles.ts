@@ -3,7 +3,7 @@ import type { ErrorCode } from '@shared/errors'
 /** What failed, in a few words; the error's own message says why. */
 export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   bad_checkpoint: 'The checkpoint cannot be read',
-  bad_request: 'This does not fit',
+  bad_request: 'This cannot be done',
   bad_tokenizer: 'The tokenizer cannot be read',
   damaged_file: 'A file is damaged',
   device_lost: 'The device was lost',

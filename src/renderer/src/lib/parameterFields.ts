@@ -1,5 +1,6 @@
 import { isWithinBounds, SEED, SHARE, type Bounds } from '@shared/bounds'
 import type { ModelSummary } from '@shared/model'
+import { meaningsOf, readNumber } from '@shared/numbers'
 import {
   FEW_STEPS,
   isPredictorKey,
@@ -67,6 +68,12 @@ export function textOf(field: NumberField, draft: ProjectDraft): string {
   return formatNumber(isPredictorNumber(field) ? draft.predictor[field] : draft[field])
 }
 
+function isWhole(field: NumberField, draft: ProjectDraft): boolean {
+  if (field === 'holdout') return true
+  const bounds = field === 'length' ? LENGTH_BOUNDS[draft.predictor.length.unit] : boundsOf(field)
+  return bounds.isWhole ?? false
+}
+
 /** What the typed text makes of the draft, or why it is not taken. */
 export function parseField(
   field: NumberField,
@@ -74,10 +81,13 @@ export function parseField(
   draft: ProjectDraft,
   layers: number,
 ): { readonly patch: Partial<ProjectDraft> } | { readonly error: string } {
-  const trimmed = text.trim().replaceAll(',', '')
-  if (field === 'holdout' && trimmed === '') return { patch: { holdout: null } }
-  const value = trimmed === '' ? NaN : Number(trimmed)
-  if (!Number.isFinite(value)) return { error: FIELD_ERRORS.notANumber }
+  if (field === 'holdout' && text.trim() === '') return { patch: { holdout: null } }
+  const read = readNumber(text, isWhole(field, draft))
+  if (!('value' in read)) {
+    const { notANumber, grouped } = FIELD_ERRORS
+    return { error: read.problem === 'grouped' ? grouped(...meaningsOf(text)) : notANumber }
+  }
+  const { value } = read
   const { error } = rangeOf(field, draft, layers)
   const { predictor } = draft
   if (field === 'length') {

@@ -12,7 +12,10 @@ export const useAppStore = defineStore('app', () => {
   const devices = shallowRef<readonly DeviceReport[] | null>(null)
   const devicesError = shallowRef<AppErrorData | null>(null)
   const isConnected = ref(true)
+  /** The line will not come back: this page's key is not valid any more. */
+  const isRefused = ref(false)
 
+  client.onRefused(() => (isRefused.value = true))
   client.onConnection((connected) => (isConnected.value = connected))
 
   /** @throws AppError */
@@ -31,5 +34,5 @@ export const useAppStore = defineStore('app', () => {
     }
   }
 
-  return { info, devices, devicesError, isConnected, load, loadDevices }
+  return { info, devices, devicesError, isConnected, isRefused, load, loadDevices }
 })

@@ -76,6 +76,11 @@ export const useParametersStore = defineStore('parameters', () => {
     }
   }
 
+  /** Shows what has been taken as the program writes it, once the field is left. */
+  function echo(field: NumberField): void {
+    if (errors[field] === undefined) texts[field] = textOf(field, plan.draft)
+  }
+
   function reset(field: ParameterField): void {
     if (field in texts) {
       delete errors[field as NumberField]
@@ -115,6 +120,7 @@ export const useParametersStore = defineStore('parameters', () => {
     changed,
     isValid,
     type,
+    echo,
     reset,
     resetAll,
     choosePreset,

@@ -28,6 +28,22 @@ export const useProjectStore = defineStore('project', () => {
     if (changed.id === view.value?.id) view.value = changed
   })
 
+  // A model that went away while the project is open shows in whatever is asked of it: the project is asked how it is.
+  client.onFailure(({ code, context }, call) => {
+    const known = view.value
+    if (!known || call.startsWith('projects:')) return
+    const isOfModel = code === 'model_missing' || context?.['file']?.startsWith(known.model.path)
+    if (isOfModel && known.model.state === 'ready') void recheck(known.id)
+  })
+
+  async function recheck(asked: ProjectId): Promise<void> {
+    try {
+      changed(await client.call('projects:get', asked))
+    } catch {
+      // What failed says so itself.
+    }
+  }
+
   function accept(opened: ProjectView): ProjectView {
     latest += 1
     isLoading.value = false
@@ -52,9 +68,13 @@ export const useProjectStore = defineStore('project', () => {
     }
   }
 
-  /** @throws AppError */
-  async function open(path: string): Promise<ProjectView> {
-    return accept(await client.call('projects:open', path))
+  /** @param force Takes it from another program that seems to have it open. @throws AppError */
+  async function open(path: string, force = false): Promise<ProjectView> {
+    return accept(
+      await (force
+        ? client.call('projects:open', path, { force })
+        : client.call('projects:open', path)),
+    )
   }
 
   /** @throws AppError */

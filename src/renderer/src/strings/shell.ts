@@ -7,6 +7,8 @@ export const SHELL = {
   needsProject: 'Open a project first',
   keys: 'Keyboard shortcuts',
   noConnection: 'No connection to the program; trying again…',
+  refused:
+    'The program was started again, and this page’s key is no longer valid. Open the address that “lesa serve” printed.',
   trying: 'Trying the devices…',
   noDevices: 'Devices could not be tried',
   idle: 'No job is running',
@@ -16,7 +18,6 @@ export const SHELL = {
   dropHint: 'A folder that holds a Hugging Face checkpoint or a project',
   dropUnknown: 'A browser does not tell where a dropped folder lies',
   dropUnknownText: 'Choose the folder instead.',
-  notOpenable: 'There is nothing to open',
   notOpenableText: (path: string): string =>
     `${path} holds neither a Hugging Face checkpoint (config.json and model.safetensors) nor a project.`,
   closeProject: 'Close project',
@@ -41,6 +42,17 @@ export const PICKER = {
   model: 'model',
   project: 'project',
   chooseThis: 'Choose this folder',
+  cached: 'Models of the Hugging Face cache',
+  holds: {
+    project: (path: string): string => `${path} holds a project, not a model.`,
+    model: (path: string): string => `${path} holds a model, not a project.`,
+    other: null,
+  },
+  holdsNothing: {
+    model: (path: string): string =>
+      `${path} holds no Hugging Face checkpoint (config.json and model.safetensors).`,
+    project: (path: string): string => `${path} holds no project (project.json).`,
+  },
   go: 'Go',
 } as const
 

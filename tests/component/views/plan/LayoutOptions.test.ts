@@ -50,7 +50,7 @@ describe('the controls of a method', () => {
     })
     expect(open('solar', { overlap: 1 }).view.getComponent(CountSlider).props()).toMatchObject({
       hint: 'Without the last 1 of the first copy and the first 1 of the second: 2 × (12 − 1).',
-      max: 6,
+      max: 5,
       valueText: '1 layer',
     })
     expect(open('stack').view.getComponent(RangeEditor).props()).toMatchObject({

@@ -22,11 +22,22 @@ describe('the model of a project', () => {
   it('is ready where it was, and only there', async () => {
     const { base, model, program } = await projectParts()
     expect(base.state).toMatchObject({ state: 'ready', path: model, name: 'base' })
-    expect(base.ready().path).toBe(model)
+    expect((await base.ready()).path).toBe(model)
     program.models.delete(model)
-    await base.check()
+    await expect(base.ready()).rejects.toMatchObject({ code: 'model_missing' })
     expect(base.state).toEqual({ state: 'missing', path: model, name: 'base' })
-    expect(() => base.ready()).toThrow(expect.objectContaining({ code: 'model_missing' }))
+  })
+
+  it('is noticed when it goes and when it comes back, while the project is open', async () => {
+    const { base, model, program, told } = await projectParts()
+    program.models.delete(model)
+    await base.refresh()
+    expect([base.state.state, told.changed]).toEqual(['missing', 1])
+    await base.refresh()
+    expect(told.changed).toBe(1)
+    program.put(model)
+    await base.refresh()
+    expect([base.state.state, told.changed]).toEqual(['ready', 2])
   })
 
   it('has changed when its weights are others', async () => {
@@ -34,7 +45,7 @@ describe('the model of a project', () => {
     program.put(model, identityOf('b'))
     await base.check()
     expect(base.state).toMatchObject({ state: 'changed', path: model })
-    expect(() => base.ready()).toThrow('has been replaced by another one')
+    await expect(base.ready()).rejects.toThrow('has been replaced by another one')
   })
 
   it('is broken when it cannot be read, which is said without the stack', async () => {
@@ -110,6 +121,6 @@ describe('taking the model from another place', () => {
     expect(base.state.state).toBe('missing')
     program.put(join(home, 'any'), identityOf('c', '2'))
     expect(await base.relocate(join(home, 'any'), false, undefined)).toBeNull()
-    expect(base.ready().name).toBe('any')
+    expect((await base.ready()).name).toBe('any')
   })
 })

@@ -75,7 +75,7 @@ describe('a text', () => {
 
   it('takes its perplexities with it', async () => {
     const { texts, folder, id, request, program, settle } = await withText()
-    texts.measure(request())
+    await texts.measure(request())
     program.end('succeeded', results(7))
     await settle()
     expect(texts.perplexities()).toHaveLength(1)
@@ -92,7 +92,7 @@ describe('measuring', () => {
     const run = await runs.start(solar, undefined)
     program.end('succeeded', await grow(runs.get(run.id).folder))
     await settle()
-    texts.measure(request())
+    await texts.measure(request())
     expect(program.jobs.at(-1)?.snapshot.spec).toEqual({
       kind: 'evaluate',
       models: [model],
@@ -104,7 +104,7 @@ describe('measuring', () => {
     })
     program.end('succeeded', results(7))
     await settle()
-    texts.measure(request({ subjects: ['base', run.id, run.id] }))
+    await texts.measure(request({ subjects: ['base', run.id, run.id] }))
     expect(program.jobs.at(-1)?.snapshot.spec).toMatchObject({ models: [runs.modelOf(run.id)] })
     program.end('succeeded', results(Infinity))
     await settle()
@@ -115,21 +115,22 @@ describe('measuring', () => {
       // JSON knows no infinity.
       [run.id, null, 'cpu'],
     ])
-    expect(() => texts.measure(request())).toThrow(
-      expect.objectContaining({ code: 'bad_request', context: { field: 'subjects' } }),
-    )
+    await expect(texts.measure(request())).rejects.toMatchObject({
+      code: 'bad_request',
+      context: { field: 'subjects' },
+    })
     // Under other conditions it is another measurement.
-    texts.measure(request({ context: 128 }))
-    texts.measure(request({ perLine: true }))
+    await texts.measure(request({ context: 128 }))
+    await texts.measure(request({ perLine: true }))
     expect(program.jobs).toHaveLength(5)
   })
 
   it('keeps nothing of what was removed meanwhile, and nothing when it fails', async () => {
     const { texts, request, id, program, settle } = await withText()
-    texts.measure(request())
+    await texts.measure(request())
     program.end('failed')
     expect(texts.perplexities()).toEqual([])
-    texts.measure(request())
+    await texts.measure(request())
     await texts.remove(id)
     program.end('succeeded', results(7))
     await settle()
@@ -138,12 +139,12 @@ describe('measuring', () => {
 
   it('needs the text, the model and the grown checkpoint', async () => {
     const { texts, request, base, program, model } = await withText()
-    const ask = (changes: Partial<EvaluationRequest>) => () => texts.measure(request(changes))
-    expect(ask({ text: 'f'.repeat(16) })).toThrow(expect.objectContaining({ code: 'not_found' }))
-    expect(ask({ subjects: ['001-lesa'] })).toThrow(expect.objectContaining({ code: 'not_found' }))
+    const ask = (changes: Partial<EvaluationRequest>) => texts.measure(request(changes))
+    await expect(ask({ text: 'f'.repeat(16) })).rejects.toMatchObject({ code: 'not_found' })
+    await expect(ask({ subjects: ['001-lesa'] })).rejects.toMatchObject({ code: 'not_found' })
     program.models.delete(model)
-    await base.check()
-    expect(ask({})).toThrow(expect.objectContaining({ code: 'model_missing' }))
+    await expect(ask({})).rejects.toMatchObject({ code: 'model_missing' })
+    expect(base.state.state).toBe('missing')
     expect(program.jobs).toEqual([])
   })
 })

@@ -5,6 +5,13 @@ export const SETTINGS = {
   title: 'Settings',
   appearance: 'Appearance',
   theme: 'Theme',
+  notifications: 'Notifications',
+  notificationStates: {
+    default: 'The browser can tell when a long job has ended.',
+    granted: 'The browser tells when a long job has ended.',
+    denied: 'Switched off for this page in the browser’s own settings.',
+  },
+  allowNotifications: 'Allow',
   machine: 'This machine',
   device: 'Default device',
   deviceHint: 'What new projects and evaluations start with.',
@@ -34,6 +41,7 @@ export const SETTINGS = {
   hosts: { electron: 'Desktop', browser: 'Browser on this machine' },
   offline: 'The program works offline: it opens no connection and sends nothing anywhere.',
   apply: 'Apply',
+  taken: (size: string) => `That is ${size}.`,
 } as const
 
 export const THEME_NAMES: Readonly<Record<Theme, string>> = {
