@@ -7,6 +7,7 @@ import DotChart from '../../../src/renderer/src/charts/DotChart.vue'
 import LineChart from '../../../src/renderer/src/charts/LineChart.vue'
 import { styleOf } from '../../../src/renderer/src/charts/marks'
 import PlaneChart from '../../../src/renderer/src/charts/PlaneChart.vue'
+import { textWidth } from '../../../src/renderer/src/charts/textWidth'
 
 const draw = (component: Component, props: Record<string, unknown>): VueWrapper =>
   mount(component, { props }) as VueWrapper
@@ -211,5 +212,70 @@ describe('charts', () => {
     expect(await point(chart, 200, 215)).toBe('')
     expect(chart.get('.legend').text()).toContain('predicted layer')
     expect(chart.get('.legend').text()).not.toContain('copied layer')
+  })
+
+  it('of very many layers mark the new ones, and leave the old ones a line', async () => {
+    const count = 192
+    const isNew = (index: number): boolean => index >= 64 && index % 2 === 1
+    const chart = draw(LineChart, {
+      label: 'Norms',
+      lines: [line('q_proj', [...Array(count).keys()], Array<number>(count).fill(1))],
+      places: Array.from({ length: count }, (_, i) => ({ label: `${i}½–${i}`, isNew: isNew(i) })),
+      isBroken: true,
+      xLabel: 'Layer',
+      yLabel: 'Norm',
+    })
+    await flushPromises()
+    expect(chart.findAll('path.point')).toHaveLength(64)
+    expect(chart.findAll('path.hollow')).toHaveLength(64)
+    // Labels do not touch: of 326 pixels, each takes what its bold text and a gap need.
+    const texts = textsOf(chart).filter((text) => text.includes('–'))
+    const widest = Math.max(...texts.map((text) => textWidth(text, 11.5, 600)))
+    expect(texts.length * (widest + 10)).toBeLessThanOrEqual(326 + widest + 10)
+  })
+
+  it('of rows with long names show the name’s beginning, never cut on its left', async () => {
+    const name = 'ESA 1500 Schritte '.repeat(8)
+    const chart = draw(DotChart, {
+      label: 'Perplexities',
+      rows: [
+        { id: 'a', label: name, dots: [{ label: 'P', value: 1, mark: 'circle', color: 'red' }] },
+      ],
+      xLabel: 'Lower is better',
+    })
+    await flushPromises()
+    const label = chart.get('.row-label')
+    expect(label.text()).toMatch(/^ESA 1500.*…$/)
+    expect(textWidth(label.text(), 12.5)).toBeLessThanOrEqual(Number(label.attributes('x')))
+  })
+
+  it('of a plane with very many layers label every n-th, colour by depth, and zoom', async () => {
+    const points = Array.from({ length: 192 }, (_, index) => ({
+      index,
+      label: String(index),
+      x: Math.cos(index / 30),
+      y: Math.sin(index / 30),
+      isNew: index % 3 === 2,
+      isPredicted: index % 3 === 2,
+    }))
+    const chart = draw(PlaneChart, { label: 'D', points, color: 'red', xLabel: '1', yLabel: '2' })
+    await flushPromises()
+    const labels = (): string[] => chart.findAll('text.label').map((text) => text.text())
+    expect(labels().length).toBeLessThanOrEqual(24)
+    expect(labels()).toContain('0')
+    const fills = chart.findAll('circle.dot').map((dot) => dot.attributes('fill'))
+    expect(new Set(fills).size).toBeGreaterThan(50)
+    const before = labels()
+    await press(chart, 'End')
+    await press(chart, '+', '+', '+')
+    expect(labels()).not.toEqual(before)
+    // The layer that is read is in sight, with more of its neighbours' names.
+    expect(
+      labels()
+        .map(Number)
+        .filter((label) => label > 150).length,
+    ).toBeGreaterThan(before.map(Number).filter((label) => label > 150).length)
+    await press(chart, '0')
+    expect(labels()).toEqual(before)
   })
 })

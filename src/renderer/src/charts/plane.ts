@@ -22,6 +22,20 @@ interface Size {
   readonly height: number
 }
 
+/** The part of the plane that is looked at, in the points' unit. */
+export interface PlaneExtent {
+  readonly left: number
+  readonly right: number
+  readonly bottom: number
+  readonly top: number
+}
+
+/** Between the points' unit and pixels; both axes have one scale, and y goes up. */
+export interface PlaneView {
+  readonly toPixels: (point: Pick<PlanePoint, 'x' | 'y'>) => { x: number; y: number }
+  readonly toPlane: (pixel: { readonly x: number; readonly y: number }) => { x: number; y: number }
+}
+
 const MARGIN = 34
 /** Pixels of a label's letter and line. */
 const LETTER = 7
@@ -33,21 +47,73 @@ const DISTANCES = [OFFSET, 31, 45, 60] as const
 /** Closer than this, in pixels, points are one. */
 const SAME = 0.75
 
+/** What holds all points. */
+export function extentOf(points: readonly PlanePoint[]): PlaneExtent {
+  const xs = points.map(({ x }) => x)
+  const ys = points.map(({ y }) => y)
+  return {
+    left: Math.min(...xs),
+    right: Math.max(...xs),
+    bottom: Math.min(...ys),
+    top: Math.max(...ys),
+  }
+}
+
+/** Shows an extent in the middle of a box, with room for labels around it. */
+export function viewPlane(extent: PlaneExtent, { width, height }: Size): PlaneView {
+  const { left, right, bottom, top } = extent
+  const scale = Math.min(
+    (width - 2 * MARGIN) / (right - left || Number.MIN_VALUE),
+    (height - 2 * MARGIN) / (top - bottom || Number.MIN_VALUE),
+  )
+  const finite = Number.isFinite(scale) && scale < 1e300 ? scale : 0
+  const [midX, midY] = [(left + right) / 2, (bottom + top) / 2]
+  return {
+    toPixels: ({ x, y }) => ({
+      x: width / 2 + (x - midX) * finite,
+      y: height / 2 - (y - midY) * finite,
+    }),
+    toPlane: ({ x, y }) => ({
+      x: midX + (finite > 0 ? (x - width / 2) / finite : 0),
+      y: midY - (finite > 0 ? (y - height / 2) / finite : 0),
+    }),
+  }
+}
+
+interface LayOut {
+  /** What is looked at; everything by default. */
+  readonly extent?: PlaneExtent
+  /** Whether a point has its label beside it; all have by default. */
+  readonly isLabelled?: (index: number) => boolean
+}
+
 /**
  * Lays points out in a box with one scale for both axes (distances mean something), joins those that coincide, and puts
- * each label where it covers least.
+ * each label where it covers least. Points outside of what is looked at are left out.
  */
-export function layOutPlane(points: readonly PlanePoint[], size: Size): PlacedPoint[] {
-  const at = fit(points, size)
+export function layOutPlane(
+  points: readonly PlanePoint[],
+  size: Size,
+  { extent = extentOf(points), isLabelled = () => true }: LayOut = {},
+): PlacedPoint[] {
+  const view = viewPlane(extent, size)
   const groups: { members: number[]; x: number; y: number }[] = []
-  at.forEach(({ x, y }, index) => {
+  points.map(view.toPixels).forEach(({ x, y }, index) => {
+    if (x < 0 || y < 0 || x > size.width || y > size.height) return
     const known = groups.find((group) => Math.hypot(group.x - x, group.y - y) < SAME)
     if (known) known.members.push(index)
     else groups.push({ members: [index], x, y })
   })
   const placed: PlacedPoint[] = []
   for (const [index, group] of groups.entries()) {
-    const label = group.members.map((member) => points[member]?.label ?? '').join(', ')
+    const label = group.members
+      .filter(isLabelled)
+      .map((member) => points[member]?.label ?? '')
+      .join(', ')
+    if (label === '') {
+      placed.push({ ...group, label, labelX: group.x, labelY: group.y })
+      continue
+    }
     const box = { width: label.length * LETTER, height: LINE }
     const [before, after] = [groups[index - 1], groups[index + 1]]
     let best = { x: group.x, y: group.y - OFFSET, cost: Infinity }
@@ -60,7 +126,7 @@ export function layOutPlane(points: readonly PlanePoint[], size: Size): PlacedPo
       const cost =
         8 * outside(x, y, box, size) +
         4 * sum(groups, (other) => (other === group ? 0 : covers(x, y, box, other))) +
-        3 * sum(placed, (other) => overlap(x, y, box, other)) +
+        3 * sum(placed, (other) => (other.label === '' ? 0 : overlap(x, y, box, other))) +
         // Away from the line that goes through the point.
         sum([before, after], (other) => (other ? towards(angle, group, other) : 0)) +
         // Near before far.
@@ -70,23 +136,6 @@ export function layOutPlane(points: readonly PlanePoint[], size: Size): PlacedPo
     placed.push({ ...group, label, labelX: best.x, labelY: best.y })
   }
   return placed
-}
-
-/** Pixel positions: centred, both axes with the same scale, y upwards. */
-function fit(points: readonly PlanePoint[], { width, height }: Size): { x: number; y: number }[] {
-  const xs = points.map(({ x }) => x)
-  const ys = points.map(({ y }) => y)
-  const [left, right] = [Math.min(...xs), Math.max(...xs)]
-  const [bottom, top] = [Math.min(...ys), Math.max(...ys)]
-  const scale = Math.min(
-    (width - 2 * MARGIN) / (right - left || Number.MIN_VALUE),
-    (height - 2 * MARGIN) / (top - bottom || Number.MIN_VALUE),
-  )
-  const finite = Number.isFinite(scale) && scale < 1e300 ? scale : 0
-  return points.map(({ x, y }) => ({
-    x: width / 2 + (x - (left + right) / 2) * finite,
-    y: height / 2 - (y - (bottom + top) / 2) * finite,
-  }))
 }
 
 function outside(x: number, y: number, box: Size, size: Size): number {

@@ -11,7 +11,10 @@ export const CHART_STRINGS = {
   tableLabel: (title: string) => `${title}, as a table`,
   keys: 'Left and right arrow keys read the values.',
   rowKeys: 'Up and down arrow keys go from row to row.',
-  planeKeys: 'Left and right arrow keys go from layer to layer.',
+  planeKeys:
+    'Left and right arrow keys go from layer to layer; plus and minus zoom around the one that is read, 0 shows everything.',
+  zoom: 'Drag to zoom in, double-click to see everything.',
+  everything: 'See everything',
   all: 'All',
   none: 'None',
   series: 'Weight types shown',
