@@ -11,8 +11,8 @@ export type Verdict = 'fits' | 'tight' | 'does_not_fit'
 
 /** What a job needs before it is tried at all, in bytes. */
 export interface EstimateRefusal {
-  readonly needs: 'memory_limit' | 'disk'
-  /** The smallest limit, or the least free space, that it can be done with. */
+  readonly needs: 'memory_limit' | 'other_process' | 'disk'
+  /** The smallest limit, what the process would have to hold, or the least free space, that it can be done with. */
   readonly bytes: number
 }
 

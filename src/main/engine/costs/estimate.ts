@@ -10,20 +10,27 @@ import { planExpansion } from '@shared/plan'
 import { formatBytes } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
 import { stageBytes } from '../lesa/disk'
-import { BASELINE_BYTES, deviceBytes, leastBytes, memoryParts, planMemory } from '../lesa/memory'
+import {
+  arrayNeed,
+  BASELINE_BYTES,
+  deviceBytes,
+  leastBytes,
+  memoryParts,
+  neighboursNeed,
+  planMemory,
+} from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
+import { arrayLimits, beyondLimits, mostOf, type ArrayLimits, type ArrayNeed } from '../lib/arrays'
 import type { Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Calibration } from './calibration'
-
-const FLOAT = Float32Array.BYTES_PER_ELEMENT
 
 /** Most runs end between these shares of the estimate: other programs, the disk's cache, a clock that slows down. */
 const RANGE = { low: 0.8, high: 1.3 } as const
@@ -46,6 +53,7 @@ interface Cost {
   readonly device: Device | null
   /** The smallest bound of memory that is not refused; 0 where none is. */
   readonly leastMemory: number
+  readonly arrays: ArrayNeed
   /** Where the disk is needed; `null` when nothing is written. */
   readonly out: string | null
 }
@@ -81,6 +89,8 @@ export function judge(
   freeDisk: number | null,
   /** The person's bound of memory. */
   limit = Infinity,
+  /** What the process can hold. */
+  arrays: ArrayLimits = arrayLimits(),
 ): Estimate {
   const seconds = START_SECONDS + totalOf(cost.seconds)
   const hostBytesPeak = totalOf(cost.hostBytes)
@@ -106,7 +116,7 @@ export function judge(
     isLimited,
     freeDisk,
     device: cost.device,
-    refusal: refusalOf(cost, freeDisk, limit),
+    refusal: refusalOf(cost, freeDisk, limit, arrays),
     verdict,
     reasons,
     breakdown: { seconds: cost.seconds, hostBytes: cost.hostBytes, diskBytes: cost.diskBytes },
@@ -115,10 +125,13 @@ export function judge(
 
 /** As the engine itself would say when the job is tried. */
 function refusalOf(
-  { leastMemory, diskBytes }: Cost,
+  { leastMemory, arrays, diskBytes }: Cost,
   freeDisk: number | null,
   limit: number,
+  limits: ArrayLimits,
 ): EstimateRefusal | null {
+  const beyond = beyondLimits(arrays, limits)
+  if (beyond !== null) return { needs: 'other_process', bytes: beyond }
   if (leastMemory > limit) return { needs: 'memory_limit', bytes: leastMemory }
   // The checkpoint is the first of what is on the disk; the rest may be there already, from an earlier run.
   const needed = (diskBytes[0]?.value ?? 0) + DISK_MARGIN_BYTES
@@ -179,16 +192,20 @@ async function expandCost(
     ]
     const disk = [{ label: 'grown checkpoint', value: bytes }]
     if (!isLearned(spec.method)) {
+      const arrays = wholeMatricesNeed(spec, tensors)
       return {
         seconds: last,
         hostBytes: [
           { label: 'program and buffers', value: COPY_BYTES },
-          ...wholeMatrices(spec, tensors),
+          ...(arrays.together > 0
+            ? [{ label: "neighbours' matrices", value: arrays.together }]
+            : []),
         ],
         deviceBytes: null,
         diskBytes: disk,
         device: null,
         leastMemory: 0,
+        arrays,
         out: spec.out,
       }
     }
@@ -224,6 +241,9 @@ async function expandCost(
         leastMemory: Math.max(
           ...checkpoint.weightTypes.map((type) => leastBytes(new StackedMatrix(checkpoint, type))),
         ),
+        arrays: mostOf(
+          checkpoint.weightTypes.map((type) => arrayNeed(new StackedMatrix(checkpoint, type))),
+        ),
         out: spec.out,
       }
     } finally {
@@ -234,14 +254,15 @@ async function expandCost(
   }
 }
 
-/** Both neighbours' matrices and the new one, for methods that compute with whole ones; `[]` for the others. */
-function wholeMatrices({ method }: ExpandSpec, tensors: readonly LaidOutTensor[]): EstimateItem[] {
+/** The matrices that a method computes with whole ones takes; nothing for the others. */
+function wholeMatricesNeed({ method }: ExpandSpec, tensors: readonly LaidOutTensor[]): ArrayNeed {
   const { fill } = methodNamed(method.name)
-  if (!fill || fill.kind === 'elements') return []
-  const sizes = tensors
-    .filter(({ source }) => source.kind === 'filled')
-    .map(({ shape }) => shape.reduce((product, dim) => product * dim, FLOAT))
-  return [{ label: "neighbours' matrices", value: 3 * Math.max(0, ...sizes) }]
+  if (!fill || fill.kind === 'elements') return mostOf([])
+  return mostOf(
+    tensors
+      .filter(({ source }) => source.kind === 'filled')
+      .map(({ shape: [rows = 1, width = 1] }) => neighboursNeed({ rows, width })),
+  )
 }
 
 /** What a machine does in a second; without a runtime only files can be timed. */
@@ -325,6 +346,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
     const tokens = tokensOf((await stat(spec.text).catch(() => null))?.size ?? 0)
     const seconds: EstimateItem[] = []
     let highest: ReturnType<typeof scoringMemory> = []
+    const needs: ArrayNeed[] = []
     for (const model of spec.models) {
       const checkpoint = await Checkpoint.open(model)
       try {
@@ -339,6 +361,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
         })
         const items = scoringMemory(config, summary, tokens)
         if (totalOf(items) > totalOf(highest)) highest = items
+        needs.push(scoringArrays(config, summary, tokens))
       } finally {
         await checkpoint.close()
       }
@@ -355,6 +378,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
       diskBytes: [],
       device,
       leastMemory: 0,
+      arrays: mostOf(needs),
       out: null,
     }
   } finally {

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
+import { arrayLimits } from '../lib/arrays'
 import type { ModelConfig } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Runtime } from '../onnx/Runtime'
@@ -41,7 +42,7 @@ export function defaultLimits(config: ModelConfig): ForwardLimits {
     2 * hiddenSize * (3 * intermediateSize + 2 * headDim * (numAttentionHeads + numKeyValueHeads))
   return {
     batchPositions: Math.min(4096, Math.max(512, Math.floor(FLOPS_PER_RUN / perToken))),
-    hiddenBytes: Math.min(4 * 2 ** 30, totalmem() / 8),
+    hiddenBytes: Math.min(4 * 2 ** 30, totalmem() / 8, arrayLimits().all / 4),
     matrixElements: 2 ** 26,
     logits: 2 ** 23,
   }

@@ -3,6 +3,7 @@ import type { ModelSummary } from '@shared/model'
 import type { ModelConfig } from '../architectures/config'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { defaultLimits } from '../decoder/ForwardPass'
+import type { ArrayNeed } from '../lib/arrays'
 import type { Work } from '../lib/work'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -60,4 +61,18 @@ export function scoringMemory(
     item('part of the embeddings', Math.min(limits.matrixElements, hiddenSize * vocabSize)),
     item('logits', 3 * limits.logits, true),
   ]
+}
+
+/** The arrays among that; results of the layers are copied into some, too. */
+export function scoringArrays(
+  config: ModelConfig,
+  summary: ModelSummary,
+  tokens: number,
+): ArrayNeed {
+  const { hiddenSize, intermediateSize, numAttentionHeads, headDim } = config
+  const items = scoringMemory(config, summary, tokens)
+  return {
+    largest: FLOAT * hiddenSize * Math.max(intermediateSize, numAttentionHeads * headDim),
+    together: items.reduce((total, { value }) => total + value, 0),
+  }
 }

@@ -24,7 +24,8 @@ import {
 } from '../lesa/learned'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { stageBytes } from '../lesa/disk'
-import { requireMemory } from '../lesa/memory'
+import { neighboursNeed, requireMemory } from '../lesa/memory'
+import { requireArrays } from '../lib/arrays'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { StageStore } from '../stages/StageStore'
@@ -55,13 +56,13 @@ export interface Computed {
   readonly types: readonly PredictedType[]
 }
 
-/** Refuses, before anything is computed, a memory bound that the job cannot keep. */
+/** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
 export function checkMemory({ spec, checkpoint }: Growth, types: readonly string[]): void {
-  if (!isLearned(spec.method)) return
-  requireMemory(
-    types.map((type) => new StackedMatrix(checkpoint, type)),
-    spec.memoryBytes,
-  )
+  const shapes = types.map((type) => new StackedMatrix(checkpoint, type))
+  if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
+  else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
+    for (const shape of shapes) requireArrays(neighboursNeed(shape))
+  }
 }
 
 /**

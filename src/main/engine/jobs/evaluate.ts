@@ -18,8 +18,9 @@ import {
   textLines,
 } from '../evaluation/sequences'
 import { checkIds, loadTokenizer } from '../evaluation/tokenizer'
-import { scoringWork, tokensOf } from '../evaluation/work'
+import { scoringArrays, scoringWork, tokensOf } from '../evaluation/work'
 import { weightOf } from '../lib/work'
+import { requireArrays } from '../lib/arrays'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import type { JobRunner } from './runner'
@@ -52,6 +53,7 @@ export const run: JobRunner<'evaluate'> = async function* (spec, { signal }) {
   const text = await readText(spec.text)
   const models = await openModels(spec.models)
   const tokens = tokensOf(Buffer.byteLength(text))
+  for (const { config, summary } of models) requireArrays(scoringArrays(config, summary, tokens))
   yield { type: 'plan', steps: models.flatMap((model, index) => stepsOf(model, index, tokens)) }
   const decision = await chooseDevice(spec.device)
   yield { type: 'device', decision }

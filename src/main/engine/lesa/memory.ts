@@ -6,6 +6,7 @@ import { freemem } from 'node:os'
 import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
 import { bytesOfPrecision, type Precision } from './decomposition/CoordinateStore'
+import { arrayLimits, requireArrays, type ArrayLimits, type ArrayNeed } from '../lib/arrays'
 import { GARBAGE_LIMIT } from '../onnx/hostMemory'
 import { stays, type Placement } from '../onnx/placement'
 import { MAX_STEPS_A_RUN } from '../training/pacing'
@@ -69,6 +70,33 @@ function peaks({ rows, width }: WeightShape): { before: number; beside: number }
     // The basis; a layer's weights beside the predictor's training, or with its coordinates and its new weights.
     beside: square + Math.max(layer + trainingBytes(width), 3 * layer) + GARBAGE_LIMIT,
   }
+}
+
+/**
+ * Of the square matrices, those that are arrays of this process: the matrix, its next state whole and cut off, and the
+ * reflectors. The others are the runtime's own.
+ */
+const ARRAY_SQUARES = 4
+
+/** What of that is arrays, the coordinates in a file. */
+export function arrayNeed(shape: WeightShape): ArrayNeed {
+  const layer = shape.rows * shape.width * FLOAT
+  const square = shape.rows ** 2 * FLOAT
+  return {
+    largest: Math.max(layer, square),
+    together: Math.max(layer + ARRAY_SQUARES * square, arraysBeside(shape) + copiedBytes(shape)),
+  }
+}
+
+/** Both neighbours' matrices and the new one, for methods that compute with whole ones. */
+export function neighboursNeed({ rows, width }: Pick<WeightShape, 'rows' | 'width'>): ArrayNeed {
+  const matrix = rows * width * FLOAT
+  return { largest: matrix, together: 3 * matrix }
+}
+
+/** The arrays beside the coordinates: the basis, a layer's weights, its coordinates and its new weights. */
+function arraysBeside({ rows, width }: WeightShape): number {
+  return rows * rows * FLOAT + 3 * rows * width * FLOAT + GARBAGE_LIMIT
 }
 
 /** All layers' coordinates, wherever they are kept. */
@@ -159,19 +187,25 @@ export function deviceBytes(
 export function planMemory(
   shape: WeightShape,
   bound: number = BASELINE_BYTES + freemem() * FREE_SHARE,
+  limits: ArrayLimits = arrayLimits(),
 ): MemoryPlan {
   const full = fullBytes(shape)
-  return full <= bound
+  return full <= bound && arraysBeside(shape) + storeBytes(shape) <= limits.all
     ? { coordinates: 'memory', peakBytes: full }
     : { coordinates: 'file', peakBytes: leastBytes(shape) }
 }
 
 /**
- * Refuses a bound that no plan can keep.
+ * Refuses what this kind of process cannot hold, and a bound that no plan can keep.
  *
- * @throws AppError `not_enough_memory` naming the smallest bound that works.
+ * @throws AppError `not_enough_memory`; for a bound it names the smallest that works.
  */
-export function requireMemory(shapes: readonly WeightShape[], bound: number | undefined): void {
+export function requireMemory(
+  shapes: readonly WeightShape[],
+  bound: number | undefined,
+  limits: ArrayLimits = arrayLimits(),
+): void {
+  for (const shape of shapes) requireArrays(arrayNeed(shape), limits)
   const least = shapes.reduce((most, shape) => Math.max(most, leastBytes(shape)), 0)
   if (bound === undefined || least <= bound) return
   throw new AppError('not_enough_memory', `The job does not fit into ${formatBytes(bound)}.`, {

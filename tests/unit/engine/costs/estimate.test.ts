@@ -32,6 +32,7 @@ describe('the verdict', () => {
     diskBytes: [{ label: 'd', value: disk }],
     device: 'cpu',
     leastMemory: memory / 2,
+    arrays: { largest: 1e6, together: memory / 2 },
     out: '/out',
   })
 
@@ -73,6 +74,15 @@ describe('the verdict', () => {
     })
     expect(judge(cost(1e9, 200e9), 10e9, 100e9).refusal).toMatchObject({ needs: 'disk' })
     expect(judge(cost(1e9, 200e9), 10e9, null).refusal).toBeNull()
+  })
+
+  it('says what this kind of process cannot hold, however much memory is free', () => {
+    const desktop = { one: 2 ** 31, all: 2 ** 33 }
+    expect(judge(cost(20e9, 1e9), 100e9, 100e9, Infinity, desktop).refusal).toEqual({
+      needs: 'other_process',
+      bytes: 10e9,
+    })
+    expect(judge(cost(15e9, 1e9), 100e9, 100e9, Infinity, desktop).refusal).toBeNull()
   })
 
   it('does not depend on a disk that does not tell', () => {

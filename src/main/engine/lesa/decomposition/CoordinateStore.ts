@@ -31,8 +31,8 @@ export function rowsOf(precision: Precision, length: number): StoredRows {
 
 export const INT16_MAX = 32_767
 
-/** Every platform takes arrays of less than 2 GiB. */
-const MAX_ARRAY_BYTES = 2 ** 31 - 2 ** 20
+/** Every kind of process takes arrays up to here. */
+const MAX_ARRAY_BYTES = 2 ** 31 - 2 ** 21
 
 export interface StoreShape {
   readonly layerCount: number

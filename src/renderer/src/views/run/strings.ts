@@ -65,6 +65,8 @@ export const RUN = {
   refused: {
     memory_limit: ({ bytes }: EstimateRefusal) =>
       `The memory limit is too low for this model: it takes at least ${formatBytes(bytes)}.`,
+    other_process: ({ bytes }: EstimateRefusal) =>
+      `It takes ${formatBytes(bytes)} of memory in a way that the desktop program cannot provide, however much there is. The command lesa serve opens the same workbench in a browser, where it can.`,
     disk: ({ bytes }: EstimateRefusal) =>
       `The grown model needs ${formatBytes(bytes)} of disk where the project lies. Free some space, or plan fewer new layers.`,
   },
