@@ -27,6 +27,8 @@ export interface ModelSummary {
   readonly shards: readonly { readonly file: string; readonly bytes: number }[]
   readonly tensors: number
   readonly has_tokenizer: boolean
+  /** What was overlooked, assumed or left out in reading the files, a sentence each. */
+  readonly remarks: readonly string[]
 }
 
 /** A checkpoint's `config.json`. */

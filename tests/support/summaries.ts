@@ -39,6 +39,7 @@ export function modelSummary(changes: Partial<ModelSummary> = {}): ModelSummary 
     shards: [{ file: 'model.safetensors', bytes: 5_000_000 }],
     tensors: 111,
     has_tokenizer: true,
+    remarks: [],
     ...changes,
   }
 }

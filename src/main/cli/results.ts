@@ -40,6 +40,7 @@ export function formatModel(model: ModelSummary): string {
       `${formatBytes(model.bytes)} in ${plural(model.tensors, 'tensor')}, ${plural(shards, 'shard')}`,
     ],
     ['tokenizer', model.has_tokenizer ? 'yes' : 'none'],
+    ...model.remarks.map((remark) => ['note', remark] as const),
   ])
 }
 

@@ -214,11 +214,15 @@ function slidingLayers(fields: Fields, layers: number): boolean[] {
   if (!Array.isArray(types) || types.length !== layers) {
     throw fields.bad('layer_types', `a list of ${layers} attention types`)
   }
-  if (!types.every((type) => known.includes(String(type)))) {
+  const names = types.map((type) => OLDER_TYPES[String(type)] ?? String(type))
+  if (!names.every((type) => known.includes(type))) {
     throw fields.bad('layer_types', `only ${known.join(' and ')}`)
   }
-  return types.map((type) => type === 'sliding_attention')
+  return names.map((type) => type === 'sliding_attention')
 }
+
+/** Words that older configs have for attention types. */
+const OLDER_TYPES: Readonly<Record<string, string>> = { attention: 'full_attention' }
 
 /** Typed access to the keys of a config, with errors that say what is wrong. Null counts as absent. */
 class Fields {

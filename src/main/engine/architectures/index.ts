@@ -3,6 +3,7 @@
  * as in the reference implementation's configuration and modelling files) and add it to the list.
  */
 import { AppError } from '@shared/errors'
+import { shown } from '@shared/text'
 import type { Architecture, TensorOrder } from './Architecture'
 import type { RawConfig } from './config'
 import { llama } from './llama'
@@ -27,9 +28,12 @@ export function architectureNamesOf(rawConfig: RawConfig): {
   }
 }
 
+/** Classes of a decoder with another head than the one that predicts the next token. */
+const OTHER_HEAD = /For(?!CausalLM)[A-Z]|Reward|Classif/
+
 /**
- * The architecture a config belongs to. Where it gives both `model_type` and `architectures`, both must agree: another
- * head on the same decoder is another model.
+ * The architecture a config belongs to: `model_type` decides, as in the reference loader, whatever the class is called.
+ * Only where there is none, the name of the class does. Another head on the same decoder is another model.
  *
  * @throws AppError `unsupported_architecture`, naming what is supported.
  */
@@ -49,6 +53,26 @@ export function architectureOf(rawConfig: RawConfig, file: string): Architecture
   )
 }
 
+/** What was assumed about the architecture, and what of the config is not followed, a sentence each. */
+export function namingRemarks(rawConfig: RawConfig, architecture: Architecture): string[] {
+  const { modelType, architectureName } = architectureNamesOf(rawConfig)
+  const custom = rawConfig['auto_map']
+  const { architectureName: usual, modelType: type } = architecture
+  return [
+    ...(modelType === null
+      ? [`config.json has no model_type; by its class the model is of the type ${type}.`]
+      : []),
+    ...(modelType !== null && architectureName !== null && architectureName !== usual
+      ? [`The class ${shown(architectureName)} is read as ${usual}: model_type is ${type}.`]
+      : []),
+    ...(typeof custom === 'object' && custom !== null && Object.keys(custom).length > 0
+      ? [
+          `config.json names code of its own (auto_map), which is not run here: the model is computed as ${usual} is.`,
+        ]
+      : []),
+  ]
+}
+
 /** The order of a model's tensors; of an unknown architecture, as if it were Llama's. */
 export function tensorOrderOf(rawConfig: RawConfig): TensorOrder {
   return findArchitecture(rawConfig) ?? llama
@@ -56,10 +80,8 @@ export function tensorOrderOf(rawConfig: RawConfig): TensorOrder {
 
 function findArchitecture(rawConfig: RawConfig): Architecture | undefined {
   const { modelType, architectureName } = architectureNamesOf(rawConfig)
-  return ARCHITECTURES.find(
-    (each) =>
-      (modelType !== null || architectureName !== null) &&
-      (modelType ?? each.modelType) === each.modelType &&
-      (architectureName ?? each.architectureName) === each.architectureName,
-  )
+  if (architectureName !== null && OTHER_HEAD.test(architectureName)) return undefined
+  if (modelType !== null) return ARCHITECTURES.find((each) => each.modelType === modelType)
+  const name = architectureName?.toLowerCase()
+  return ARCHITECTURES.find((each) => each.architectureName.toLowerCase() === name)
 }

@@ -1,66 +1,27 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { AppError, type ErrorContext } from '@shared/errors'
+import { basename } from 'node:path'
+import { AppError } from '@shared/errors'
 import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
-import { readError, systemCode } from '@system/errors'
 import { modelFolderOf } from '@system/hubCache'
 import { explainFolder } from '@system/modelFolder'
-import { architectureNamesOf, architectureOf, tensorOrderOf } from '../architectures'
+import { architectureOf, namingRemarks, tensorOrderOf } from '../architectures'
 import { elementsOf, type Architecture, type Slot } from '../architectures/Architecture'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
 import { FilePool } from './FilePool'
-import { JsonProblem, parseStrictJson } from './json'
-import { MAX_HEADER_BYTES, readSafetensorsHeader, type TensorEntry } from './safetensors'
+import { fitTensors, unreadable, type FittedTensors } from './fitTensors'
+import { readFolder, unfoundError, type Folder, type TensorInfo } from './folder'
 import { inStateDictOrder } from './sharding'
-import { SourceFiles } from './SourceFiles'
+import type { SourceFiles } from './SourceFiles'
+import { measure, summarizeForeign } from './summary'
 
-/** A config is a few kilobytes; more than this is not one. */
-export const MAX_CONFIG_BYTES = 16e6
-
-/** An index holds no more names than the headers it points to. */
-const MAX_INDEX_BYTES = MAX_HEADER_BYTES
-
-/** Headers read at the same time: enough for a disk to be busy, few enough for every descriptor limit. */
-const PARALLEL_HEADERS = 16
+export { MAX_CONFIG_BYTES, type TensorInfo } from './folder'
 
 /** Bytes read ahead of the conversion to float32. */
 const READ_CHUNK_BYTES = 2 ** 22
 
 const DEFAULT_STREAM_BYTES = 2 ** 23
-
-/** Where one tensor of a checkpoint lies. */
-export interface TensorInfo extends TensorEntry {
-  /** Absolute path of the safetensors file; `offset` counts from its start. */
-  readonly file: string
-}
-
-interface ShardFile {
-  /** Absolute. */
-  readonly file: string
-  readonly bytes: number
-  readonly modifiedNs: bigint
-  readonly headerDigest: string
-}
-
-/** A checkpoint folder as it lies on disk, before anything is known of its architecture. */
-interface Folder {
-  readonly path: string
-  readonly configFile: string
-  readonly configBytes: Uint8Array
-  readonly rawConfig: RawConfig
-  readonly shards: readonly ShardFile[]
-  readonly tensors: ReadonlyMap<string, TensorInfo>
-  readonly hasTokenizer: boolean
-  /** Everything that was read, and what else belongs to the model. */
-  readonly sources: SourceFiles
-}
-
-/** What a model means besides its weights and config: a change of these makes it another model, too. */
-const MEANING =
-  /^(?:tokenizer|tekken|special_tokens|added_tokens|vocab|merges|chat_template|generation_config|preprocessor_config|processor_config)|\.(?:py|tiktoken)$/
 
 /**
  * A Hugging Face checkpoint folder, open for reading. Weights stay on disk until asked for; files other than
@@ -74,18 +35,32 @@ export class Checkpoint {
   readonly architecture: Architecture
   /** The matrices of every layer that are predicted, and where they lie. */
   readonly slots: readonly Slot[]
-  /** Every tensor of the files, those that the architecture does not know included. */
+  /**
+   * The tensors of the files by the architecture's names; those that it does not know are included, layers beyond the
+   * config's are not.
+   */
   readonly tensors: ReadonlyMap<string, TensorInfo>
+  /** Elements of biases that the files leave out, by name: they are zero, and can be read like the others. */
+  readonly zeros: FittedTensors['zeros']
+  /** What was overlooked, assumed or left out in reading, a sentence each. */
+  readonly remarks: readonly string[]
 
   readonly #folder: Folder
   readonly #files: FilePool
 
-  private constructor(folder: Folder, architecture: Architecture, config: ModelConfig) {
+  private constructor(
+    folder: Folder,
+    architecture: Architecture,
+    config: ModelConfig,
+    { tensors, zeros, remarks }: FittedTensors,
+  ) {
     this.#folder = folder
     this.#files = new FilePool(folder.sources)
     this.path = folder.path
     this.rawConfig = folder.rawConfig
-    this.tensors = folder.tensors
+    this.tensors = tensors
+    this.zeros = zeros
+    this.remarks = [...folder.remarks, ...namingRemarks(folder.rawConfig, architecture), ...remarks]
     this.architecture = architecture
     this.config = config
     this.slots = architecture.slotsOf(config)
@@ -117,6 +92,9 @@ export class Checkpoint {
         error instanceof AppError &&
         (error.code === 'unsupported_architecture' || error.code === 'unsupported_dtype')
       ) {
+        const [first] = folder.unfound?.tensors.keys() ?? []
+        // What such a model needs is not known here.
+        if (folder.unfound && first !== undefined) throw unfoundError(folder.unfound, first)
         return { ...summarizeForeign(folder), refusal: error.toData() }
       }
       throw (await explainFolder(folder.path)) ?? error
@@ -171,8 +149,8 @@ export class Checkpoint {
     const architecture = architectureOf(folder.rawConfig, folder.configFile)
     refuseQuantized(folder)
     const config = parseConfig(folder.rawConfig, architecture.configRules, folder.configFile)
-    checkTensors(folder, architecture, config)
-    return new Checkpoint(folder, architecture, config)
+    const fitted = fitTensors(folder, architecture, config)
+    return new Checkpoint(folder, architecture, config, fitted)
   }
 
   /**
@@ -187,6 +165,8 @@ export class Checkpoint {
     name: string,
     options: { rows?: Range; elements?: Range; into?: Float32Array } = {},
   ): Promise<Float32Array> {
+    const zeros = this.zeros.get(name)
+    if (zeros !== undefined) return zeroed(zeros, options)
     const tensor = this.#tensor(name)
     if (!isTensorDtype(tensor.dtype)) throw unreadable(tensor)
     const size = bytesPerElement(tensor.dtype)
@@ -290,7 +270,7 @@ export class Checkpoint {
   summarize(): ModelSummary {
     const { config } = this
     return {
-      ...measure(this.#folder, config.numHiddenLayers),
+      ...measure(this.#folder, this.tensors, config.numHiddenLayers),
       architecture: config.architectureName,
       model_type: config.modelType,
       supported: true,
@@ -302,6 +282,7 @@ export class Checkpoint {
       vocab_size: config.vocabSize,
       max_position_embeddings: config.maxPositionEmbeddings,
       tie_word_embeddings: config.tieWordEmbeddings,
+      remarks: this.remarks,
     }
   }
 
@@ -347,6 +328,15 @@ export class Checkpoint {
   }
 }
 
+/** Zeros for a vector of so many elements, or for a part of it. */
+function zeroed(
+  count: number,
+  { rows, elements, into }: { rows?: Range; elements?: Range; into?: Float32Array },
+): Float32Array {
+  const [start, end] = elements ?? rows ?? [0, count]
+  return into ? into.subarray(0, end - start).fill(0) : new Float32Array(end - start)
+}
+
 type Range = readonly [start: number, end: number]
 
 /** Bytes `[first, last)` of the given elements, or rows of the leading dimension, of a tensor. */
@@ -389,233 +379,6 @@ async function explained<T>(folder: string, open: () => Promise<T>): Promise<T> 
   }
 }
 
-async function readFolder(folder: string): Promise<Folder> {
-  const path = await modelFolderOf(folder)
-  const stats = await stat(path).catch((error: unknown) => {
-    throw readError(error, path)
-  })
-  if (!stats.isDirectory()) {
-    throw new AppError('not_found', `${path} is not a folder.`, {
-      hint: 'Give the folder that holds config.json and the weights.',
-      context: { file: path },
-    })
-  }
-  const configFile = join(path, 'config.json')
-  const sources = new SourceFiles()
-  const configBytes = await readSmallFile(configFile, MAX_CONFIG_BYTES, sources)
-  if (configBytes === null) {
-    throw new AppError('bad_checkpoint', `${path} has no config.json.`, {
-      hint: 'Give the folder of a Hugging Face checkpoint.',
-      context: { file: configFile },
-    })
-  }
-  const rawConfig = parseObject(configFile, configBytes)
-  const { shards, tensors } = await readWeights(path, sources)
-  await rememberMeaning(path, sources)
-  return {
-    path,
-    configFile,
-    configBytes,
-    rawConfig,
-    shards,
-    tensors,
-    hasTokenizer: await exists(join(path, 'tokenizer.json')),
-    sources,
-  }
-}
-
-async function rememberMeaning(path: string, sources: SourceFiles): Promise<void> {
-  for (const name of await readdir(path)) {
-    if (!MEANING.test(name)) continue
-    const file = join(path, name)
-    const stats = await stat(file, { bigint: true }).catch(() => null)
-    if (stats?.isFile()) sources.see(file, stats)
-  }
-}
-
-async function readWeights(
-  path: string,
-  sources: SourceFiles,
-): Promise<Pick<Folder, 'shards' | 'tensors'>> {
-  // The single file wins over an index, as in the reference loader.
-  const single = join(path, 'model.safetensors')
-  if (await exists(single)) return collect([await readShard(single)], sources)
-  const indexFile = join(path, 'model.safetensors.index.json')
-  const indexBytes = await readSmallFile(indexFile, MAX_INDEX_BYTES, sources)
-  if (indexBytes === null) {
-    throw new AppError('bad_checkpoint', `${path} has no safetensors weights.`, {
-      hint: 'Only safetensors are read; convert other weights (*.bin) first.',
-      context: { file: path, expected: 'model.safetensors or model.safetensors.index.json' },
-    })
-  }
-  const map = parseWeightMap(indexFile, indexBytes)
-  const names = [...new Set(map.values())].sort()
-  const shards = await mapParallel(names, PARALLEL_HEADERS, (name) =>
-    readListedShard(indexFile, path, name),
-  )
-  const files = new Map(names.map((name) => [join(path, name), name]))
-  for (const { file, header } of shards) {
-    for (const tensor of header.tensors.keys()) {
-      const listed = map.get(tensor)
-      if (listed !== files.get(file)) {
-        throw badIndex(indexFile, `does not say that tensor "${tensor}" is in ${files.get(file)}`, {
-          tensor,
-          expected: String(files.get(file)),
-          actual: listed ?? 'not listed',
-        })
-      }
-    }
-  }
-  const collected = collect(shards, sources)
-  for (const [tensor, name] of map) {
-    if (!collected.tensors.has(tensor)) {
-      throw badIndex(indexFile, `lists tensor "${tensor}", which ${name} does not have`, {
-        tensor,
-        expected: name,
-      })
-    }
-  }
-  return collected
-}
-
-interface ReadShard {
-  readonly file: string
-  readonly header: Awaited<ReturnType<typeof readSafetensorsHeader>>
-}
-
-async function readShard(file: string): Promise<ReadShard> {
-  return { file, header: await readSafetensorsHeader(file) }
-}
-
-async function readListedShard(indexFile: string, path: string, name: string): Promise<ReadShard> {
-  const file = join(path, name)
-  try {
-    return await readShard(file)
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'not_found') throw error
-    throw badIndex(indexFile, `names a shard that is missing, ${name}`, { expected: file }, error)
-  }
-}
-
-function collect(
-  shards: readonly ReadShard[],
-  sources: SourceFiles,
-): Pick<Folder, 'shards' | 'tensors'> {
-  const tensors = new Map<string, TensorInfo>()
-  for (const { file, header } of shards) {
-    sources.see(file, header.stats)
-    for (const tensor of header.tensors.values()) tensors.set(tensor.name, { ...tensor, file })
-  }
-  return {
-    tensors,
-    shards: shards.map(({ file, header }) => ({
-      file,
-      bytes: header.fileBytes,
-      modifiedNs: header.stats.mtimeNs,
-      headerDigest: header.digest,
-    })),
-  }
-}
-
-function parseWeightMap(indexFile: string, bytes: Uint8Array): Map<string, string> {
-  const weightMap = parseObject(indexFile, bytes)['weight_map']
-  if (typeof weightMap !== 'object' || weightMap === null || Array.isArray(weightMap)) {
-    throw badIndex(indexFile, 'has no weight_map', { field: 'weight_map' })
-  }
-  const entries = Object.entries(weightMap as Record<string, unknown>)
-  if (entries.length === 0) throw badIndex(indexFile, 'lists no tensors', { field: 'weight_map' })
-  const map = new Map<string, string>()
-  for (const [tensor, shard] of entries) {
-    if (typeof shard !== 'string' || !isInsideName(shard)) {
-      throw badIndex(indexFile, `names a shard outside the folder for tensor "${tensor}"`, {
-        tensor,
-        expected: 'the name of a .safetensors file in the folder',
-        actual: JSON.stringify(shard) ?? 'nothing',
-      })
-    }
-    map.set(tensor, shard)
-  }
-  return map
-}
-
-/**
- * A relative path of plain parts that no platform would resolve to somewhere else. Links are followed: in a Hugging
- * Face cache every file is one.
- */
-function isInsideName(name: string): boolean {
-  return (
-    name.endsWith('.safetensors') &&
-    // eslint-disable-next-line no-control-regex -- these are what file names must not contain
-    !/[\\:\u0000-\u001f]/.test(name) &&
-    name.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  )
-}
-
-/** `null` when there is no such file. */
-async function readSmallFile(
-  file: string,
-  maxBytes: number,
-  sources: SourceFiles,
-): Promise<Uint8Array | null> {
-  try {
-    const stats = await stat(file, { bigint: true })
-    sources.see(file, stats)
-    if (!stats.isFile() || stats.size > maxBytes) {
-      throw new AppError('bad_checkpoint', `${file} is not a file of at most ${maxBytes} bytes.`, {
-        context: { file, expected: `at most ${maxBytes} bytes`, actual: `${stats.size} bytes` },
-      })
-    }
-    return await readFile(file)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null
-    throw readError(error, file)
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await stat(file)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw readError(error, file)
-  }
-}
-
-function parseObject(file: string, bytes: Uint8Array): RawConfig {
-  let value: unknown
-  try {
-    value = parseStrictJson(bytes)
-  } catch (error) {
-    if (!(error instanceof JsonProblem)) throw error
-    throw new AppError('bad_checkpoint', `${file} is not valid JSON: ${error.message}.`, {
-      hint: 'The file is damaged or incomplete. Download it again.',
-      context: { file },
-      cause: error,
-    })
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new AppError('bad_checkpoint', `${file} does not hold a JSON object.`, {
-      context: { file, expected: 'an object' },
-    })
-  }
-  return value as RawConfig
-}
-
-async function mapParallel<T, R>(
-  items: readonly T[],
-  parallel: number,
-  work: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length)
-  const queue = items.entries()
-  const worker = async () => {
-    for (const [index, item] of queue) results[index] = await work(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker))
-  return results
-}
-
 function refuseQuantized({ rawConfig, configFile }: Folder): void {
   const quantization = rawConfig['quantization_config']
   if (quantization === undefined || quantization === null) return
@@ -628,150 +391,4 @@ function refuseQuantized({ rawConfig, configFile }: Folder): void {
       actual: typeof method === 'string' ? method : 'present',
     },
   })
-}
-
-/** Every tensor that the architecture needs is there, with the shape that the config gives it, in floats. */
-function checkTensors(folder: Folder, architecture: Architecture, config: ModelConfig): void {
-  const { hiddenSize, vocabSize } = config
-  const check = (name: string, shape: readonly number[]) => checkTensor(folder, name, shape)
-  check(architecture.embedTokens, [vocabSize, hiddenSize])
-  const layerTensors = architecture.layerTensors(config)
-  for (let layer = 0; layer < config.numHiddenLayers; layer += 1) {
-    for (const { suffix, shape } of layerTensors) {
-      check(`${architecture.layerPrefix}${layer}.${suffix}`, shape)
-    }
-  }
-  check(architecture.finalNorm, [hiddenSize])
-  if (!config.tieWordEmbeddings || folder.tensors.has(architecture.lmHead)) {
-    check(architecture.lmHead, [vocabSize, hiddenSize])
-  }
-  checkLayerNumbers(folder, architecture, config)
-}
-
-function checkTensor(folder: Folder, name: string, shape: readonly number[]): void {
-  const tensor = folder.tensors.get(name)
-  const expected = `[${shape.join(', ')}]`
-  if (!tensor) {
-    throw new AppError('bad_checkpoint', `${folder.path} lacks the tensor "${name}".`, {
-      hint: 'The weights do not belong to the config, or the download is incomplete.',
-      context: { file: folder.path, tensor: name, expected, actual: 'missing' },
-    })
-  }
-  const actual = `[${tensor.shape.join(', ')}]`
-  if (actual !== expected) {
-    throw new AppError(
-      'shape_mismatch',
-      `"${name}" has shape ${actual}, the config says ${expected}.`,
-      {
-        hint: 'The weights do not belong to the config.',
-        context: { file: tensor.file, tensor: name, expected, actual },
-      },
-    )
-  }
-  if (!isTensorDtype(tensor.dtype)) throw unreadable(tensor)
-}
-
-/** A layer beyond the config's count would collide with the layers of the grown model. */
-function checkLayerNumbers(folder: Folder, architecture: Architecture, config: ModelConfig): void {
-  const { layerPrefix } = architecture
-  for (const { name, file } of folder.tensors.values()) {
-    if (!name.startsWith(layerPrefix)) continue
-    const number = /^(0|[1-9]\d*)\./.exec(name.slice(layerPrefix.length))?.[1]
-    if (number !== undefined && Number(number) < config.numHiddenLayers) continue
-    throw new AppError('bad_checkpoint', `"${name}" belongs to no layer of the model.`, {
-      hint: 'The weights do not belong to the config.',
-      context: {
-        file,
-        tensor: name,
-        expected: `layers 0 to ${config.numHiddenLayers - 1}`,
-        actual: `layer ${number ?? 'unknown'}`,
-      },
-    })
-  }
-}
-
-function unreadable(tensor: TensorInfo): AppError {
-  return new AppError('unsupported_dtype', `"${tensor.name}" is stored as ${tensor.dtype}.`, {
-    hint: 'Weights are computed with in BF16, F16 or F32; convert the model first.',
-    context: {
-      file: tensor.file,
-      tensor: tensor.name,
-      expected: 'BF16, F16 or F32',
-      actual: tensor.dtype,
-    },
-  })
-}
-
-function badIndex(file: string, what: string, context: ErrorContext, cause?: unknown): AppError {
-  return new AppError('bad_checkpoint', `${file} ${what}.`, {
-    hint: 'The checkpoint is incomplete or its index is damaged. Download it again.',
-    context: { file, ...context },
-    ...(cause === undefined ? {} : { cause }),
-  })
-}
-
-type Measured = Pick<
-  ModelSummary,
-  | 'path'
-  | 'parameters'
-  | 'parameters_per_layer'
-  | 'dtypes'
-  | 'bytes'
-  | 'shards'
-  | 'tensors'
-  | 'has_tokenizer'
->
-
-/** What can be counted without knowing the architecture. */
-function measure(folder: Folder, layers: number): Measured {
-  const dtypes: Record<string, number> = {}
-  let parameters = 0
-  let inLayers = 0
-  let bytes = 0
-  for (const { name, dtype, shape, byteLength } of folder.tensors.values()) {
-    const count = shape.reduce((product, dimension) => product * dimension, 1)
-    dtypes[dtype] = (dtypes[dtype] ?? 0) + count
-    parameters += count
-    bytes += byteLength
-    if (/(?:^|\.)(?:layers|h|blocks)\.\d+\./.test(name)) inLayers += count
-  }
-  return {
-    path: folder.path,
-    parameters,
-    parameters_per_layer: layers > 0 ? Math.round(inLayers / layers) : 0,
-    dtypes,
-    bytes,
-    shards: folder.shards.map((shard) => ({ file: basename(shard.file), bytes: shard.bytes })),
-    tensors: folder.tensors.size,
-    has_tokenizer: folder.hasTokenizer,
-  }
-}
-
-/** For a model that cannot be grown here: what its config says where it is well formed, 0 where it is silent. */
-function summarizeForeign(folder: Folder): ModelSummary {
-  const { modelType, architectureName } = architectureNamesOf(folder.rawConfig)
-  const inner = folder.rawConfig['text_config']
-  // Of a model that sees or hears, the language part.
-  const raw = { ...folder.rawConfig, ...(typeof inner === 'object' ? inner : {}) } as RawConfig
-  const count = (...keys: string[]): number => {
-    const value = keys.map((key) => raw[key]).find((each) => Number.isSafeInteger(each))
-    return Math.max(0, Number(value ?? 0))
-  }
-  const layers = count('num_hidden_layers', 'n_layer', 'num_layers')
-  const heads = count('num_attention_heads', 'n_head')
-  const positions = count('max_position_embeddings', 'n_positions')
-  return {
-    ...measure(folder, layers),
-    architecture: architectureName ?? 'unknown',
-    model_type: modelType ?? 'unknown',
-    supported: false,
-    num_hidden_layers: layers,
-    hidden_size: count('hidden_size', 'n_embd', 'd_model'),
-    intermediate_size: count('intermediate_size', 'n_inner', 'ffn_dim'),
-    num_attention_heads: heads,
-    num_key_value_heads: count('num_key_value_heads') || heads,
-    vocab_size: count('vocab_size'),
-    max_position_embeddings: positions > 0 ? positions : null,
-    tie_word_embeddings: raw['tie_word_embeddings'] === true,
-  }
 }

@@ -16,6 +16,8 @@ export function grownConfig(
 ): Record<string, unknown> {
   const sources = plan.layers.map(({ source }) => source)
   const config = checkpoint.architecture.deepenConfig(checkpoint.rawConfig, sources)
+  // Loaders ask for it; where the base has none, its class told.
+  config['model_type'] ??= checkpoint.architecture.modelType
   setDtype(config, options.dtype)
   if (options.untie) config['tie_word_embeddings'] = false
   return config

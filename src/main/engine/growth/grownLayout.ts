@@ -1,5 +1,4 @@
 /** @file Which tensors the grown model has, and where each comes from. Nothing is read but names and shapes. */
-import { AppError } from '@shared/errors'
 import type { OutputDtype } from '@shared/jobs'
 import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
@@ -77,11 +76,18 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
       byLayer.set(place.layer, layer.set(place.suffix, tensor))
     }
   }
+  const none: ReadonlyMap<string, TensorInfo> = new Map()
+  const layerOf = (layer: number): ReadonlyMap<string, TensorInfo> => byLayer.get(layer) ?? none
   layers.forEach((layer, index) => {
-    for (const [suffix, tensor] of byLayer.get(layer.source) ?? []) {
+    // What only one of two neighbours has, a computed layer has as well; the one before it comes first.
+    const isComputed = layer.kind === 'computed'
+    const like = isComputed
+      ? new Map([...layerOf(layer.gap + 1), ...layerOf(layer.gap)])
+      : layerOf(layer.source)
+    for (const [suffix, tensor] of like) {
       const source = sourceOf(checkpoint, options.rest, { layer, index, suffix, tensor })
-      const like = source.kind === 'base' ? source.tensor : tensor
-      put(checkpoint.layerTensorName(index, suffix), like, source)
+      const shaped = source.kind === 'base' ? source.tensor : tensor
+      put(checkpoint.layerTensorName(index, suffix), shaped, source)
     }
   })
   return {
@@ -102,7 +108,7 @@ interface Place {
   readonly index: number
   /** The name within the layer. */
   readonly suffix: string
-  /** The tensor of that name in the layer that the new one is planned from. */
+  /** The tensor of that name in the layer that the new one is planned from, or else in its other neighbour. */
   readonly tensor: TensorInfo
 }
 
@@ -114,11 +120,15 @@ function sourceOf(
   const { identityZeros } = checkpoint.architecture
   if (layer.kind === 'identity' && identityZeros.includes(suffix)) return { kind: 'zeros' }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
-  const of = (source: number): TensorInfo =>
-    find(checkpoint, checkpoint.layerTensorName(source, suffix))
+  // Only what is alike can be mixed, or taken for another.
+  const of = (source: number): TensorInfo | null => {
+    const found = checkpoint.tensors.get(checkpoint.layerTensorName(source, suffix))
+    return found?.shape.join() === tensor.shape.join() ? found : null
+  }
+  const [left, right] = [of(layer.gap), of(layer.gap + 1)]
   const neighbours = (shape: readonly number[], offset = 0): Neighbours => ({
-    left: of(layer.gap),
-    right: of(layer.gap + 1),
+    left: left ?? tensor,
+    right: right ?? tensor,
     elements: [offset, offset + elementsOf(shape)],
     position: layer.position,
   })
@@ -130,16 +140,17 @@ function sourceOf(
   if (slots.length > 0) return { kind: 'filled', slots }
   switch (rest) {
     case 'previous':
-      return { kind: 'base', tensor: of(layer.gap) }
+      return { kind: 'base', tensor }
     case 'next':
-      return { kind: 'base', tensor: of(layer.gap + 1) }
+      return { kind: 'base', tensor: right ?? tensor }
     case 'first':
-      return { kind: 'base', tensor: of(0) }
-    case 'mean':
-      // What is not a float (a counter, a mask) has no mean.
-      return isTensorDtype(tensor.dtype)
-        ? { kind: 'mean', ...neighbours(tensor.shape) }
-        : { kind: 'base', tensor: of(layer.gap) }
+      return { kind: 'base', tensor: of(0) ?? tensor }
+    case 'mean': {
+      // What is not a float (a counter, a mask) has no mean, nor has what only one of them has.
+      const isMean =
+        left !== null && right !== null && isTensorDtype(left.dtype) && isTensorDtype(right.dtype)
+      return isMean ? { kind: 'mean', ...neighbours(tensor.shape) } : { kind: 'base', tensor }
+    }
   }
 }
 
@@ -166,19 +177,6 @@ function sizeOf(
   const isOther = dtype !== like.dtype && isTensorDtype(dtype)
   const byteLength = isOther ? elementsOf(shape) * bytesPerElement(dtype) : like.byteLength
   return { dtype, shape, byteLength }
-}
-
-function find(checkpoint: Checkpoint, name: string): TensorInfo {
-  const tensor = checkpoint.tensors.get(name)
-  if (tensor) return tensor
-  throw new AppError('bad_checkpoint', `The checkpoint has no tensor "${name}".`, {
-    context: {
-      file: checkpoint.path,
-      tensor: name,
-      expected: 'the same tensors in every layer',
-      actual: 'missing',
-    },
-  })
 }
 
 /** What writing a laid-out model does: all of it is copied, and what is made is read and computed before. */

@@ -8,6 +8,7 @@ import { layOut } from '../growth/grownLayout'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
 import { keptStages, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
+import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
 /** Writes the checkpoint of a job whose weight types were computed apart. */
@@ -28,6 +29,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     })
     try {
       yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }
+      yield* remarksOf(checkpoint)
       return yield* writeGrown(growth, computed, output, spec)
     } finally {
       await output.discard()

@@ -23,6 +23,7 @@ import { weightOf } from '../lib/work'
 import { requireArrays } from '../lib/arrays'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
+import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
 /** Tokens per window where neither the person nor the model says. */
@@ -87,6 +88,7 @@ async function* evaluateModel(
   const checkpoint = await Checkpoint.open(model)
   const pass = new ForwardPass(checkpoint, runtime, signal)
   try {
+    yield* remarksOf(checkpoint)
     const { config } = checkpoint
     const context = spec.context ?? defaultContext(config)
     const limit = config.maxPositionEmbeddings

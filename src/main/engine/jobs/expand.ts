@@ -16,6 +16,7 @@ import {
   type Growth,
 } from '../growth/grow'
 import { checkRange, rangeSteps } from '../growth/writing'
+import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
 /** Grows a checkpoint by any method and writes the result as a Hugging Face folder. */
@@ -50,6 +51,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
             : [{ ...ANALYSIS_STEP, weight: weightOf(analysisWork(layout.bytes)) }]),
         ],
       }
+      yield* remarksOf(checkpoint)
       yield* checkRange(checkpoint, layout, spec, signal)
       const stages = stagesOf(spec, workDir, output)
       const computed = yield* computeTypes(growth, stages, checkpoint.weightTypes)

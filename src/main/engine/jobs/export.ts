@@ -7,6 +7,7 @@ import { lesaJson } from '../growth/lesaJson'
 import { modelCard } from '../growth/modelCard'
 import { verifyExport } from '../export/verify'
 import { contentsOf } from '../growth/grownTensors'
+import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 import { checkRange, rangeSteps, writing } from '../growth/writing'
 
@@ -33,6 +34,7 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
           { id: 'forward', label: 'forward pass', weight: 1 },
         ],
       }
+      yield* remarksOf(grown)
       yield* checkRange(grown, planned.layout, spec, signal)
       const predictors = join(grown.path, PREDICTORS)
       if ((await stat(predictors).catch(() => null))?.isDirectory()) {

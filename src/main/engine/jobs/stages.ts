@@ -15,6 +15,7 @@ import {
 } from '../growth/grow'
 import { layOut } from '../growth/grownLayout'
 import { checkRange, rangeSteps } from '../growth/writing'
+import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
 /**
@@ -43,6 +44,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
     yield { type: 'plan', steps: [...rangeSteps(layout, spec), ...steps] }
+    yield* remarksOf(checkpoint)
     yield* checkRange(checkpoint, layout, spec, signal)
     const store = keptStages(spec.job)
     const { device } = yield* computeTypes(growth, store, spec.only)

@@ -4,6 +4,7 @@ import { StatisticsSum } from '../analysis/tensorStatistics'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { writeRecord } from '@system/files'
+import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
 const CHUNK_BYTES = 2 ** 22
@@ -17,6 +18,7 @@ export const run: JobRunner<'statistics'> = async function* (spec, { signal }) {
     const tensors = [...checkpoint.tensors.values()].filter(({ dtype }) => isTensorDtype(dtype))
     const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
     yield { type: 'plan', steps: [{ id: 'read', label: 'read weights', weight: 1 }] }
+    yield* remarksOf(checkpoint)
     const figures: Figures = new Map()
     let done = 0
     let told = 0
@@ -80,6 +82,13 @@ function sumsOf({ slots, architecture }: Checkpoint, { name, shape }: TensorInfo
   }))
 }
 
+/** The figures of a bias that the files leave out. */
+function zerosOf(count: number): TensorStatistics {
+  const sum = new StatisticsSum()
+  sum.add(new Float32Array(count))
+  return sum.result()
+}
+
 /** Puts the figures in the form of the layer strip. */
 function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
   const { architecture, config, tensors, slots } = checkpoint
@@ -89,9 +98,11 @@ function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
     isWeightType: boolean,
     { tensor, offset }: Pick<Span, 'tensor' | 'offset'>,
   ): ModelStatistics['rows'][0] => {
-    const cells = layers.flatMap(
-      (layer) => figures.get(checkpoint.layerTensorName(layer, tensor))?.get(offset) ?? [],
-    )
+    const cells = layers.flatMap((layer) => {
+      const name = checkpoint.layerTensorName(layer, tensor)
+      const zeros = checkpoint.zeros.get(name)
+      return zeros === undefined ? (figures.get(name)?.get(offset) ?? []) : zerosOf(zeros)
+    })
     return { key, isWeightType, cells, suffix: tensor }
   }
   const weights = slots.map(({ id, weight }) => row(id, true, weight))

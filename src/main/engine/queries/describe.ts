@@ -5,7 +5,7 @@ import type { ModelConfigText } from '@shared/model'
 import type { TensorTable } from '@shared/statistics'
 import { Checkpoint, MAX_CONFIG_BYTES, type TensorInfo } from '../checkpoint/Checkpoint'
 import { readError } from '@system/errors'
-import { JsonProblem, parseStrictJson } from '../checkpoint/json'
+import { JsonProblem, parseLenientJson, stringifyPython } from '../checkpoint/json'
 
 /**
  * A checkpoint's `config.json`. The weights are not looked at.
@@ -18,7 +18,7 @@ export async function readConfigText(folder: string): Promise<ModelConfigText> {
   const config = parseConfigFile(file, bytes)
   const entries = Object.entries(config).map(([key, value]) => ({
     key,
-    value: JSON.stringify(value),
+    value: stringifyPython(value),
   }))
   return { text: new TextDecoder().decode(bytes), entries }
 }
@@ -35,7 +35,7 @@ async function readBounded(file: string): Promise<Uint8Array> {
 
 function parseConfigFile(file: string, bytes: Uint8Array): object {
   try {
-    const config = parseStrictJson(bytes)
+    const config = parseLenientJson(bytes).value
     if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config
   } catch (error) {
     if (error instanceof JsonProblem) throw bad(file, error.message)

@@ -2,6 +2,7 @@ import type { GrowthPreview } from '@shared/model'
 import { planExpansion } from '@shared/plan'
 import type { RunSettings } from '@shared/projects'
 import { Checkpoint } from '../checkpoint/Checkpoint'
+import { stringifyPython } from '../checkpoint/json'
 import { layOut } from '../growth/grownLayout'
 import { tiedHead } from '../growth/grownTensors'
 import { grownConfig } from '../growth/grownConfig'
@@ -47,7 +48,7 @@ function changes(
 ): GrowthPreview['configChanges'] {
   const keys = new Set([...Object.keys(before), ...Object.keys(after)])
   const json = (value: unknown): string | null =>
-    value === undefined ? null : JSON.stringify(value)
+    value === undefined ? null : stringifyPython(value)
   return [...keys]
     .map((key) => ({ key, before: json(before[key]), after: json(after[key]) }))
     .filter((change) => change.before !== change.after)

@@ -13,7 +13,7 @@ import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement } from '../checkpoint/dtypes'
 import { readError } from '@system/errors'
-import { JsonProblem, parseStrictJson } from '../checkpoint/json'
+import { JsonProblem, parseLenientJson } from '../checkpoint/json'
 import { biasVector, matrixBlocks, normVector } from './matrix'
 import { PRESET_CONFIGS } from './presets'
 
@@ -79,7 +79,7 @@ async function readConfigText(file: string): Promise<string> {
 function parseObject(text: string, source: string): RawConfig {
   let value: unknown
   try {
-    value = parseStrictJson(Buffer.from(text))
+    value = parseLenientJson(Buffer.from(text)).value
   } catch (cause) {
     if (!(cause instanceof JsonProblem)) throw cause
     throw new AppError('bad_checkpoint', `${source} is not a config: ${cause.message}.`, {

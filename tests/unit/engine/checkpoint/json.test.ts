@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   JsonProblem,
+  parseLenientJson,
   parseStrictJson,
   stringifyLike,
 } from '../../../../src/main/engine/checkpoint/json'
@@ -29,7 +30,70 @@ test.each(['[],', '0,', '{"a":1},'])('parseStrictJson refuses millions of %j', (
   expect(() => parseStrictJson(bytes(many))).toThrow(/more than 2000000 values/)
 })
 
+describe('parseLenientJson', () => {
+  test('reads what Python writes and JSON does not have', () => {
+    const { value, remarks } = parseLenientJson(
+      bytes(
+        '\u{feff}{"a":[NaN,-Infinity,Infinity,"NaN","-Infinity \\" NaN"],"b":1,"b":{"c":NaN,"c":2}}',
+      ),
+    )
+    expect(value).toEqual({
+      a: [NaN, -Infinity, Infinity, 'NaN', '-Infinity " NaN'],
+      b: { c: 2 },
+    })
+    expect(remarks).toEqual([
+      'begins with a byte-order mark, which other readers refuse; it is skipped',
+      'says b, c more than once in one place; the last one counts',
+      'holds NaN, -Infinity, Infinity, which is no JSON; it is read as Python does',
+    ])
+  })
+
+  test('has nothing to say of plain JSON', () => {
+    const text = '{"a":{"b":[1,-2.5e3,true,null,"x"]},"c":{"b":1}}'
+    expect(parseLenientJson(bytes(text))).toEqual({
+      value: JSON.parse(text) as unknown,
+      remarks: [],
+    })
+  })
+
+  test.each([
+    '',
+    '{',
+    '[NaN',
+    '{"a":nan}',
+    '{"a":infinity}',
+    '[+Infinity]',
+    '[--Infinity]',
+    '[1 NaN]',
+    '{NaN:1}',
+    '[InfinityX]',
+    "{'a':1}",
+    '\u{feff}\u{feff}{}',
+  ])('refuses %j', (text) => expect(() => parseLenientJson(bytes(text))).toThrow(JsonProblem))
+
+  test.each([
+    [0xff, 0xfe],
+    [0xfe, 0xff],
+  ])('tells UTF-16 by its mark %i %i', (...mark) => {
+    expect(() => parseLenientJson(new Uint8Array([...mark, 0x7b, 0, 0x7d, 0]))).toThrow(/UTF-16/)
+  })
+})
+
 describe('stringifyLike', () => {
+  test('spells what is no finite number as Python does, and repeated keys once', () => {
+    const source = '{"x":[Infinity,-Infinity,NaN],"n":1.0,"n":2.0}'
+    const { value } = parseLenientJson(bytes(source))
+    expect(stringifyLike(value, bytes(`\u{feff}${source}`))).toBe(`{
+  "x": [
+    Infinity,
+    -Infinity,
+    NaN
+  ],
+  "n": 2.0
+}
+`)
+  })
+
   test('spells unchanged numbers as the source does, whatever moved around them', () => {
     const source =
       '{"theta":10000.0,"eps":1e-05,"big":123456789012345678901,"list":[1.0,2.50],"in":{"f":8.0},"n":4,"text":"5.0"}'

@@ -10,14 +10,17 @@ import {
   type LayoutOptions,
 } from '../../../../src/main/engine/growth/grownLayout'
 import { writeTinyCheckpoint, type TinyCheckpointOptions } from '../../../support/checkpoints'
+import { makeUneven } from '../../../support/oddCheckpoints'
 import { tempFolder } from '../../../support/tempFolder'
 
 async function laidOut(
   method: MethodSpec,
   options: Partial<LayoutOptions> = {},
   model: Partial<TinyCheckpointOptions> = {},
+  change: (folder: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<GrownLayout> {
   const dir = await writeTinyCheckpoint({ dir: join(await tempFolder(), 'base'), ...model })
+  await change(dir)
   const checkpoint = await Checkpoint.open(dir)
   const { layers } = planExpansion(method, checkpoint.config.numHiddenLayers)
   const layout = layOut(checkpoint, { layers, rest: 'mean', dtype: 'keep', ...options })
@@ -124,4 +127,19 @@ describe('the layout of a grown model', () => {
     const layout = await laidOut({ name: 'solar' }, { dropsHead: true })
     expect(layout.tensors.map(({ name }) => name)).not.toContain('lm_head.weight')
   })
+
+  it.each(['mean', 'previous', 'next', 'first'] as const)(
+    'takes what only some layers have from the layer before the gap, or else from the one after (%s)',
+    async (rest) => {
+      const layout = await laidOut({ name: 'neighbour-mean', gaps: [1] }, { rest }, {}, makeUneven)
+      const at = (suffix: string): string => origin(layout, `model.layers.2.${suffix}`)
+      const before = rest === 'first' ? 0 : 1
+      expect(at('left')).toBe(`model.layers.${before}.left`)
+      expect(at('right')).toBe('model.layers.2.right')
+      expect(at('shape')).toBe(`model.layers.${before}.shape`)
+      expect(at('count')).toBe(`model.layers.${rest === 'next' ? 2 : before}.count`)
+      const lone = layout.tensors.filter(({ name }) => name.endsWith('.lone'))
+      expect(lone.map(({ name }) => name)).toEqual(['model.layers.4.lone'])
+    },
+  )
 })

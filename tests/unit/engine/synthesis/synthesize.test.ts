@@ -72,7 +72,7 @@ describe('planSynthesis', () => {
     const plan = (config: string) => planSynthesis({ like: { config }, dtype: 'bf16' })
     const missing = join(await tempFolder(), 'none.json')
     await expect(plan(missing)).rejects.toMatchObject({ code: 'not_found' })
-    await expect(plan(await configFile('{"a": 1, "a": 2}'))).rejects.toMatchObject({
+    await expect(plan(await configFile('{"a": 1, "a": }'))).rejects.toMatchObject({
       code: 'bad_checkpoint',
     })
     await expect(plan(await configFile([]))).rejects.toMatchObject({ code: 'bad_checkpoint' })

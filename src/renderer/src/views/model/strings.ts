@@ -34,6 +34,7 @@ export const MODEL = {
   next: 'Plan',
   noTokenizer:
     'There is no tokenizer in this folder: the model can be grown, but its perplexity cannot be measured.',
+  remarks: 'How it was read',
   newProject: 'New project with this model',
   reveal: 'Show in file manager',
   noModelTitle: 'The model is not here',

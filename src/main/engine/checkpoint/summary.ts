@@ -1,0 +1,78 @@
+/** @file What can be said of a checkpoint in a few lines. */
+import { basename } from 'node:path'
+import type { ModelSummary } from '@shared/model'
+import { shown } from '@shared/text'
+import { architectureNamesOf } from '../architectures'
+import type { RawConfig } from '../architectures/config'
+import type { Folder, TensorInfo } from './folder'
+
+type Measured = Pick<
+  ModelSummary,
+  | 'path'
+  | 'parameters'
+  | 'parameters_per_layer'
+  | 'dtypes'
+  | 'bytes'
+  | 'shards'
+  | 'tensors'
+  | 'has_tokenizer'
+>
+
+/** What can be counted without knowing the architecture. */
+export function measure(
+  folder: Folder,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  layers: number,
+): Measured {
+  const dtypes: Record<string, number> = {}
+  let parameters = 0
+  let inLayers = 0
+  let bytes = 0
+  for (const { name, dtype, shape, byteLength } of tensors.values()) {
+    const count = shape.reduce((product, dimension) => product * dimension, 1)
+    dtypes[dtype] = (dtypes[dtype] ?? 0) + count
+    parameters += count
+    bytes += byteLength
+    if (/(?:^|\.)(?:layers|h|blocks)\.\d+\./.test(name)) inLayers += count
+  }
+  return {
+    path: folder.path,
+    parameters,
+    parameters_per_layer: layers > 0 ? Math.round(inLayers / layers) : 0,
+    dtypes,
+    bytes,
+    shards: folder.shards.map((shard) => ({ file: basename(shard.file), bytes: shard.bytes })),
+    tensors: tensors.size,
+    has_tokenizer: folder.hasTokenizer,
+  }
+}
+
+/** For a model that cannot be grown here: what its config says where it is well formed, 0 where it is silent. */
+export function summarizeForeign(folder: Folder): ModelSummary {
+  const { modelType, architectureName } = architectureNamesOf(folder.rawConfig)
+  const inner = folder.rawConfig['text_config']
+  // Of a model that sees or hears, the language part.
+  const raw = { ...folder.rawConfig, ...(typeof inner === 'object' ? inner : {}) } as RawConfig
+  const count = (...keys: string[]): number => {
+    const value = keys.map((key) => raw[key]).find((each) => Number.isSafeInteger(each))
+    return Math.max(0, Number(value ?? 0))
+  }
+  const layers = count('num_hidden_layers', 'n_layer', 'num_layers')
+  const heads = count('num_attention_heads', 'n_head')
+  const positions = count('max_position_embeddings', 'n_positions')
+  return {
+    ...measure(folder, folder.tensors, layers),
+    architecture: shown(architectureName ?? 'unknown'),
+    model_type: shown(modelType ?? 'unknown'),
+    supported: false,
+    num_hidden_layers: layers,
+    hidden_size: count('hidden_size', 'n_embd', 'd_model'),
+    intermediate_size: count('intermediate_size', 'n_inner', 'ffn_dim'),
+    num_attention_heads: heads,
+    num_key_value_heads: count('num_key_value_heads') || heads,
+    vocab_size: count('vocab_size'),
+    max_position_embeddings: positions > 0 ? positions : null,
+    tie_word_embeddings: raw['tie_word_embeddings'] === true,
+    remarks: folder.remarks,
+  }
+}
