@@ -2,10 +2,23 @@
 /** @file The command line: sets up on first use, then runs the built program in this process. */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ensureReady, root } from './lib/setup.mjs'
+try {
+  await start()
+} catch (error) {
+  // Loading the program's files is the first that a low limit stops.
+  if (error?.code !== 'EMFILE' && error?.code !== 'ENFILE') throw error
+  process.stderr.write(
+    'error system_failed: The system lets this program open no more files.\n' +
+      '  hint  Raise the limit (ulimit -n), or close other programs.\n',
+  )
+  process.exitCode = 1
+}
 
-await ensureReady()
-// npm runs scripts in the project's folder; paths are meant relative to where the person is.
-const { INIT_CWD, npm_lifecycle_event: event } = process.env
-if (event === 'lesa' && INIT_CWD && process.cwd() === root) process.chdir(INIT_CWD)
-await import(pathToFileURL(join(root, 'out/main/cli.js')).href)
+async function start() {
+  const { ensureReady, root } = await import('./lib/setup.mjs')
+  await ensureReady()
+  // npm runs scripts in the project's folder; paths are meant relative to where the person is.
+  const { INIT_CWD, npm_lifecycle_event: event } = process.env
+  if (event === 'lesa' && INIT_CWD && process.cwd() === root) process.chdir(INIT_CWD)
+  await import(pathToFileURL(join(root, 'out/main/cli.js')).href)
+}

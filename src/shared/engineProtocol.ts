@@ -33,6 +33,9 @@ export interface ProjectionRequest {
   readonly isBaseOnly?: boolean
 }
 
+/** Exit code of an engine whose code the system did not let be loaded; its standard error says why. */
+export const NOT_LOADED = 69
+
 /** What computed a run. */
 export interface EngineVersions {
   readonly engine: string

@@ -5,8 +5,8 @@ import { digestOf, groupOf, killAll, runCli, signal, smallModel, startCli, withi
 import type { Campaign, Trials } from './trials'
 
 const METHODS: readonly (readonly string[])[] = [
-  ['--method', 'lesa', '--epochs', '1'],
-  ['--method', 'lesa', '--epochs', '1', '--max-shard-size', '20kB'],
+  ['--method', 'lesa', '--steps', '2'],
+  ['--method', 'lesa', '--steps', '2', '--max-shard-size', '20kB'],
   ['--method', 'solar'],
   ['--method', 'llama-pro'],
   ['--method', 'neighbour-mean'],

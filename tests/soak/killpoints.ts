@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EngineAnswer } from '@shared/engineProtocol'
 import type { ExpandSpec, JobOutcome } from '@shared/jobs'
-import { learnedMethod } from '../support/jobs'
+import { quickMethod } from './quickMethod'
 import { expandSpec } from '../support/specs'
 import { digestOf, smallModel } from './program'
 import type { Campaign } from './trials'
@@ -44,7 +44,7 @@ export const killpoints: Campaign = async (trials) => {
     none,
   )
   const oldDigest = (await digestOf(old)) ?? ''
-  const learned = learnedMethod('paper')
+  const learned = quickMethod
   const kinds: readonly {
     readonly name: string
     readonly spec: Partial<ExpandSpec>

@@ -1,7 +1,7 @@
 import { cp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { JobOutcome, JobSpec } from '@shared/jobs'
-import { learnedMethod } from '../support/jobs'
+import { quickMethod } from './quickMethod'
 import { expandSpec } from '../support/specs'
 import { digestOf, smallModel, startEngine } from './program'
 import type { Random } from './chance'
@@ -31,7 +31,7 @@ export const stages: Campaign = async (trials) => {
   try {
     const model = await smallModel(work)
     const [kept, job, out] = [join(work, 'kept'), join(work, 'job'), join(work, 'out')]
-    const spec = expandSpec({ model, job, out, method: learnedMethod('paper') })
+    const spec = expandSpec({ model, job, out, method: quickMethod })
     const run = (each: JobSpec): Promise<JobOutcome> =>
       client.runJob(each, { onEvent: () => undefined })
     const first = await run(spec)

@@ -34,11 +34,16 @@ export async function runJob<Spec extends JobSpec>(
   }
 }
 
-/** The same in an engine that runs already. */
+/**
+ * The same in an engine that runs already.
+ *
+ * @param before What comes before the job; a signal to stop ends the wait for it.
+ */
 export async function runJobIn<Spec extends JobSpec>(
   engine: EngineClient,
   spec: Spec,
   { io, json }: CommandContext,
+  before?: () => Promise<void>,
 ): Promise<JobEnd<ResultOf<Spec['kind']>>> {
   const progress = new Progress(io, spec)
   const interrupt = new Interrupt(
@@ -50,6 +55,7 @@ export async function runJobIn<Spec extends JobSpec>(
     () => progress.note('cancelling …'),
   )
   try {
+    if (before) await Promise.race([before(), aborted(interrupt.signal)])
     checkOutput(spec)
     const outcome = await engine.runJob(spec, {
       signal: interrupt.signal,
@@ -73,4 +79,10 @@ export async function runJobIn<Spec extends JobSpec>(
   } finally {
     interrupt.dispose()
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

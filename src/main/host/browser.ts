@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
 import { SOCKET_PATH, type WireRequest } from '@shared/wire'
@@ -49,6 +49,12 @@ const MAX_PENDING_CALLS = 64
 const HEARTBEAT_MS = 30_000
 
 /**
+ * Connections that have not shown the key. Beyond it the oldest goes: one that means to ask does so at once, and the
+ * others must not take up what the program may open.
+ */
+const MAX_STRANGERS = 64
+
+/**
  * Serves the workbench to browsers on this machine, and to nobody else:
  *
  * - it listens on the loopback address only, and answers only to a loopback `Host` (a name that an attacker has made
@@ -81,8 +87,18 @@ export async function serveWorkbench(options: ServeOptions): Promise<BrowserHost
 
   // Cookies do not tell ports apart; the name does, so that two servers on one machine get along.
   const cookie = `lesa-${port}`
-  const isAuthentic = (request: IncomingMessage): boolean =>
-    sameSecret(cookieOf(request, cookie), session)
+  const strangers = new Set<Socket>()
+  server.on('connection', (socket) => {
+    strangers.add(socket)
+    socket.once('close', () => strangers.delete(socket))
+    const [oldest] = strangers
+    if (strangers.size > MAX_STRANGERS) oldest?.destroy()
+  })
+  const isAuthentic = (request: IncomingMessage): boolean => {
+    const isKnown = sameSecret(cookieOf(request, cookie), session)
+    if (isKnown) strangers.delete(request.socket)
+    return isKnown
+  }
 
   server.on('request', (request, response) => {
     void answer(request, response).catch(() => response.destroy())

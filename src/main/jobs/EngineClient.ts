@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type {
-  EngineAnswer,
-  EngineCallArguments,
-  EngineCallName,
-  EngineCallResult,
-  EngineRequest,
+import {
+  NOT_LOADED,
+  type EngineAnswer,
+  type EngineCallArguments,
+  type EngineCallName,
+  type EngineCallResult,
+  type EngineRequest,
 } from '@shared/engineProtocol'
 import { AppError, toAppError } from '@shared/errors'
 import type { JobEvent, JobOutcome, JobSpec } from '@shared/jobs'
@@ -279,6 +280,11 @@ function crashError({ code, signal, reason, stderr }: EngineExit): AppError {
     return new AppError('engine_crashed', `The engine was ended from outside (${how}).`, {
       hint: 'The system does that when memory runs out: close other programs, or set a memory limit. The engine starts again with the next job.',
       context: { actual: how, ...(stderr === '' ? {} : { output: stderr }) },
+    })
+  }
+  if (code === NOT_LOADED) {
+    return new AppError('system_failed', `The engine cannot start. ${stderr}`.trim(), {
+      context: { actual: how },
     })
   }
   const tail = stderr === '' ? '' : `\n${stderr}`

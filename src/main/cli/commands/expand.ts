@@ -29,7 +29,6 @@ export async function expand(
   const spec = await buildExpandSpec(model, options, place)
   const engine = startEngine(context)
   try {
-    await showEstimate(engine, spec, context)
     return await runExpand(engine, spec, context)
   } finally {
     await engine.dispose()
@@ -42,7 +41,8 @@ async function runExpand(
   context: CommandContext,
 ): Promise<number> {
   const { io, json } = context
-  const end = await runJobIn(engine, spec, context)
+  const estimate = (): Promise<void> => showEstimate(engine, spec, context)
+  const end = await runJobIn(engine, spec, context, estimate)
   if ('exitCode' in end) return end.exitCode
   const { kind: _kind, ...result } = end.result
   for (const warning of result.warnings.filter((text) => !end.warned.has(text))) {

@@ -1,20 +1,14 @@
 /** @file Entry of the engine's process, under Electron's `utilityProcess` and Node's `child_process.fork` alike. */
-import { engineCalls } from './calls'
-import { connectToParent } from './port'
-import { runJob } from './runJob'
-import { EngineWorker } from './worker'
+import { NOT_LOADED } from '@shared/engineProtocol'
+import { systemProblem } from '@shared/errors'
+import { watchParent } from './watchParent'
 
-const port = connectToParent()
-if (!port) {
-  process.stderr.write('This is the engine of LESA Workbench; it is started by the program.\n')
-  process.exit(2)
+watchParent()
+try {
+  await import('./serve')
+} catch (error) {
+  // Loading the program's files is the first that a low limit stops: one sentence, for the parent to pass on.
+  const problem = systemProblem(error)
+  if (!problem) throw error
+  process.stderr.write(`${problem.message} ${problem.hint ?? ''}\n`, () => process.exit(NOT_LOADED))
 }
-
-const worker = new EngineWorker(port, { runJob, engineCalls }, (code) => process.exit(code))
-
-process.on('uncaughtException', (error) => void worker.fail(error))
-process.on('unhandledRejection', (reason) => void worker.fail(reason))
-// Ctrl-C in a terminal reaches this process too, but the parent decides: it cancels, and the job cleans up.
-process.on('SIGINT', () => {})
-
-worker.start()

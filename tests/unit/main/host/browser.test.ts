@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SOCKET_PATH, type WireMessage } from '@shared/wire'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { serveWorkbench, type BrowserHost } from '../../../../src/main/host/browser'
 import { PushHub } from '../../../../src/main/ipc/pushes'
@@ -290,5 +290,27 @@ describe('the host', () => {
       context: { field: 'port', actual: 'EADDRINUSE' },
     })
     other.close()
+  })
+})
+
+describe('connections that show no key', () => {
+  it('do not keep out whoever has it', async () => {
+    const headers = { host: own(), cookie: await cookie() }
+    const line = await openSocket({ ...headers, origin: `http://${own()}` })
+    const idle = Array.from({ length: 300 }, () => connect(host.port, '127.0.0.1'))
+    let open = 0
+    for (const socket of idle) {
+      socket.on('error', () => undefined)
+      socket.once('connect', () => (open += 1)).once('close', () => (open -= 1))
+    }
+    try {
+      await Promise.all(idle.map((socket) => once(socket, 'connect')))
+      expect((await get('/', headers)).status).toBe(200)
+      await vi.waitFor(() => expect(open).toBeLessThanOrEqual(64), { timeout: 20_000 })
+      expect((await get('/', headers)).status).toBe(200)
+      expect(line).toMatchObject({ readyState: WebSocket.OPEN })
+    } finally {
+      for (const socket of idle) socket.destroy()
+    }
   })
 })
