@@ -279,7 +279,7 @@ async function links(work: string, model: string): Promise<Case[]> {
     cases.push({
       name: `a tokenizer that is ${by.name}`,
       args: ['evaluate', folder, '--text', text],
-      ends: ['bad_tokenizer', 'not_found'],
+      ends: ['bad_tokenizer', 'bad_checkpoint', 'not_found'],
     })
     const other = join(folder, 'other.txt')
     await by(other)

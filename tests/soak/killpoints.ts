@@ -40,7 +40,7 @@ export const killpoints: Campaign = async (trials) => {
   const none = { LESA_TRAP_AT: '0', LESA_TRAP_LOG: log }
   await runTrapped(
     root,
-    expandSpec({ model, out: old, method: { name: 'llama-pro', blocks: 1 } }),
+    expandSpec({ model, out: old, dtype: 'f32' }),
     none,
   )
   const oldDigest = (await digestOf(old)) ?? ''
