@@ -23,6 +23,7 @@ import {
   runSettingsSchema,
   subjectSchema,
   textIdSchema,
+  textSourceSchema,
   type Comparison,
   type ProjectId,
   type ProjectView,
@@ -30,6 +31,7 @@ import {
   type RunDetail,
   type RunSeries,
   type RunSummary,
+  type TextAddition,
 } from './projects'
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
 import type { StatisticsState, TensorDetails, TensorTable } from './statistics'
@@ -140,7 +142,7 @@ export const callArguments = {
     path,
     z.object({ acceptDifferent: z.boolean() }),
   ]),
-  'projects:addText': z.tuple([projectIdSchema, path]),
+  'projects:addText': z.tuple([projectIdSchema, textSourceSchema]),
   'projects:removeText': z.tuple([projectIdSchema, textIdSchema]),
   'projects:compare': z.tuple([projectIdSchema, z.array(subjectSchema).max(1_000).optional()]),
 
@@ -255,8 +257,8 @@ export interface CallResults {
   /** To the trash, once its jobs have ended (`bad_request` before); answers where to, where that is a folder. */
   'projects:delete': { readonly movedTo: string | null }
   'projects:relocateModel': Relocation
-  /** Copies a UTF-8 text file into the project. */
-  'projects:addText': ProjectView
+  /** Copies a UTF-8 text into the project: a file of the machine that the program runs on, or one that the window holds. */
+  'projects:addText': TextAddition
   /** Its perplexities go with it. */
   'projects:removeText': ProjectView
   /** The base first, then runs, newest first; all that have succeeded by default. */

@@ -173,6 +173,27 @@ export interface ProjectText {
   readonly exists: boolean
 }
 
+/**
+ * The longest text that comes from a window, in bytes of its JSON: longer ones are chosen by their path, where the
+ * program runs.
+ */
+export const MAX_UPLOAD_BYTES = 4_000_000
+
+/** A file by its path, or a text that was pasted or read by the window. */
+export const textSourceSchema = z.union([
+  z.string().min(1).max(4096),
+  z.object({ name: z.string().trim().min(1).max(255), content: z.string().max(MAX_UPLOAD_BYTES) }),
+])
+export type TextSource = z.infer<typeof textSourceSchema>
+
+/** What adding a text came to. */
+export interface TextAddition {
+  readonly project: ProjectView
+  /** The text of this content: one that was there before keeps its name. */
+  readonly text: ProjectText
+  readonly isNew: boolean
+}
+
 /** What perplexities belong to: the base model (`base`), or a run's grown one. */
 export const subjectSchema = z.union([z.literal('base'), runIdSchema])
 export type Subject = RunId

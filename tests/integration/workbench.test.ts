@@ -548,9 +548,15 @@ describe('what a person chooses', () => {
     })
     const own = write('größe.txt', 'Größe ist nicht alles. '.repeat(200))
     const added = await desk.call('projects:addText', id, own)
-    expect(added.texts.map(({ name }) => name)).toEqual(['eval.txt', 'größe.txt'])
-    // The same text again is the same one.
-    expect((await desk.call('projects:addText', id, own)).texts).toHaveLength(2)
+    expect(added.project.texts.map(({ name }) => name)).toEqual(['eval.txt', 'größe.txt'])
+    // The same text again is the same one, by whatever name and way it comes.
+    const again = await desk.call('projects:addText', id, {
+      name: 'other.txt',
+      content: 'Größe ist nicht alles. '.repeat(200),
+    })
+    expect(again.isNew).toBe(false)
+    expect(again.text.name).toBe('größe.txt')
+    expect(again.project.texts).toHaveLength(2)
     const listing = await desk.call('folders:list', place, { withTexts: true })
     expect(listing.files.map(({ name }) => name)).toEqual(['empty.txt', 'größe.txt', 'latin1.txt'])
     const left = await desk.call('projects:removeText', id, texts[0]?.id ?? '')

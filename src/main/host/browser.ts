@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { SOCKET_PATH, type WireRequest } from '@shared/wire'
 import { WebSocketServer, type RawData, type WebSocket } from 'ws'
 import { AppError } from '@shared/errors'
+import { MAX_UPLOAD_BYTES } from '@shared/projects'
 import type { PushHub } from '../ipc/pushes'
 import type { Router } from '../ipc/router'
 import { resolveAsset } from './assets'
@@ -32,8 +33,8 @@ export interface BrowserHost {
 
 const ADDRESS = '127.0.0.1'
 
-/** The largest call: a job's spec with ten thousand gaps is 60 kB. */
-const MAX_MESSAGE_BYTES = 1_048_576
+/** The largest call: a text that is uploaded, with what is around it. */
+const MAX_MESSAGE_BYTES = MAX_UPLOAD_BYTES + 100_000
 
 /**
  * A window that reads nothing while this much waits for it is dropped; it asks again when it is back. The largest answer,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, stat } from 'node:fs/promises'
-import { basename, resolve } from 'node:path'
+import { basename, parse, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { EvaluateSpec, JobSnapshot, PerplexityResult } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
-import type { EvaluationRequest, Perplexity, ProjectText } from '@shared/projects'
+import type { EvaluationRequest, Perplexity, ProjectText, TextAddition } from '@shared/projects'
 import { exists, writeFileAtomic } from '@system/files'
 import type { BaseModel } from './BaseModel'
 import { projectPaths } from './layout'
@@ -40,18 +40,33 @@ export class Texts {
     return this.record.file.texts.map((text) => ({ ...text, exists: !this.#missing.has(text.id) }))
   }
 
-  /** Copies a text into the project. @throws AppError `bad_request` when it is no text or too long. */
-  async add(path: string): Promise<void> {
-    const bytes = await readText(path)
+  /** Copies a file's text into the project. @throws AppError `bad_request` when it is no text or too long. */
+  async add(path: string): Promise<Omit<TextAddition, 'project'>> {
+    return this.#keepText(basename(path), await readText(path))
+  }
+
+  /** As {@link Texts.add}, of a text that was pasted or read elsewhere. */
+  async addContent(name: string, content: string): Promise<Omit<TextAddition, 'project'>> {
+    const bytes = Buffer.from(content, 'utf8')
+    checkText(name, bytes)
+    return this.#keepText(name, bytes)
+  }
+
+  /** A text is its content: what is there already keeps its name, and another text's name is not taken. */
+  async #keepText(name: string, bytes: Buffer): Promise<Omit<TextAddition, 'project'>> {
     const id = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
     const { folder } = this.record
     const target = projectPaths.text(folder, id)
     await mkdir(projectPaths.texts(folder), { recursive: true })
     if (!(await exists(target))) await writeFileAtomic(target, bytes.toString('utf8'))
     this.#missing.delete(id)
-    const others = this.record.file.texts.filter((text) => text.id !== id)
-    const text = { id, name: basename(path), bytes: bytes.byteLength }
-    await this.record.change({ texts: [...others, text] })
+    const { texts } = this.record.file
+    const known = texts.find((text) => text.id === id)
+    if (!known) {
+      const text = { id, name: freeName(name, texts), bytes: bytes.byteLength }
+      await this.record.change({ texts: [...texts, text] })
+    }
+    return { text: this.#get(id), isNew: known === undefined }
   }
 
   /** @throws AppError `not_found`. */
@@ -86,7 +101,9 @@ export class Texts {
           known.subject === subject &&
           known.text === text.id &&
           known.context === context &&
-          known.perLine === perLine,
+          known.perLine === perLine &&
+          // One from before intervals were kept is worth another.
+          (known.standardError !== null || known.predicted < 2),
       )
     const subjects = [...new Set(request.subjects)].filter((subject) => !isKnown(subject))
     if (subjects.length === 0) {
@@ -169,23 +186,38 @@ function defaultContext({ max_position_embeddings: limit }: ModelSummary): numbe
 
 async function readText(path: string): Promise<Buffer> {
   const file = resolve(path)
-  const refuse = (reason: string, cause?: unknown): AppError =>
-    new AppError('bad_request', `${basename(file)} cannot be used: ${reason}.`, {
-      hint: 'Choose a file of plain UTF-8 text.',
-      context: { file, field: 'text' },
-      ...(cause === undefined ? {} : { cause }),
-    })
   const found = await stat(file).catch((cause: unknown) => {
     throw new AppError('not_found', `${file} does not exist.`, { context: { file }, cause })
   })
-  if (!found.isFile()) throw refuse('it is not a file')
-  if (found.size > MAX_TEXT_BYTES) throw refuse('it is longer than 256 MB')
+  if (!found.isFile()) throw unusable(basename(file), 'it is not a file', file)
+  if (found.size > MAX_TEXT_BYTES) throw unusable(basename(file), 'it is longer than 256 MB', file)
   const bytes = await readFile(file)
+  checkText(basename(file), bytes, file)
+  return bytes
+}
+
+function checkText(name: string, bytes: Buffer, file?: string): void {
+  if (bytes.byteLength === 0) throw unusable(name, 'it is empty', file)
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    throw refuse('it is not UTF-8 text', cause)
+    throw unusable(name, 'it is not UTF-8 text', file, cause)
   }
-  if (bytes.byteLength === 0) throw refuse('it is empty')
-  return bytes
+}
+
+function unusable(name: string, reason: string, file?: string, cause?: unknown): AppError {
+  return new AppError('bad_request', `${name} cannot be used: ${reason}.`, {
+    hint: 'Choose a file of plain UTF-8 text.',
+    context: { ...(file === undefined ? {} : { file }), field: 'text' },
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+/** `eval.txt`, or `eval (2).txt` where another text is called so. */
+function freeName(name: string, texts: readonly { readonly name: string }[]): string {
+  const taken = new Set(texts.map((text) => text.name))
+  const { name: stem, ext } = parse(name)
+  let free = name
+  for (let count = 2; taken.has(free); count += 1) free = `${stem} (${count})${ext}`
+  return free
 }

@@ -80,9 +80,12 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     },
     'projects:relocateModel': async (id, path, { acceptDifferent }) =>
       projects.get(id).relocateModel(await grants.require(path), acceptDifferent),
-    'projects:addText': async (id, path) => {
-      const file = await grants.require(path)
-      return changed(id, (project) => project.texts.add(file))
+    'projects:addText': async (id, source) => {
+      const project = projects.get(id)
+      const added = await (typeof source === 'string'
+        ? project.texts.add(await grants.require(source))
+        : project.texts.addContent(source.name, source.content))
+      return { project: project.view(), ...added }
     },
     'projects:removeText': (id, text) => changed(id, (project) => project.texts.remove(text)),
     'projects:compare': (id, subjects) => projects.get(id).compare(subjects),

@@ -1,6 +1,14 @@
 import { toAppError, type AppErrorData } from '@shared/errors'
 import type { ModelSummary } from '@shared/model'
-import type { ProjectId, ProjectPatch, ProjectView, Relocation, RunId } from '@shared/projects'
+import type {
+  ProjectId,
+  ProjectPatch,
+  ProjectView,
+  Relocation,
+  RunId,
+  TextAddition,
+  TextSource,
+} from '@shared/projects'
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 import { useClient } from '../api/client'
@@ -142,8 +150,10 @@ export const useProjectStore = defineStore('project', () => {
   }
 
   /** @throws AppError */
-  async function addText(path: string): Promise<void> {
-    changed(await client.call('projects:addText', current().id, path))
+  async function addText(source: TextSource): Promise<TextAddition> {
+    const added = await client.call('projects:addText', current().id, source)
+    changed(added.project)
+    return added
   }
 
   /** @throws AppError */

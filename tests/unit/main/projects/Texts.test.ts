@@ -47,6 +47,32 @@ describe('a text', () => {
     )
   })
 
+  it('of the same content keeps its name, and says so, whichever way it comes', async () => {
+    const { texts, home, id } = await withText()
+    const other = join(home, 'readme.md')
+    await writeFile(other, 'Größe ist nicht alles.')
+    for (const again of [
+      await texts.add(other),
+      await texts.addContent('pasted.txt', 'Größe ist nicht alles.'),
+    ]) {
+      expect(again).toEqual({
+        text: { id, name: 'größe.txt', bytes: 24, exists: true },
+        isNew: false,
+      })
+    }
+    expect(texts.list()).toHaveLength(1)
+  })
+
+  it('takes no other text’s name', async () => {
+    const { texts } = await withText()
+    const added = await texts.addContent('größe.txt', 'Alles andere.')
+    expect(added).toMatchObject({ text: { name: 'größe (2).txt' }, isNew: true })
+    expect((await texts.addContent('größe.txt', 'Und mehr.')).text.name).toBe('größe (3).txt')
+    await expect(texts.addContent('a', '')).rejects.toMatchObject({
+      message: 'a cannot be used: it is empty.',
+    })
+  })
+
   it.each([
     ['Latin-1', Uint8Array.of(0x47, 0xf6), 'it is not UTF-8 text'],
     ['nothing', new Uint8Array(), 'it is empty'],

@@ -68,8 +68,7 @@ export const COMPARE = {
   measureNote:
     'How surprised a model is by a text it reads, per token: lower is better. Models with other tokenizers cannot be compared by it.',
   text: 'Text',
-  addText: 'Add a text…',
-  chooseText: 'Choose a text file',
+  addText: 'Add texts…',
   removeText: 'Remove this text',
   removeTitle: 'Remove the text?',
   removeQuestion: (name: string) =>
@@ -105,4 +104,22 @@ export const COMPARE = {
   differs: 'differs',
   noDifferences: 'The chosen runs have the same settings.',
   noRuns: 'Choose runs in the table.',
+} as const
+
+/** The dialog that adds texts. */
+export const ADD_TEXTS = {
+  title: 'Add texts',
+  note: 'Plain text in UTF-8, some thousand tokens or more, which the model has not been trained on. It is copied into the project.',
+  files: 'Choose files…',
+  there: 'Choose where the program runs…',
+  thereTitle: 'Choose a text file',
+  paste: 'Or paste a text',
+  placeholder: 'The text itself',
+  name: 'Its name',
+  pastedName: 'pasted.txt',
+  known: (name: string, known: string) =>
+    name === known
+      ? `“${known}” is in the project already, with the same content.`
+      : `“${name}” has the same content as “${known}”, which is in the project already and keeps its name.`,
+  add: 'Add the pasted text',
 } as const
