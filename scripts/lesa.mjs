@@ -2,14 +2,19 @@
 /** @file The command line: sets up on first use, then runs the built program in this process. */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+
 try {
   await start()
 } catch (error) {
-  // Loading the program's files is the first that a low limit stops.
-  if (error?.code !== 'EMFILE' && error?.code !== 'ENFILE') throw error
+  // Loading the program's files is the first that a low limit stops, before the program itself could say so.
+  const [problem, hint] = ['EMFILE', 'ENFILE'].includes(error?.code)
+    ? ['system_failed: The system lets this program open no more files.', '(ulimit -n)']
+    : error instanceof RangeError && /memory/i.test(error.message)
+      ? ['not_enough_memory: There is not enough memory to start.', '(ulimit -v)']
+      : []
+  if (problem === undefined) throw error
   process.stderr.write(
-    'error system_failed: The system lets this program open no more files.\n' +
-      '  hint  Raise the limit (ulimit -n), or close other programs.\n',
+    `error ${problem}\n  hint  Raise the limit ${hint}, or close other programs.\n`,
   )
   process.exitCode = 1
 }

@@ -215,6 +215,8 @@ function isOutOfMemory(thrown: object): boolean {
   if ('code' in thrown && MEMORY_CODES.includes(thrown.code)) return true
   if (!(thrown instanceof Error)) return false
   return thrown instanceof RangeError
-    ? /allocation failed|could not allocate|out of memory/i.test(thrown.message)
+    ? /allocation failed|could not allocate|out of memory|invalid typed array length: \d{10}/i.test(
+        thrown.message,
+      )
     : /std::bad_alloc|failed to allocate memory|out of memory/i.test(thrown.message)
 }

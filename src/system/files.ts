@@ -1,6 +1,6 @@
 /** @file Files and folders that must survive a crash and never be half of themselves. */
 import { randomBytes } from 'node:crypto'
-import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { access, constants, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { systemCode, writeError } from './errors'
@@ -87,6 +87,16 @@ export async function makeFolder(folder: string): Promise<string | undefined> {
     })
   }
   return missing[0]
+}
+
+/** Makes the folder if need be, and finds out whether files can be made in it. @throws AppError when they cannot. */
+export async function requireWritable(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder)
+    await access(folder, constants.W_OK)
+  } catch (error) {
+    throw writeError(error, folder)
+  }
 }
 
 /** Makes all that lies in a folder last a power cut: files, then folders. */

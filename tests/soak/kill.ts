@@ -51,7 +51,7 @@ export const kill: Campaign = async (trials) => {
       trial,
       way,
       old: random.happens(0.5) ? old : null,
-      job: random.happens(0.3),
+      job: way.args.includes('lesa') && random.happens(0.5),
       victim: random.pick(['group', 'program', 'engine'] as const),
       afterMs: random.next() * way.ms * 1.1,
     }

@@ -38,11 +38,7 @@ export const killpoints: Campaign = async (trials) => {
   const old = join(work, 'old')
   const log = join(work, 'trap.log')
   const none = { LESA_TRAP_AT: '0', LESA_TRAP_LOG: log }
-  await runTrapped(
-    root,
-    expandSpec({ model, out: old, dtype: 'f32' }),
-    none,
-  )
+  await runTrapped(root, expandSpec({ model, out: old, dtype: 'f32' }), none)
   const oldDigest = (await digestOf(old)) ?? ''
   const learned = quickMethod
   const kinds: readonly {

@@ -1,4 +1,4 @@
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, open, readFile } from 'node:fs/promises'
 import { systemCode } from '@system/errors'
 import { Serial } from '../storage/Serial'
 
@@ -9,6 +9,7 @@ const FLUSH_MS = 250
 export class JsonLines {
   #waiting = ''
   #timer: NodeJS.Timeout | null = null
+  #isWhole = false
   readonly #serial = new Serial()
 
   /** @param onError Told of the first failure to write; lines after it are tried all the same. */
@@ -31,7 +32,10 @@ export class JsonLines {
     return this.#serial.run(async () => {
       if (text === '') return
       try {
-        await appendFile(this.file, text)
+        // What a crash has cut off must not take the next line with it.
+        const start = this.#isWhole || (await endsWithLine(this.file)) ? '' : '\n'
+        this.#isWhole = true
+        await appendFile(this.file, start + text)
       } catch (error) {
         this.onError(error)
       }
@@ -55,5 +59,18 @@ export class JsonLines {
         return []
       }
     })
+  }
+}
+
+/** Whether a file is empty, not there, or ends where a line does. */
+async function endsWithLine(file: string): Promise<boolean> {
+  const handle = await open(file, 'r').catch(() => null)
+  try {
+    const size = (await handle?.stat())?.size ?? 0
+    if (!handle || size === 0) return true
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1)
+    return buffer[0] === 0x0a
+  } finally {
+    await handle?.close()
   }
 }

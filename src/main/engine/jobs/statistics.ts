@@ -1,9 +1,10 @@
+import { dirname } from 'node:path'
 import type { ModelStatistics, TensorStatistics } from '@shared/statistics'
 import { partsOf, placeInLayers, elementsOf, type Span } from '../architectures/Architecture'
 import { StatisticsSum } from '../analysis/tensorStatistics'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
-import { writeRecord } from '@system/files'
+import { requireWritable, writeRecord } from '@system/files'
 import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
@@ -17,6 +18,7 @@ export const run: JobRunner<'statistics'> = async function* (spec, { signal }) {
   try {
     const tensors = [...checkpoint.tensors.values()].filter(({ dtype }) => isTensorDtype(dtype))
     const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    await requireWritable(dirname(spec.file))
     yield { type: 'plan', steps: [{ id: 'read', label: 'read weights', weight: 1 }] }
     yield* remarksOf(checkpoint)
     const figures: Figures = new Map()

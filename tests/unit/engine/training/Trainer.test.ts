@@ -176,7 +176,7 @@ describe('the file of a state', () => {
     await writeTrainingState(file, PARAMETERS, await trainer.state())
     await trainer.dispose()
     const { tensors, metadata } = await readSafetensorsHeader(file)
-    expect(metadata).toEqual({ format: 'pt', step: '1' })
+    expect(metadata).toMatchObject({ format: 'pt', step: '1' })
     expect([...tensors.values()].map(({ name, shape }) => `${name} ${shape.join('×')}`)).toEqual([
       'in 600×640',
       'out 700×600',
@@ -194,6 +194,17 @@ describe('the file of a state', () => {
     const file = join(await tempFolder(), 'state.safetensors')
     await writeTrainingState(file, PARAMETERS, BEGIN)
     expectSameState(await readTrainingState(file, PARAMETERS), BEGIN)
+  })
+
+  test('of which a bit has changed is refused', async () => {
+    const file = join(await tempFolder(), 'state.safetensors')
+    await writeTrainingState(file, PARAMETERS, BEGIN)
+    const bytes = await readFile(file)
+    bytes[bytes.length - 1]! ^= 1
+    await writeFile(file, bytes)
+    await expect(readTrainingState(file, PARAMETERS)).rejects.toMatchObject({
+      code: 'damaged_file',
+    })
   })
 
   test('of other parameters, or no state at all, is refused', async () => {

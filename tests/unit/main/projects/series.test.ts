@@ -79,6 +79,13 @@ describe('a file of lines', () => {
     expect(read).toHaveLength(101)
     expect(read.at(-1)).toBe('ü\n')
     expect(await JsonLines.read(`${file}.none`)).toEqual([])
+    // The program after it takes nothing of its own with it.
+    const next = new JsonLines(file)
+    for (const each of ['first', 'second']) {
+      next.append(each)
+      await next.flush()
+    }
+    expect((await JsonLines.read(file)).slice(-3)).toEqual(['ü\n', 'first', 'second'])
   })
 
   it('tells that it cannot be written', async () => {
