@@ -16,37 +16,31 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
-import { _electron, type Browser, type ElectronApplication, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { launchBrowser } from '../support/browser'
 import { PROJECT } from '../support/built'
+import { browserHost, electronHost, type Host, type Session } from '../support/hosts'
 import { has } from '../support/requirements'
 import {
   chooseMethod,
   go,
-  isolated,
-  listen,
   makeTrainingLong,
   openDemo,
   openView,
   openWindow,
-  pickFolder,
   ServedWorkbench,
   startRun,
-  type OpenWindow,
 } from '../support/servedWorkbench'
 
 const DEMO = join(PROJECT, 'resources/demo-model')
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const FINISHED = 'What next'
 
-/** How a destination for exports is chosen on a host. */
-type PickDestination = (page: Page, folder: string) => Promise<void>
-
 /** The whole way once: a project, a plan, a run that is watched, its pictures, the comparison, an export. */
-async function goTheWholeWay(page: Page, folder: string, pick: PickDestination): Promise<string> {
+async function goTheWholeWay(session: Session, page: Page, folder: string): Promise<string> {
   await openDemo(page)
   await chooseMethod(page, 'LESA')
   await page
@@ -81,8 +75,7 @@ async function goTheWholeWay(page: Page, folder: string, pick: PickDestination):
     .waitFor()
 
   await openView(page, 'Export')
-  await page.getByRole('button', { name: 'Choose where to write' }).click()
-  await pick(page, folder)
+  await chooseDestination(session, page, folder)
   await page.getByLabel('Folder name').fill('grown')
   await page.getByRole('button', { name: 'Export', exact: true }).click()
   const checks = page.getByRole('list', { name: 'Checklist' })
@@ -90,6 +83,20 @@ async function goTheWholeWay(page: Page, folder: string, pick: PickDestination):
   expect(await checks.getByText('failed').count()).toBe(0)
   expect(await checks.getByText('passed').count()).toBeGreaterThanOrEqual(5)
   return join(folder, 'grown')
+}
+
+/** Chooses where the Export view writes. */
+function chooseDestination(session: Session, page: Page, folder: string): Promise<void> {
+  return session.choose(page, folder, () =>
+    page.getByRole('button', { name: 'Choose where to write' }).click(),
+  )
+}
+
+/** Opens a model from the start view. */
+function openModel(session: Session, page: Page, folder: string): Promise<void> {
+  return session.choose(page, folder, () =>
+    page.getByRole('button', { name: /^Open model/ }).click(),
+  )
 }
 
 interface StoredTensor {
@@ -146,52 +153,46 @@ function everythingIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
 }
 
-describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
-  let folder: string
-  let server: ServedWorkbench
-  let browser: Browser
-  let opened: OpenWindow[] = []
+/** Every host that this machine has; that the tests of another did not run is said. */
+const hosts: [string, () => Host | Promise<Host>][] = []
+if (has('chromium')) hosts.push(['in a browser', browserHost])
+else console.warn('SKIPPED: the workbench in a browser (no Chromium)')
+if (has('electron')) hosts.push(['as a desktop program', electronHost])
+else console.warn('SKIPPED: the workbench as a desktop program (no Electron binary, or no screen)')
 
-  async function open(options: Parameters<typeof openWindow>[2] = {}): Promise<Page> {
-    const window = await openWindow(browser, server.url, options)
-    opened.push(window)
-    return window.page
-  }
+describe.each(hosts)('the workbench, %s', (name, launch) => {
+  let folder: string
+  let host: Host
+  let session: Session
 
   beforeAll(async () => {
-    browser = await launchBrowser()
+    host = await launch()
   })
 
-  afterAll(() => browser.close())
+  afterAll(() => host.stop())
 
   // Each with a program of its own, so that none finds what another has left.
   beforeEach(async () => {
-    opened = []
     folder = realpathSync(mkdtempSync(join(tmpdir(), 'lesa-workbench-')))
-    server = await ServedWorkbench.start(join(folder, 'home'))
+    session = await host.start(join(folder, 'home'))
   })
 
   afterEach(async () => {
-    for (const { context } of opened) await context.close()
-    await server.stop()
-    rmSync(folder, { recursive: true, force: true })
+    await session.end()
+    // Some systems hold files for a moment after their process has gone.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
   })
-
-  /** Nothing was refused by the page's policy, nothing threw. */
-  function expectNoComplaints(): void {
-    for (const { complaints } of opened) expect(complaints).toEqual([])
-  }
 
   it('goes from a model to an exported checkpoint', async () => {
     const out = join(folder, 'exports')
     mkdirSync(out)
-    const page = await open()
-    expectGrown(await goTheWholeWay(page, out, pickFolder))
-    expectNoComplaints()
+    const page = await session.open()
+    expectGrown(await goTheWholeWay(session, page, out))
+    expect(session.complaints).toEqual([])
   })
 
   it('leaves nothing unfinished of a run that is cancelled halfway, and goes on with it', async () => {
-    const page = await open()
+    const page = await session.open()
     await openDemo(page)
     await makeTrainingLong(page)
     const run = await startRun(page)
@@ -199,7 +200,7 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     await run.getByRole('row', { name: /^q_proj done, .*running, / }).waitFor()
     await run.getByRole('button', { name: 'Cancel' }).click()
     await run.getByText('Cancelled', { exact: true }).waitFor()
-    const left = everythingIn(join(folder, 'home', 'LESA Workbench'))
+    const left = everythingIn(session.projects)
     expect(left.filter((path) => path.includes('.partial'))).toEqual([])
     expect(left.filter((path) => /runs.*safetensors$/.test(path))).toEqual([])
 
@@ -207,11 +208,11 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     await run.getByText('Running', { exact: true }).waitFor()
     await run.getByRole('button', { name: 'Cancel' }).click()
     await run.getByText('Cancelled', { exact: true }).waitFor()
-    expectNoComplaints()
+    expect(session.complaints).toEqual([])
   })
 
   it('finds the run where it is when the page is loaded again', async () => {
-    const page = await open()
+    const page = await session.open()
     await openDemo(page)
     await makeTrainingLong(page)
     const run = await startRun(page)
@@ -225,27 +226,30 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     await run.getByRole('row', { name: /^q_proj done, / }).waitFor()
     await page.keyboard.press('Control+.')
     await run.getByText('Cancelled', { exact: true }).waitFor()
-    expectNoComplaints()
+    expect(session.complaints).toEqual([])
   })
 
-  it('shows the same in two windows, and lets either cancel', async () => {
-    const first = await open()
-    const place = await openDemo(first)
-    await makeTrainingLong(first)
-    const run = await startRun(first)
-    await run.getByText('Running', { exact: true }).waitFor()
+  // The desktop program has one window.
+  if (name === 'in a browser') {
+    it('shows the same in two windows, and lets either cancel', async () => {
+      const first = await session.open()
+      const place = await openDemo(first)
+      await makeTrainingLong(first)
+      const run = await startRun(first)
+      await run.getByText('Running', { exact: true }).waitFor()
 
-    const second = await open({ at: `${place}/run` })
-    const same = second.getByRole('article')
-    await same.getByText('Running', { exact: true }).waitFor()
-    await same.getByRole('button', { name: 'Cancel' }).click()
-    await run.getByText('Cancelled', { exact: true }).waitFor()
-    await same.getByText('Cancelled', { exact: true }).waitFor()
-    expectNoComplaints()
-  })
+      const second = await session.open({ at: `${place}/run` })
+      const same = second.getByRole('article')
+      await same.getByText('Running', { exact: true }).waitFor()
+      await same.getByRole('button', { name: 'Cancel' }).click()
+      await run.getByText('Cancelled', { exact: true }).waitFor()
+      await same.getByText('Cancelled', { exact: true }).waitFor()
+      expect(session.complaints).toEqual([])
+    })
+  }
 
   it('queues a second run and takes it out again', async () => {
-    const page = await open()
+    const page = await session.open()
     await openDemo(page)
     await makeTrainingLong(page)
     const run = await startRun(page)
@@ -262,24 +266,23 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
       .click()
     await run.getByRole('button', { name: 'Cancel' }).click()
     await run.getByText('Cancelled', { exact: true }).waitFor()
-    expectNoComplaints()
+    expect(session.complaints).toEqual([])
   })
 
   it('says what is wrong with a broken model', async () => {
     const broken = join(folder, 'broken')
     cpSync(DEMO, broken, { recursive: true })
     truncateSync(join(broken, 'model.safetensors'), 1_000)
-    const page = await open()
-    await page.getByRole('button', { name: /^Open model/ }).click()
-    await pickFolder(page, broken)
+    const page = await session.open()
+    await openModel(session, page, broken)
     const alert = page.getByRole('alert').first()
     await alert.waitFor()
     expect(await alert.textContent()).toMatch(/model\.safetensors/)
-    expectNoComplaints()
+    expect(session.complaints).toEqual([])
   })
 
   it('says before an export why it cannot be written', async () => {
-    const page = await open()
+    const page = await session.open()
     await openDemo(page)
     await chooseMethod(page, 'SOLAR')
     const run = await startRun(page)
@@ -288,8 +291,7 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     mkdirSync(taken)
     writeFileSync(join(taken, 'grown'), 'not a folder')
     await openView(page, 'Export')
-    await page.getByRole('button', { name: 'Choose where to write' }).click()
-    await pickFolder(page, taken)
+    await chooseDestination(session, page, taken)
     await page.getByLabel('Folder name').fill('grown')
     await page.getByRole('alert').filter({ hasText: 'cannot be written' }).waitFor()
     expect(await page.getByRole('button', { name: 'Export', exact: true }).isDisabled()).toBe(true)
@@ -299,8 +301,7 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     const closed = process.platform === 'linux' ? '/proc' : join(folder, 'closed')
     if (!existsSync(closed)) mkdirSync(closed)
     if (closed !== '/proc') chmodSync(closed, 0o500)
-    await page.getByRole('button', { name: 'Choose where to write' }).click()
-    await pickFolder(page, closed)
+    await chooseDestination(session, page, closed)
     const start = page.getByRole('button', { name: 'Export', exact: true })
     const refused = page.getByRole('alert').first()
     await page.getByText(`${closed}/grown`).first().waitFor()
@@ -308,7 +309,7 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     // Said at once, or as soon as it is tried.
     if (await start.isEnabled()) await start.click()
     await refused.waitFor()
-    expectNoComplaints()
+    expect(session.complaints).toEqual([])
   })
 
   it('takes a model whose path has spaces, umlauts and 200 letters', async () => {
@@ -317,9 +318,8 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     // File systems count bytes: two levels share the letters.
     const model = join(folder, name.slice(0, 100), name.slice(100))
     cpSync(DEMO, model, { recursive: true })
-    const page = await open()
-    await page.getByRole('button', { name: /^Open model/ }).click()
-    await pickFolder(page, model)
+    const page = await session.open()
+    await openModel(session, page, model)
     // The start view has a button of that name, too: wait until it has gone.
     await page.getByRole('tab', { name: /^Tensors/ }).waitFor()
     await page
@@ -335,13 +335,12 @@ describe.skipIf(!has('chromium'))('the workbench, in a browser', () => {
     const run = await startRun(page)
     await run.getByText(FINISHED).waitFor()
     await openView(page, 'Export')
-    await page.getByRole('button', { name: 'Choose where to write' }).click()
-    await pickFolder(page, join(model, '..'))
+    await chooseDestination(session, page, join(model, '..'))
     await page.getByLabel('Folder name').fill('größer')
     await page.getByRole('button', { name: 'Export', exact: true }).click()
     await page.getByText('was read back and is what it should be').waitFor()
     expectGrown(join(model, '..', 'größer'))
-    expectNoComplaints()
+    expect(session.complaints).toEqual([])
   })
 })
 
@@ -429,63 +428,3 @@ describe.skipIf(!has('chromium'))('every view of the workbench', () => {
     )
   })
 })
-
-/**
- * Electron's program, where its package has fetched one (requiring the package would fetch it), and a screen to show it
- * on; `null` where either is missing.
- */
-function findElectron(): string | null {
-  const folder = dirname(createRequire(import.meta.url).resolve('electron/package.json'))
-  const note = join(folder, 'path.txt')
-  const hasScreen =
-    process.platform !== 'linux' ||
-    ['DISPLAY', 'WAYLAND_DISPLAY'].some((name) => (process.env[name] ?? '') !== '')
-  if (!hasScreen || !existsSync(note)) return null
-  const path = join(folder, 'dist', readFileSync(note, 'utf8').trim())
-  return existsSync(path) ? path : null
-}
-
-const electron = findElectron()
-
-// Nobody has to have Electron to work on this; that its tests did not run is said all the same.
-if (electron === null) {
-  console.warn('SKIPPED: the workbench as a desktop program (no Electron binary, or no screen)')
-} else {
-  describe('the workbench, as a desktop program', () => {
-    let folder: string
-    let app: ElectronApplication
-
-    beforeAll(async () => {
-      folder = realpathSync(mkdtempSync(join(tmpdir(), 'lesa-electron-')))
-      const { ELECTRON_RUN_AS_NODE: _, ...env } = isolated(folder)
-      app = await _electron.launch({
-        executablePath: electron,
-        args: [...(process.platform === 'linux' ? ['--no-sandbox'] : []), PROJECT],
-        env: Object.fromEntries(
-          Object.entries(env).flatMap(([key, value]) =>
-            value === undefined ? [] : [[key, value]],
-          ),
-        ),
-      })
-    })
-
-    afterAll(async () => {
-      await app.close()
-      rmSync(folder, { recursive: true, force: true })
-    })
-
-    it('goes from a model to an exported checkpoint', async () => {
-      const out = join(folder, 'exports')
-      mkdirSync(out)
-      const page = await app.firstWindow()
-      const complaints: string[] = []
-      listen(page, complaints)
-      // The native dialog cannot be driven; it answers what a person would choose.
-      await app.evaluate(({ dialog }, path) => {
-        dialog.showOpenDialog = () => Promise.resolve({ canceled: false, filePaths: [path] })
-      }, out)
-      expectGrown(await goTheWholeWay(page, out, () => Promise.resolve()))
-      expect(complaints).toEqual([])
-    })
-  })
-}

@@ -1,9 +1,24 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { findElectron } from './electron'
 import { softwareVulkan } from './webgpu'
 
 /** What some tests need from the machine beside the project's own packages. */
-export type Requirement = 'chromium' | 'webgpu'
+export type Requirement = 'chromium' | 'electron' | 'webgpu'
+
+const REQUIREMENTS: Readonly<
+  Record<Requirement, { readonly isHere: () => boolean; readonly help: string }>
+> = {
+  chromium: { isHere: () => findChromium() !== null, help: 'set LESA_CHROMIUM to its executable' },
+  electron: {
+    isHere: () => findElectron() !== null,
+    help: 'node node_modules/electron/install.js fetches it; on Linux it needs a display',
+  },
+  webgpu: {
+    isHere: () => softwareVulkan() !== null,
+    help: 'vk_swiftshader_icd.json and libvulkan.so.1; Debian: chromium, libvulkan1',
+  },
+}
 
 /**
  * Whether the machine has what a test needs, for `describe.skipIf(!has('webgpu'))`.
@@ -14,14 +29,10 @@ export type Requirement = 'chromium' | 'webgpu'
  * @throws Error when it is missing and `LESA_REQUIRE` names it.
  */
 export function has(requirement: Requirement): boolean {
-  const found = requirement === 'chromium' ? findChromium() !== null : softwareVulkan() !== null
+  const { isHere, help } = REQUIREMENTS[requirement]
+  const found = isHere()
   if (!found && isRequired(requirement)) {
-    throw new Error(
-      `LESA_REQUIRE names ${requirement}, but this machine has none` +
-        (requirement === 'webgpu'
-          ? ' (vk_swiftshader_icd.json and libvulkan.so.1; Debian: chromium, libvulkan1).'
-          : ' (set LESA_CHROMIUM to its executable).'),
-    )
+    throw new Error(`LESA_REQUIRE names ${requirement}, but this machine has none (${help}).`)
   }
   return found
 }
@@ -37,6 +48,7 @@ export function findChromium(): string | null {
   return candidates.find((candidate) => existsSync(candidate)) ?? null
 }
 
-function isRequired(requirement: Requirement): boolean {
+/** Whether `LESA_REQUIRE` names something. */
+export function isRequired(requirement: string): boolean {
   return (process.env['LESA_REQUIRE'] ?? '').split(',').some((name) => name.trim() === requirement)
 }

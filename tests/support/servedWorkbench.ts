@@ -59,7 +59,11 @@ export interface OpenWindow {
 export async function openWindow(
   browser: Browser,
   url: string,
-  { at = '/', ...options }: PageOptions & { readonly at?: string } = {},
+  {
+    at = '/',
+    complaints = [],
+    ...options
+  }: PageOptions & { readonly at?: string; readonly complaints?: string[] } = {},
 ): Promise<OpenWindow> {
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
@@ -67,7 +71,6 @@ export async function openWindow(
     ...options,
   })
   const page = await context.newPage()
-  const complaints: string[] = []
   listen(page, complaints)
   await page.goto(url)
   await page.getByRole('button', { name: /Try the demo/ }).waitFor()
