@@ -162,9 +162,9 @@ describe('what cannot be measured', () => {
     const wrongTokenizer = join(await tempFolder(), 'model')
     await writeTinyCheckpoint({ dir: wrongTokenizer, vocab: 64 })
     await cp(join(DEMO_MODEL, 'tokenizer.json'), join(wrongTokenizer, 'tokenizer.json'))
-    const yarn = join(await tempFolder(), 'model')
-    const config = { rope_scaling: { rope_type: 'yarn', factor: 2 } }
-    await writeTinyCheckpoint({ dir: yarn, vocab: 512, config })
+    const other = join(await tempFolder(), 'model')
+    const config = { rope_scaling: { rope_type: 'proportional', factor: 2 } }
+    await writeTinyCheckpoint({ dir: other, vocab: 512, config })
     const cases: readonly (readonly [Partial<EvaluateSpec>, string])[] = [
       [{ text: join(await tempFolder(), 'none.txt') }, 'not_found'],
       [{ text: await textFile(Uint8Array.of(0xff, 0xfe, 0x41)) }, 'bad_request'],
@@ -173,7 +173,7 @@ describe('what cannot be measured', () => {
       [{ models: [join(await tempFolder(), 'none')] }, 'not_found'],
       [{ models: [noTokenizer] }, 'bad_tokenizer'],
       [{ models: [wrongTokenizer] }, 'bad_tokenizer'],
-      [{ models: [yarn] }, 'unsupported_architecture'],
+      [{ models: [other] }, 'unsupported_architecture'],
     ]
     for (const [changes, code] of cases) {
       await expect(run(changes)).rejects.toThrow(expect.objectContaining({ code }))

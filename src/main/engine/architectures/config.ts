@@ -1,18 +1,5 @@
 import { AppError } from '@shared/errors'
-
-/** How rotary positions are stretched; the names are those of `rope_type` in the config. */
-export type RopeScaling =
-  | { readonly type: 'default' }
-  | { readonly type: 'linear'; readonly factor: number }
-  | {
-      readonly type: 'llama3'
-      readonly factor: number
-      readonly lowFreqFactor: number
-      readonly highFreqFactor: number
-      readonly originalMaxPositionEmbeddings: number
-    }
-  /** A kind the decoder graph does not know: such a model can be grown, but not evaluated. */
-  | { readonly type: 'unsupported'; readonly name: string }
+import { parseRope, type RopeConfig, type RopeRules } from './ropeConfig'
 
 /** One view of `config.json`, whatever spelling the file uses, with the architecture's defaults filled in. */
 export interface ModelConfig {
@@ -32,7 +19,7 @@ export interface ModelConfig {
   readonly attentionBias: boolean
   readonly mlpBias: boolean
   readonly maxPositionEmbeddings: number | null
-  readonly rope: { readonly theta: number; readonly scaling: RopeScaling }
+  readonly rope: RopeConfig
   /** Window of each layer in tokens, the query itself included; `null` means full attention. */
   readonly windows: readonly (number | null)[]
 }
@@ -57,6 +44,7 @@ export interface ConfigRules {
   /** Tokens, when `sliding_window` is absent; `null` means full attention. */
   readonly defaultSlidingWindow: number | null
   readonly window: WindowRule
+  readonly rope: RopeRules
   /** Keys whose lists name layers, as opposed to lists with one entry per layer. */
   readonly layerIndexLists: readonly string[]
 }
@@ -64,7 +52,6 @@ export interface ConfigRules {
 /** The keys and values of a `config.json`. */
 export type RawConfig = Readonly<Record<string, unknown>>
 
-const DEFAULT_ROPE_THETA = 10_000
 const DEFAULT_MAX_WINDOW_LAYERS = 28
 
 /** A layer count beyond any model there is; guards against a config made to exhaust memory. */
@@ -95,6 +82,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
   if (numAttentionHeads % numKeyValueHeads !== 0) {
     throw fields.bad('num_key_value_heads', `a divisor of the ${numAttentionHeads} heads`)
   }
+  const sizeOfHead = headDim(fields, rules, hiddenSize, numAttentionHeads)
   return {
     modelType: rules.modelType,
     architectureName: rules.architectureName,
@@ -103,7 +91,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     intermediateSize: fields.natural('intermediate_size'),
     numAttentionHeads,
     numKeyValueHeads,
-    headDim: headDim(fields, rules, hiddenSize, numAttentionHeads),
+    headDim: sizeOfHead,
     vocabSize: fields.natural('vocab_size'),
     rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, min: 0 }),
     hiddenAct: fields.text('hidden_act', 'silu'),
@@ -113,7 +101,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     maxPositionEmbeddings: fields.has('max_position_embeddings')
       ? fields.natural('max_position_embeddings')
       : null,
-    rope: parseRope(fields),
+    rope: parseRope(fields, rules.rope, sizeOfHead),
     windows: parseWindows(fields, rules, numHiddenLayers),
   }
 }
@@ -129,62 +117,6 @@ function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: 
     throw fields.bad('hidden_size', `an even multiple of the ${heads} attention heads`)
   }
   return hiddenSize / heads
-}
-
-/** Both spellings: `rope_theta` with `rope_scaling`, and `rope_parameters` that holds both. The former wins. */
-function parseRope(fields: Fields): ModelConfig['rope'] {
-  const key = ['rope_scaling', 'rope_parameters'].find((name) => {
-    const value = fields.raw[name]
-    return value !== null && value !== undefined && Object.keys(value).length > 0
-  })
-  const inner = key === undefined ? new Fields({}, fields.file) : fields.section(key)
-  const outerTheta = fields.number('rope_theta', { absent: DEFAULT_ROPE_THETA, min: 1 })
-  const theta = inner.number('rope_theta', { absent: outerTheta, min: 1 })
-  const partial = fields.raw['partial_rotary_factor'] ?? inner.raw['partial_rotary_factor'] ?? 1
-  if (partial !== 1) return { theta, scaling: { type: 'unsupported', name: 'partial rotary' } }
-  return { theta, scaling: parseRopeScaling(inner, fields) }
-}
-
-function parseRopeScaling(inner: Fields, outer: Fields): RopeScaling {
-  if (Object.values(inner.raw).some((value) => typeof value === 'object' && value !== null)) {
-    // Nested by layer type, or lists of factors (longrope): either way not of the kinds below.
-    return { type: 'unsupported', name: inner.text(typeKey(inner), 'by layer type') }
-  }
-  const name = inner.text(typeKey(inner), 'default')
-  switch (name) {
-    case 'default':
-      return { type: 'default' }
-    case 'dynamic':
-      // It starts beyond max_position_embeddings; up to there it is the default.
-      return { type: 'default' }
-    case 'linear':
-      return { type: 'linear', factor: inner.number('factor', { min: 0 }) }
-    case 'llama3': {
-      const original = 'original_max_position_embeddings'
-      const lowFreqFactor = inner.number('low_freq_factor', { min: 0 })
-      const highFreqFactor = inner.number('high_freq_factor', { min: 0 })
-      if (highFreqFactor <= lowFreqFactor) {
-        throw inner.bad('high_freq_factor', `more than low_freq_factor, ${lowFreqFactor}`)
-      }
-      return {
-        type: 'llama3',
-        factor: inner.number('factor', { min: 0 }),
-        lowFreqFactor,
-        highFreqFactor,
-        originalMaxPositionEmbeddings: outer.has(original)
-          ? outer.natural(original)
-          : inner.has(original)
-            ? inner.natural(original)
-            : outer.natural('max_position_embeddings'),
-      }
-    }
-    default:
-      return { type: 'unsupported', name }
-  }
-}
-
-function typeKey(rope: Fields): 'rope_type' | 'type' {
-  return rope.has('rope_type') ? 'rope_type' : 'type'
 }
 
 function parseWindows(fields: Fields, rules: ConfigRules, layers: number): (number | null)[] {
@@ -225,7 +157,7 @@ function slidingLayers(fields: Fields, layers: number): boolean[] {
 const OLDER_TYPES: Readonly<Record<string, string>> = { attention: 'full_attention' }
 
 /** Typed access to the keys of a config, with errors that say what is wrong. Null counts as absent. */
-class Fields {
+export class Fields {
   constructor(
     readonly raw: RawConfig,
     readonly file: string,
@@ -260,6 +192,16 @@ class Fields {
     return value
   }
 
+  /** A list of as many finite numbers above zero. */
+  numbers(key: string, count: number): number[] {
+    const value = this.raw[key]
+    const isNumber = (item: unknown): boolean => Number.isFinite(item) && Number(item) > 0
+    if (!Array.isArray(value) || value.length !== count || !value.every(isNumber)) {
+      throw this.bad(key, `a list of ${count} numbers above 0`)
+    }
+    return value.map(Number)
+  }
+
   text(key: string, absent: string): string {
     if (!this.has(key)) return absent
     const value = this.raw[key]
@@ -272,6 +214,11 @@ class Fields {
     const value = this.raw[key]
     if (typeof value !== 'boolean') throw this.bad(key, 'true or false')
     return value
+  }
+
+  /** A section that says nothing. */
+  empty(): Fields {
+    return new Fields({}, this.file)
   }
 
   section(key: string): Fields {

@@ -8,6 +8,7 @@ import {
   type LinearModule,
   type NormModule,
 } from './Architecture'
+import { LLAMA_ROPE } from './ropeConfig'
 
 /** Norms of head size on queries and keys. */
 export const HEAD_NORMS = { queries: 'self_attn.q_norm', keys: 'self_attn.k_norm' } as const
@@ -82,6 +83,7 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     defaultRmsNormEps: 1e-6,
     defaultSlidingWindow: 4096,
     window: 'none',
+    rope: LLAMA_ROPE,
     layerIndexLists: ['mlp_only_layers'],
   },
   forward: LLAMA_FORWARD,

@@ -4,7 +4,17 @@ import { linear, llamaShaped, norm } from './llamaShape'
 export const phi3 = llamaShaped({
   modelType: 'phi3',
   architectureName: 'Phi3ForCausalLM',
-  config: { defaultRmsNormEps: 1e-5, defaultSlidingWindow: null, window: 'global' },
+  config: {
+    defaultRmsNormEps: 1e-5,
+    defaultSlidingWindow: null,
+    window: 'global',
+    // What later became longrope was first called by these.
+    rope: {
+      partial: true,
+      names: { su: 'longrope', yarn: 'longrope' },
+      originalMaxPositions: 4096,
+    },
+  },
   modules: [
     linear('self_attn.o_proj', ['o_proj']),
     linear('self_attn.qkv_proj', ['q_proj', 'k_proj', 'v_proj']),

@@ -12,7 +12,7 @@ import { embed } from './embedding'
 import { LayerKernels } from './LayerKernels'
 import { streamLayers } from './layerStream'
 import { OutputHead } from './OutputHead'
-import { inverseFrequencies } from './rope'
+import { inverseFrequencies, ropeClass } from './rope'
 import { VocabularyMatrix } from './VocabularyMatrix'
 
 export interface ForwardLimits {
@@ -55,7 +55,7 @@ export function defaultLimits(config: ModelConfig): ForwardLimits {
  */
 export function checkForwardPass({ config, path }: Checkpoint): void {
   try {
-    inverseFrequencies(config)
+    inverseFrequencies(config, 1)
     checkActivation(config)
   } catch (error) {
     throw error instanceof AppError ? error.about(join(path, 'config.json')) : error
@@ -85,8 +85,11 @@ export class ForwardPass {
 
   /** Sequences in batches, and these in groups whose hidden states are in memory together. */
   plan(sequences: readonly Int32Array[]): Batch[][] {
-    const batches = planBatches(sequences, this.#limits.batchPositions)
-    return groupBatches(batches, this.checkpoint.config.hiddenSize, this.#limits.hiddenBytes)
+    const { config } = this.checkpoint
+    const batches = planBatches(sequences, this.#limits.batchPositions, ({ length }) =>
+      ropeClass(config, length),
+    )
+    return groupBatches(batches, config.hiddenSize, this.#limits.hiddenBytes)
   }
 
   /** The hidden states before the first layer. */
@@ -106,9 +109,7 @@ export class ForwardPass {
   async *throughLayers(actives: readonly HiddenBatch[]): AsyncGenerator<void, void> {
     for await (const streamed of streamLayers(this.checkpoint, this.runtime, this.signal)) {
       for (const active of actives) {
-        const { length, sequences } = active.batch
-        const dims = [sequences.length, length] as const
-        active.hidden = await this.#kernels.forward(streamed, active.hidden, dims)
+        active.hidden = await this.#kernels.forward(streamed, active.hidden, active.batch)
         this.#checkFinite(active.hidden, streamed.layer)
         yield
         await setImmediate()

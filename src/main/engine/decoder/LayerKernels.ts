@@ -9,9 +9,10 @@ import {
   queryChunk,
   type LayerShape,
 } from './decoderLayer'
+import type { Batch } from './batches'
 import { KernelCache } from './KernelCache'
 import type { StreamedLayer } from './layerStream'
-import { ropeTables } from './rope'
+import { ropeClass, ropeTables } from './rope'
 
 /** A model's layers as graphs, compiled once for each length and window, with the tables that they share. */
 export class LayerKernels {
@@ -26,24 +27,25 @@ export class LayerKernels {
   }
 
   /**
-   * Runs hidden states `[sequences, length, hiddenSize]` through a layer.
+   * Runs a batch's hidden states `[sequences, length, hiddenSize]` through a layer.
    *
    * @returns A new array of the same shape.
    */
   async forward(
     { layer, weights }: StreamedLayer,
     hidden: Float32Array,
-    [sequences, length]: readonly [sequences: number, length: number],
+    { length, sequences }: Batch,
   ): Promise<Float32Array> {
     const { architecture, config } = this.model
+    const longest = Math.max(...sequences.map((each) => each.length))
     const shape = this.shapeOf(layer, length)
     const kernel = await this.#kernels.get(keyOf(shape), () =>
       buildDecoderLayer(config, architecture, shape),
     )
     const result = await kernel.run({
       ...weights,
-      ...this.tables(shape),
-      [LAYER_IO.input]: this.runtime.float32(hidden, [sequences, length, config.hiddenSize]),
+      ...this.tables(shape, longest),
+      [LAYER_IO.input]: this.runtime.float32(hidden, [sequences.length, length, config.hiddenSize]),
     })
     return result.floats(LAYER_IO.output)
   }
@@ -54,14 +56,17 @@ export class LayerKernels {
     return { length, window: window === null || window >= length ? null : window }
   }
 
-  /** The inputs that depend on nothing but the shape: cosines and sines of the positions, and the mask. */
-  tables(shape: LayerShape): Readonly<Record<string, Tensor>> {
-    const key = keyOf(shape)
+  /**
+   * The inputs that depend on nothing but the shape and how long the sequences are without their padding: cosines and
+   * sines of the positions, and the mask.
+   */
+  tables(shape: LayerShape, tokens: number): Readonly<Record<string, Tensor>> {
+    const { config } = this.model
+    const key = `${keyOf(shape)}/${ropeClass(config, tokens)}`
     let tables = this.#tables.get(key)
     if (!tables) {
-      const { config } = this.model
-      const { cos, sin } = ropeTables(config, shape.length)
-      const dims = [shape.length, config.headDim / 2]
+      const { cos, sin } = ropeTables(config, shape.length, tokens)
+      const dims = [shape.length, config.rope.dim / 2]
       const maskDims = [queryChunk(shape.length), maskWidth(shape)]
       tables = {
         [LAYER_IO.cos]: this.runtime.float32(cos, dims),

@@ -15,18 +15,25 @@ export interface Batch {
 /**
  * Groups sequences by length, in batches of about `positions` tokens (one sequence at least). Lengths are rounded up so
  * that few different ones remain, since each needs a graph of its own; the longest length stays as it is.
+ *
+ * @param classOf Sequences of different classes go into different batches.
  */
-export function planBatches(sequences: readonly Int32Array[], positions: number): Batch[] {
+export function planBatches(
+  sequences: readonly Int32Array[],
+  positions: number,
+  classOf: (sequence: Int32Array) => number = () => 0,
+): Batch[] {
   const longest = sequences.reduce((max, sequence) => Math.max(max, sequence.length), 0)
-  const byLength = new Map<number, number[]>()
+  const alike = new Map<string, { length: number; indices: number[] }>()
   sequences.forEach((sequence, index) => {
     const length = Math.min(longest, roundedLength(sequence.length))
-    const indices = byLength.get(length) ?? []
-    indices.push(index)
-    byLength.set(length, indices)
+    const key = `${length}/${classOf(sequence)}`
+    const found = alike.get(key) ?? { length, indices: [] }
+    found.indices.push(index)
+    alike.set(key, found)
   })
   const batches: Batch[] = []
-  for (const [length, indices] of [...byLength].sort(([a], [b]) => b - a)) {
+  for (const { length, indices } of [...alike.values()].sort((a, b) => b.length - a.length)) {
     const rows = Math.max(1, Math.floor(positions / length))
     for (let start = 0; start < indices.length; start += rows) {
       const part = indices.slice(start, start + rows)

@@ -63,7 +63,7 @@ export interface LayerInputs {
   readonly hidden: Value
   /** By the names of {@link layerInputs}. */
   readonly weights: ReadonlyMap<string, Value>
-  /** `[length, headDim / 2]` each; see `ropeTables`. */
+  /** `[length, rope.dim / 2]` each; see `ropeTables`. */
   readonly cos: Value
   readonly sin: Value
   /** {@link attentionMask}. */
@@ -71,7 +71,7 @@ export interface LayerInputs {
 }
 
 /**
- * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, `cos` and `sin` `[length, headDim / 2]`,
+ * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, `cos` and `sin` `[length, rope.dim / 2]`,
  * `mask` ({@link attentionMask}), and {@link layerInputs}. Output: `next`, the shape of `hidden`. All float32.
  *
  * @throws AppError `unsupported_architecture` for an activation that is not known.
@@ -82,7 +82,7 @@ export function buildDecoderLayer(
   shape: LayerShape,
 ): Graph {
   const g = new Graph()
-  const half = config.headDim / 2
+  const half = config.rope.dim / 2
   const chunk = queryChunk(shape.length)
   const hidden = g.input(LAYER_IO.input, ['batch', shape.length, config.hiddenSize])
   const cos = g.input(LAYER_IO.cos, [shape.length, half])
@@ -214,15 +214,18 @@ function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs)
   return g.concat(parts, 3)
 }
 
-/** Turns the pairs (x_i, x_{i + d/2}) of the last axis by the position's angles; positions lie on the last axis but one. */
+/**
+ * Turns the pairs (x_i, x_{i + d/2}) of the last axis's first d elements by the position's angles, `cos` and `sin`
+ * `[length, d / 2]`; positions lie on the last axis but one.
+ */
 function rotate(g: Graph, x: Value, cos: Value, sin: Value): Value {
   const size = Number(x.shape.at(-1))
-  const a = g.slice(x, -1, 0, size / 2)
-  const b = g.slice(x, -1, size / 2, size)
-  return g.concat(
-    [g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))],
-    x.rank - 1,
-  )
+  const half = Number(cos.shape.at(-1))
+  const a = g.slice(x, -1, 0, half)
+  const b = g.slice(x, -1, half, 2 * half)
+  const turned = [g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]
+  const rest = 2 * half === size ? [] : [g.slice(x, -1, 2 * half, size)]
+  return g.concat([...turned, ...rest], x.rank - 1)
 }
 
 type Activation = (g: Graph, x: Value) => Value
@@ -231,9 +234,20 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   silu: (g, x) => g.mul(x, g.sigmoid(x)),
   swish: (g, x) => g.mul(x, g.sigmoid(x)),
   relu: (g, x) => g.relu(x),
+  relu2: (g, x) => g.square(g.relu(x)),
+  gelu: exactGelu,
+  gelu_python: exactGelu,
   gelu_pytorch_tanh: tanhGelu,
+  gelu_python_tanh: tanhGelu,
   gelu_new: tanhGelu,
+  gelu_fast: tanhGelu,
+  gelu_accurate: tanhGelu,
   quick_gelu: (g, x) => g.mul(x, g.sigmoid(g.mul(x, 1.702))),
+}
+
+/** x times the share of a normal distribution below it. */
+function exactGelu(g: Graph, x: Value): Value {
+  return g.mul(g.mul(x, 0.5), g.add(g.erf(g.mul(x, Math.SQRT1_2)), 1))
 }
 
 /** ½x(1 + tanh u) = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³). */

@@ -63,7 +63,7 @@ describe('rotary positions', () => {
   }
 
   test('are read in the old spelling and in the new one', () => {
-    const expected = { theta: 500000, scaling }
+    const expected = { theta: 500000, dim: 16, scaling }
     expect(parse('llama', { rope_theta: 500000, rope_scaling: llama3 }).rope).toEqual(expected)
     const inner = { ...llama3, rope_theta: 500000 }
     expect(parse('llama', { rope_parameters: inner }).rope).toEqual(expected)
@@ -84,19 +84,61 @@ describe('rotary positions', () => {
       { rope_type: 'linear', factor: 4 },
       { type: 'linear', factor: 4 },
     ],
-    [{ rope_type: 'dynamic', factor: 4 }, { type: 'default' }],
     [
-      { rope_type: 'yarn', factor: 4 },
-      { type: 'unsupported', name: 'yarn' },
+      { rope_type: 'dynamic', factor: 4 },
+      { type: 'dynamic', factor: 4, maxPositionEmbeddings: 512 },
     ],
     [
       { rope_type: 'longrope', long_factor: [1], short_factor: [1] },
-      { type: 'unsupported', name: 'longrope' },
+      {
+        type: 'unsupported',
+        name: 'longrope',
+        reason: expect.stringContaining('rope_scaling.short_factor') as unknown,
+      },
+    ],
+    [
+      { rope_type: 'proportional', factor: 4 },
+      { type: 'unsupported', name: 'proportional' },
     ],
     [{ partial_rotary_factor: 0.5 }, { type: 'unsupported', name: 'partial rotary' }],
     [{ full_attention: { rope_type: 'default' } }, { type: 'unsupported', name: 'by layer type' }],
   ])('%j', (rope_scaling, expected) => {
-    expect(parse('llama', { rope_scaling }).rope.scaling).toEqual(expected)
+    const config = { max_position_embeddings: 512, rope_scaling }
+    expect(parse('llama', config).rope.scaling).toEqual(expected)
+  })
+
+  test('YaRN: the lengths are found wherever they stand, the factor follows from them', () => {
+    const original = 'original_max_position_embeddings'
+    const read = (outer: object, inner: object): unknown => {
+      const { scaling } = parse('llama', {
+        max_position_embeddings: 512,
+        ...outer,
+        rope_scaling: { type: 'yarn', ...inner },
+      }).rope
+      return scaling.type === 'yarn' && [scaling.factor, scaling.originalMaxPositionEmbeddings]
+    }
+    expect(read({}, { factor: 4 })).toEqual([4, 512])
+    expect(read({}, { factor: 4, [original]: 128 })).toEqual([4, 128])
+    expect(read({ [original]: 64 }, { factor: null, [original]: 128 })).toEqual([8, 64])
+  })
+
+  test('Phi-3 has names, a default and part of a head of its own', () => {
+    const factors = { short_factor: [1, 2], long_factor: [3, 4] }
+    for (const type of ['su', 'yarn', 'longrope']) {
+      const config = { max_position_embeddings: 8192, rope_scaling: { type, ...factors } }
+      expect(parse('phi3', { ...config, partial_rotary_factor: 0.25 }).rope).toEqual({
+        theta: 10_000,
+        dim: 4,
+        scaling: {
+          type: 'longrope',
+          shortFactor: [1, 2],
+          longFactor: [3, 4],
+          factor: 2,
+          originalMaxPositionEmbeddings: 4096,
+          attentionFactor: null,
+        },
+      })
+    }
   })
 })
 

@@ -26,9 +26,11 @@ test('layers of one length and window share a graph; a window that hides nothing
   const compiled: number[] = []
   for (const length of [7, 6]) {
     const hidden = seededFloats(2 * length * 32, length)
+    const sequences = [new Int32Array(length), new Int32Array(length)]
+    const batch = { length, sequences, indices: [0, 1] }
     const layers = streamLayers(checkpoint, runtime, new AbortController().signal)
     for await (const streamed of layers) {
-      const next = await kernels.forward(streamed, hidden, [2, length])
+      const next = await kernels.forward(streamed, hidden, batch)
       expect(next).toHaveLength(hidden.length)
     }
     compiled.push(compile.mock.calls.length)

@@ -73,7 +73,12 @@ describe.each(Object.keys(LOGIT_CASES))('%s agrees with transformers', (name) =>
 
   test('only with what makes it special', async () => {
     const plain = { rope_scaling: null, rope_parameters: null, use_sliding_window: false }
-    const without = { ...plain, sliding_window: null }
+    const without = {
+      ...plain,
+      sliding_window: null,
+      hidden_act: 'silu',
+      partial_rotary_factor: undefined,
+    }
     const pass = await open(await tiny({ ...options, config: { ...options.config, ...without } }))
     expect(await worstLogit(pass)).toBeGreaterThan(1e-3)
   })
@@ -151,6 +156,21 @@ test('progress counts up to totals that it names from the start', async () => {
   }
 })
 
+test.each(['rope-dynamic', 'rope-longrope-long'])(
+  '%s: a sequence has the positions of its own length, whatever stands beside it',
+  async (name) => {
+    const folder = await tiny(LOGIT_CASES[name] ?? {})
+    const sequences = [30, 64, 65, 66, 100, 65].map((length, sequence) =>
+      Int32Array.from({ length }, (_, index) => (index * 7 + sequence * 13) % 64),
+    )
+    const together = await score(await open(folder), sequences)
+    for (const [index, sequence] of sequences.entries()) {
+      const [alone] = await score(await open(folder), [sequence])
+      expect(sum(together[index])).toBeCloseTo(sum(alone), 3)
+    }
+  },
+)
+
 describe('failures', () => {
   async function withNaN(tensor: string): Promise<string> {
     const folder = await tiny({ dtype: 'F32' })
@@ -189,7 +209,9 @@ describe('failures', () => {
   })
 
   test('refuse rotary positions that are not known before reading weights', async () => {
-    const folder = await tiny({ config: { rope_scaling: { rope_type: 'yarn', factor: 2 } } })
+    const folder = await tiny({
+      config: { rope_scaling: { rope_type: 'proportional', factor: 2 } },
+    })
     await expect(open(folder)).rejects.toThrow(
       expect.objectContaining({ code: 'unsupported_architecture' }),
     )
