@@ -22,6 +22,13 @@ export class Random {
     return value
   }
 
+  shuffled<T>(values: readonly T[]): T[] {
+    return values
+      .map((value) => ({ value, at: this.next() }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ value }) => value)
+  }
+
   happens(probability: number): boolean {
     return this.next() < probability
   }

@@ -43,7 +43,7 @@ export const environment: Campaign = async (trials) => {
   ]
   const codes: Record<string, number> = {}
   try {
-    for (const each of cases.slice(0, trials.count ?? cases.length)) {
+    for (const each of trials.random.shuffled(cases).slice(0, trials.count ?? cases.length)) {
       if (trials.isOver()) break
       const before = await listed(each.clean)
       const end = await runCli(root, [...each.args, '--json'], {
@@ -282,7 +282,7 @@ async function links(work: string, model: string): Promise<Case[]> {
       ends: ['bad_tokenizer', 'bad_checkpoint', 'not_found'],
     })
     const other = join(folder, 'other.txt')
-    await by(other)
+    await Promise.resolve(by(other))
     cases.push({
       name: `a text that is ${by.name}`,
       args: ['evaluate', model, '--text', other],

@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { toAppError, type AppErrorData } from '@shared/errors'
+import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import { DEFAULT_DRAFT, runSettingsOf } from '@shared/projects'
 import { writeTinyCheckpoint } from '../support/checkpoints'
 import { evaluateSpec, expandSpec } from '../support/specs'
@@ -61,7 +61,7 @@ export const hostile: Campaign = async (trials) => {
     const { client } = engine
     const job = async (spec: Parameters<typeof client.runJob>[0]): Promise<void> => {
       const outcome = await client.runJob(spec, { onEvent: () => undefined })
-      if (outcome.state === 'failed') throw outcome.error
+      if (outcome.state === 'failed') throw AppError.fromData(outcome.error)
     }
     const questions: Record<string, () => Promise<unknown>> = isTokenizer
       ? { evaluate: () => job(evaluateSpec({ models: [mutant], text, context: 8 })) }
@@ -78,13 +78,7 @@ export const hostile: Campaign = async (trials) => {
     const answer = await Promise.race([
       questions[question]!().then(
         () => null,
-        (thrown: unknown) =>
-          typeof thrown === 'object' &&
-          thrown !== null &&
-          'code' in thrown &&
-          !(thrown instanceof Error)
-            ? (thrown as AppErrorData)
-            : toAppError(thrown).toData(),
+        (thrown: unknown) => toAppError(thrown).toData(),
       ),
       wait(GIVE_UP_MS, 'late' as const, { ref: false }),
     ])
