@@ -57,7 +57,7 @@ export interface EngineCalls {
   growth: (path: string, settings: RunSettings) => Promise<GrowthPreview>
   estimate: (request: EstimateRequest) => Promise<Estimate>
   projection: (request: ProjectionRequest) => Promise<DirectionProjection>
-  exportPreview: (spec: ExportSpec) => Promise<ExportPreview>
+  exportPreview: (spec: ExportSpec) => Promise<Omit<ExportPreview, 'publishable'>>
 }
 
 export type EngineCallName = keyof EngineCalls

@@ -58,6 +58,9 @@ export function formatExpansion(result: ExpandResult): string {
       ? []
       : [['device', `${result.device.device} (${result.device.reason})`] as const]),
     ['seed', String(result.seed)],
+    ...(result.left_out === undefined || result.left_out.length === 0
+      ? []
+      : [['not copied', result.left_out.map(({ path }) => path).join(', ')] as const]),
     ['time', formatDuration(result.seconds * 1000)],
   ])
   return result.predictors.length === 0

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
-import { modelNameOf } from '@shared/hub'
+import { hubPlaceOf, modelNameOf } from '@shared/hub'
 import type { ModelSummary } from '@shared/model'
 import type { ProjectModel, Relocation } from '@shared/projects'
 import { exists } from '@system/files'
@@ -38,8 +38,10 @@ export class BaseModel {
 
   /** Looks whether the model is where it should be, and is the one it should be. */
   async check(): Promise<void> {
-    const { path: stored, name, digest } = this.record.file.model
+    const { path: stored, name: known, digest } = this.record.file.model
     const path = resolveModelPath(this.record.folder, stored)
+    // Earlier versions called a model in the cache by its commit.
+    const name = (path === null ? null : hubPlaceOf(path)?.repository) ?? known
     if (path === null) {
       this.#state = { state: 'missing', path: stored, name }
       return

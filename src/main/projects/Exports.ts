@@ -1,7 +1,9 @@
 import { basename } from 'node:path'
 import { AppError } from '@shared/errors'
-import type { ExportOptions } from '@shared/exports'
-import type { ExportSpec, JobSnapshot, PerplexityResult } from '@shared/jobs'
+import type { ExportOptions, Publishable } from '@shared/exports'
+import type { ExportSpec, JobSnapshot, PublishedPerplexity } from '@shared/jobs'
+import { perplexityCaution } from '@shared/perplexity'
+import type { Perplexity } from '@shared/projects'
 import { harmOf, refuseHarm, type Kept } from '@system/harm'
 import type { BaseModel } from './BaseModel'
 import type { ProjectRecord } from './ProjectRecord'
@@ -23,17 +25,24 @@ export class Exports {
     const model = this.runs.modelOf(id)
     const { result, layersBefore, layersAfter } = run.file
     if (!result) throw new AppError('not_found', `${run.name} has no result.`)
-    const { path, name } = this.base.state
+    const { measurements, ...written } = options
+    const chosen = measurements && new Set(measurements)
+    const shown = this.publishable(id).filter((each) =>
+      chosen ? chosen.has(each.id) : each.isPublished,
+    )
+    const idsShown = new Set(shown.map((each) => each.id))
     return {
       kind: 'export',
       model,
-      base: path,
-      ...options,
+      base: this.base.state.path,
+      ...written,
       grown: { spec: this.runs.specOf(run), result },
-      perplexities: this.record.file.perplexities
-        .filter(({ subject }) => subject === 'base' || subject === id)
-        .map((each): PerplexityResult => ({
-          model: each.subject === 'base' ? name : basename(options.out),
+      perplexities: this.#measured(id)
+        .filter((each) => idsShown.has(idOf(each)))
+        .map((each): PublishedPerplexity => ({
+          model: each.subject === 'base' ? this.base.state.name : basename(options.out),
+          text: this.#nameOf(each.text),
+          perLine: each.perLine,
           perplexity: each.perplexity ?? Infinity,
           tokens: each.tokens,
           predicted: each.predicted,
@@ -43,6 +52,33 @@ export class Exports {
           seconds: each.seconds,
         })),
     }
+  }
+
+  /** What was measured of the base and of a run, and whether the card shows it unless somebody chooses. */
+  publishable(id: string): Publishable[] {
+    const { state } = this.base
+    const vocabulary = 'summary' in state ? state.summary.vocab_size : null
+    return this.#measured(id).map((each) => ({
+      id: idOf(each),
+      model: each.subject === 'base' ? state.name : this.runs.get(id).name,
+      text: this.#nameOf(each.text),
+      context: each.context,
+      perLine: each.perLine,
+      perplexity: each.perplexity,
+      standardError: each.standardError,
+      tokens: each.tokens,
+      isPublished: perplexityCaution(each, vocabulary) === null,
+    }))
+  }
+
+  #measured(id: string): Perplexity[] {
+    return this.record.file.perplexities.filter(
+      ({ subject }) => subject === 'base' || subject === id,
+    )
+  }
+
+  #nameOf(text: string): string {
+    return this.record.file.texts.find((each) => each.id === text)?.name ?? 'a text'
   }
 
   /** Why an export must not go there: the project would be taken along. `null` when it may. */
@@ -73,4 +109,8 @@ export class Exports {
   get #kept(): Kept[] {
     return [{ path: this.record.folder, what: 'the project' }]
   }
+}
+
+function idOf({ subject, text, context, perLine }: Perplexity): string {
+  return [subject, text, context, perLine ? 'lines' : 'whole'].join(' ')
 }

@@ -152,6 +152,7 @@ export class UserStore {
     return Promise.all(
       entries.map(async (entry) => ({
         ...entry,
+        name: entry.kind === 'model' ? modelLabelOf(entry.path) : entry.name,
         exists: (await stat(entry.path).catch(() => null)) !== null,
       })),
     )

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { DeviceDecision } from '../devices'
+import type { LeftOutFile } from '../exports'
 import { METHOD_NAMES, type Method } from '../methods'
 import { growthFields } from './growth'
 import type { RequestedKind } from './kind'
@@ -56,6 +57,8 @@ export interface ExpandResult {
   readonly seconds: number
   readonly predictors: readonly PredictorReport[]
   readonly warnings: readonly string[]
+  /** Files of the base model that were not copied; absent from results of earlier versions. */
+  readonly left_out?: readonly LeftOutFile[]
 }
 
 export const expand: RequestedKind<ExpandSpec, ExpandResult> = {

@@ -1,4 +1,4 @@
-import type { ExportCheck } from '../exports'
+import type { CardEdits, ExportCheck, LeftOutFile } from '../exports'
 import { baseName } from '../paths'
 import type { PerplexityResult } from './evaluate'
 import type { ExpandResult, ExpandSpec } from './expand'
@@ -19,7 +19,15 @@ export interface ExportSpec {
   readonly maxShardBytes: number
   /** What the model card tells: how it was grown, and what was measured. */
   readonly grown: { readonly spec: ExpandSpec; readonly result: ExpandResult }
-  readonly perplexities: readonly PerplexityResult[]
+  readonly perplexities: readonly PublishedPerplexity[]
+  readonly card?: CardEdits | undefined
+}
+
+/** A measurement as the card shows it. */
+export interface PublishedPerplexity extends PerplexityResult {
+  /** Name of the text that it was measured on. */
+  readonly text: string
+  readonly perLine: boolean
 }
 
 export interface ExportResult {
@@ -29,6 +37,8 @@ export interface ExportResult {
   readonly shards: number
   readonly parameters: number
   readonly seconds: number
+  /** Absent from results of earlier versions. */
+  readonly left_out?: readonly LeftOutFile[]
   /** All of `EXPORT_CHECKS`, in that order. */
   readonly checks: readonly ExportCheck[]
 }

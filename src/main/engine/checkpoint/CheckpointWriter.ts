@@ -1,11 +1,10 @@
-import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
 import { tensorOrderOf } from '../architectures'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement, bytesPerElement, encodeFromFloat32, isTensorDtype } from './dtypes'
-import { writeError } from '@system/errors'
+import { systemCode, writeError } from '@system/errors'
 import { requireRoom } from '@system/space'
 import { FilePool } from './FilePool'
 import { stringifyLike } from './json'
@@ -13,6 +12,7 @@ import { prepareOutput, type PreparedOutput } from './preparedOutput'
 import { RangeCount, refuseLosses, type RangeLoss } from './range'
 import { encodeSafetensorsHeader } from './safetensors'
 import { SequentialFile, WriteBlocks } from './SequentialFile'
+import { findSidecars, type LeftOut, type Sidecars } from './sidecars'
 import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sharding'
 
 export { prepareOutput, type PreparedOutput } from './preparedOutput'
@@ -39,8 +39,10 @@ export interface WriteCheckpointOptions {
   /** In any order. */
   readonly tensors: readonly OutputTensor[]
   readonly config: Readonly<Record<string, unknown>>
-  /** The base model's folder: tokenizer and generation files are copied from it, numbers spelled as in its config. */
+  /** The base model's folder: its other files are copied from it, numbers spelled as in its config. */
   readonly sidecarsFrom: Checkpoint | string
+  /** Which files those are, where that was found out before. */
+  readonly sidecars?: Sidecars
   /** Further files by name: `README.md`, `lesa.json`; made once the weights are written. */
   readonly files: Files | ((losses: readonly RangeLoss[]) => Files)
   /** Writes values that their tensor's type cannot hold, as infinities or zeros, which is otherwise refused. */
@@ -64,32 +66,12 @@ export interface WrittenCheckpoint {
   readonly files: readonly string[]
   /** What the types could not hold; only where that was allowed. */
   readonly losses: readonly RangeLoss[]
+  /** What of the base model's folder was not copied. */
+  readonly leftOut: readonly LeftOut[]
 }
 
 /** Progress is told in steps of this size, not for each buffer. */
 const PROGRESS_BYTES = 2 ** 22
-
-/** Files that do not depend on depth and that loaders look for, copied as they are. */
-const SIDECARS: readonly (string | RegExp)[] = [
-  'tokenizer.json',
-  'tokenizer.model',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'chat_template.json',
-  'generation_config.json',
-  'preprocessor_config.json',
-  'processor_config.json',
-  /\.py$/,
-  // The grown model is a derived work: its licence goes with it.
-  /^(?:LICENSE|LICENCE|NOTICE|USE_POLICY)(?:\.(?:md|txt))?$/i,
-]
-
-/** A folder of further sidecars, all `.jinja`. */
-const TEMPLATE_FOLDER = 'additional_chat_templates'
 
 /**
  * Writes a complete Hugging Face checkpoint folder, or nothing: an error or an abort removes what was begun, and an
@@ -121,7 +103,9 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     if (shards.length > 1) {
       texts['model.safetensors.index.json'] = indexOf(shards, bytes, parameters)
     }
-    files.push(...(await copySidecars(model, output.partial, Object.keys(texts))))
+    const found = options.sidecars ?? (await findSidecars(model))
+    const { copied, leftOut } = await copySidecars(model, output.partial, found, Object.keys(texts))
+    files.push(...copied)
     for (const [name, content] of Object.entries(texts)) {
       await writeSynced(join(output.partial, name), content)
       files.push(name)
@@ -130,7 +114,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     if (typeof sidecarsFrom !== 'string') await sidecarsFrom.assertUnchanged()
     await output.commit()
     const { out } = output
-    return { out, shards: shards.length, bytes, parameters, files: files.sort(), losses }
+    return { out, shards: shards.length, bytes, parameters, files: files.sort(), losses, leftOut }
   } catch (error) {
     // The first error is the one to report.
     await output.discard().catch(() => undefined)
@@ -330,37 +314,41 @@ function indexOf(
   return `${JSON.stringify(index, null, 2)}\n`
 }
 
+/** What is gone or has become unreadable since it was looked at stays behind, too: the weights are worth more. */
 async function copySidecars(
   from: string,
   to: string,
+  { files, leftOut }: Sidecars,
   written: readonly string[],
-): Promise<string[]> {
+): Promise<{ readonly copied: string[]; readonly leftOut: readonly LeftOut[] }> {
   const copied: string[] = []
-  const names = await readdir(from)
-  for (const name of names.sort()) {
-    const wanted = SIDECARS.some((each) =>
-      typeof each === 'string' ? each === name : each.test(name),
-    )
-    if (!wanted || written.includes(name)) continue
-    if (await copyFile(join(from, name), join(to, name))) copied.push(name)
+  const missed: LeftOut[] = []
+  for (const { path } of files) {
+    if (written.includes(path)) continue
+    const parts = path.split('/')
+    const reason = await copyFile(join(from, ...parts), join(to, ...parts))
+    if (reason === null) copied.push(path)
+    else missed.push({ path, reason })
   }
-  if (names.includes(TEMPLATE_FOLDER)) {
-    const templates = await readdir(join(from, TEMPLATE_FOLDER)).catch(() => [])
-    for (const name of templates.filter((each) => each.endsWith('.jinja')).sort()) {
-      const path = join(TEMPLATE_FOLDER, name)
-      if (await copyFile(join(from, path), join(to, path)))
-        copied.push(`${TEMPLATE_FOLDER}/${name}`)
-    }
-  }
-  return copied
+  return { copied, leftOut: [...leftOut, ...missed] }
 }
 
-/** Copies content only: the mode of a read-only source would make the output hard to remove. */
-async function copyFile(from: string, to: string): Promise<boolean> {
-  if (!(await stat(from)).isFile()) return false
-  await mkdir(dirname(to), { recursive: true })
-  await writeFile(to, createReadStream(from), { flush: true })
-  return true
+/**
+ * Copies content only: the mode of a read-only source would make the output hard to remove.
+ *
+ * @returns Why the source could not be read; `null` when it was copied.
+ */
+async function copyFile(from: string, to: string): Promise<string | null> {
+  const source = await open(from, 'r').catch((error: unknown) => systemCode(error))
+  if (typeof source === 'string') return `it cannot be read (${source})`
+  try {
+    if (!(await source.stat()).isFile()) return 'not a file'
+    await mkdir(dirname(to), { recursive: true })
+    await writeFile(to, source.createReadStream({ autoClose: false }), { flush: true })
+    return null
+  } finally {
+    await source.close()
+  }
 }
 
 async function writeSynced(file: string, content: string | Uint8Array): Promise<void> {

@@ -1,11 +1,12 @@
-import { lstat, mkdir, rm, rmdir } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, lstat, mkdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { writeError } from '@system/errors'
 import { makeFolder, removeFolder } from '@system/files'
 import { refuseHarm } from '@system/harm'
 import { lockOf, lockOutput, partialOf, replaceOutput, siblingsOf } from '@system/outputs'
-import { canonicalPath, isWithin } from '@system/paths'
+import { canonicalPath, existingFolder, isWithin } from '@system/paths'
 import type { Lock } from '@system/locks'
 import { requireRoom, type Room } from '@system/space'
 import { destinationAt, obstacleAt } from './destination'
@@ -60,7 +61,7 @@ export async function prepareOutput(out: string, request: OutputRequest): Promis
   let lock: Lock | null = null
   try {
     madeParent = await makeFolder(dirname(target))
-    await requireNames([...siblingsOf(target), join(partial, LONGEST_WITHIN)])
+    await requireNames(target)
     lock = await lockOutput(target, {
       refusal: () => busy(target),
       obstacle: () => inTheWay(partial),
@@ -116,9 +117,24 @@ async function refuseExisting(out: string, overwrite: boolean): Promise<number |
   return found.names?.length ?? null
 }
 
-/** Asks the system whether it could find files of these names. @throws AppError `path_denied` when they are too long. */
-async function requireNames(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
+/**
+ * Looks, without writing, whether an output could be made there.
+ *
+ * @throws AppError `path_denied` when the folder may not be written to, or a name is too long for it.
+ */
+export async function probeOutput(out: string): Promise<void> {
+  const target = canonicalPath(out)
+  try {
+    await requireNames(target)
+    await access(existingFolder(dirname(target)), constants.W_OK)
+  } catch (error) {
+    throw writeError(error, target)
+  }
+}
+
+/** Asks the system whether it could find files of the names that an output takes. @throws AppError `path_denied` when they are too long. */
+async function requireNames(target: string): Promise<void> {
+  for (const path of [...siblingsOf(target), join(partialOf(target), LONGEST_WITHIN)]) {
     await lstat(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENAMETOOLONG') throw error
     })

@@ -1,9 +1,9 @@
-import { basename } from 'node:path'
 import type { ExportSpec } from '@shared/jobs'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { ENGINE_VERSION } from '../lib/version'
 import { layOut, type GrownLayout } from '../growth/grownLayout'
+import { readBaseFacts } from '../growth/baseFacts'
 import { setDtype } from '../growth/grownConfig'
 import type { GrowthRecord } from '../growth/lesaJson'
 
@@ -17,7 +17,7 @@ export interface ExportPlan {
 }
 
 /** Plans the copy of a grown checkpoint, its tensors in the wanted element type and its record up to date. */
-export function planExport(grown: Checkpoint, spec: ExportSpec): ExportPlan {
+export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<ExportPlan> {
   const { spec: made, result } = spec.grown
   const layersBefore = result.num_hidden_layers - result.new_layers.length
   const growth = planExpansion(made.method, layersBefore)
@@ -48,10 +48,9 @@ export function planExport(grown: Checkpoint, spec: ExportSpec): ExportPlan {
       engineVersion: ENGINE_VERSION,
       device: result.device,
       predictors: result.predictors,
-      perplexities: spec.perplexities.map((measured) => ({
-        ...measured,
-        model: basename(measured.model),
-      })),
+      perplexities: spec.perplexities,
+      base: await readBaseFacts(spec.base, grown.rawConfig, grown.path),
+      card: spec.card,
       warnings: result.warnings,
     },
   }

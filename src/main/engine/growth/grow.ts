@@ -8,12 +8,14 @@ import { isLearned, methodNamed } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import { layOut } from './grownLayout'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
 import { grownConfig } from './grownConfig'
+import { readBaseFacts } from './baseFacts'
 import { lesaJson } from './lesaJson'
 import { modelCard } from './modelCard'
 import {
@@ -46,6 +48,8 @@ export interface Growth {
   readonly checkpoint: Checkpoint
   readonly plan: ExpansionPlan
   readonly signal: AbortSignal
+  /** What comes along from the base model's folder. */
+  readonly sidecars: Sidecars
   /** `performance.now()` at the job's start. */
   readonly started: number
 }
@@ -165,6 +169,7 @@ export async function* writeGrown(
     device: computed.device,
     predictors,
     perplexities: [],
+    base: await readBaseFacts(checkpoint.path, checkpoint.rawConfig),
   }
   const warningsOf = (losses: readonly RangeLoss[]): string[] =>
     losses.length === 0 ? warnings : [...warnings, `Lost: ${describeLosses(losses)}.`]
@@ -175,6 +180,7 @@ export async function* writeGrown(
     tensors: contentsOf(checkpoint, layout, filler),
     config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
     sidecarsFrom: checkpoint,
+    sidecars: growth.sidecars,
     files: (losses) => ({
       'README.md': modelCard({ ...record, warnings: warningsOf(losses) }),
       'lesa.json': lesaJson({ ...record, warnings: warningsOf(losses) }),
@@ -196,6 +202,7 @@ export async function* writeGrown(
     device: computed.device,
     predictors,
     warnings: warningsOf(written.losses),
+    left_out: written.leftOut,
   }
 }
 

@@ -1,7 +1,9 @@
 /** @file The grown folder's `lesa.json`: what it says of itself to programs. */
 import { basename } from 'node:path'
 import type { DeviceDecision } from '@shared/devices'
-import type { ExpandSpec, PerplexityResult, PredictorReport } from '@shared/jobs'
+import type { CardEdits } from '@shared/exports'
+import type { ExpandSpec, PredictorReport, PublishedPerplexity } from '@shared/jobs'
+import type { BaseFacts } from './baseFacts'
 import { methodSpecSchema } from '@shared/methods/schema'
 import type { ExpansionPlan } from '@shared/plan'
 
@@ -22,7 +24,10 @@ export interface GrowthRecord {
   /** `null` when nothing was computed, only copied. */
   readonly device: DeviceDecision | null
   readonly predictors: readonly PredictorReport[]
-  readonly perplexities: readonly PerplexityResult[]
+  readonly perplexities: readonly PublishedPerplexity[]
+  readonly base: BaseFacts
+  /** What a person wrote into the card. */
+  readonly card?: CardEdits | undefined
   readonly warnings: readonly string[]
 }
 
@@ -41,7 +46,8 @@ function dataOf(record: GrowthRecord): object {
   return {
     schema_version: SCHEMA_VERSION,
     generator: { name: PROJECT, version: record.engineVersion },
-    base_model: basename(spec.model),
+    base_model: record.base.name,
+    ...(record.base.revision === null ? {} : { base_model_revision: record.base.revision }),
     architecture: record.architecture,
     method: name,
     num_hidden_layers: { before: record.layersBefore, after: plan.layers.length },
@@ -54,6 +60,7 @@ function dataOf(record: GrowthRecord): object {
       ...parameters,
       rest: spec.rest,
       dtype: spec.dtype,
+      ...(spec.allowOverflow === true ? { allow_overflow: true } : {}),
       max_shard_bytes: spec.maxShardBytes,
     },
     seed: spec.seed,

@@ -1,30 +1,54 @@
 /** @file The grown folder's model card: what it says of itself to people. */
-import { basename } from 'node:path'
-import type { PerplexityResult, PredictorReport } from '@shared/jobs'
+import type { CardDefaults } from '@shared/exports'
+import { modelNameOf, shortRevision } from '@shared/hub'
+import type { PredictorReport, PublishedPerplexity } from '@shared/jobs'
 import { METHOD_NAMES, methodNamed } from '@shared/methods'
 import { methodRows } from '@shared/methods/rows'
 import type { ExpansionPlan } from '@shared/plan'
+import { perplexityInterval } from '@shared/perplexity'
 import { formatCount } from '@shared/units'
+import { writeFrontMatter } from './frontMatter'
 import { PROJECT, type GrowthRecord } from './lesaJson'
+
+/** What the card says without a person's edits. */
+export function cardDefaults({ spec, plan, base, layersBefore }: GrowthRecord): CardDefaults {
+  const method = METHOD_NAMES[spec.method.name]
+  return {
+    title: `${base.name}, ${layersBefore} → ${plan.layers.length} layers (${method})`,
+    author: '',
+    baseModel: base.id ?? '',
+    license: base.license,
+    languages: [...base.languages],
+  }
+}
 
 /** The model card (`README.md`) with the metadata block that model hubs read. */
 export function modelCard(record: GrowthRecord): string {
-  const { spec, plan } = record
-  const base = basename(spec.model)
-  const after = plan.layers.length
-  const title = `${base}, ${record.layersBefore} → ${after} layers (${METHOD_NAMES[plan.method]})`
+  const { plan, base } = record
+  const defaults = cardDefaults(record)
+  const told = (key: 'title' | 'author' | 'baseModel' | 'license'): string =>
+    oneLine(record.card?.[key] ?? defaults[key])
+  const [baseModel, license, author] = [told('baseModel'), told('license'), told('author')]
+  const isSameLicense = license === base.license
+  const head = writeFrontMatter({
+    library_name: 'transformers',
+    pipeline_tag: 'text-generation',
+    base_model: baseModel,
+    // Of what the hub knows (adapter, finetune, merge, quantized) the one that may have other weights and layers.
+    base_model_relation: baseModel === '' ? '' : 'finetune',
+    license,
+    license_name: isSameLicense ? base.licenseName : '',
+    license_link: isSameLicense ? base.licenseLink : '',
+    language: record.card?.languages ?? defaults.languages,
+    tags: ['depth-up-scaling', plan.method],
+  })
+  const revision = base.revision === null ? '' : `, revision ${shortRevision(base.revision)}`
   const sections = [
+    [head],
+    [`# ${told('title') || defaults.title}`],
+    ...(author === '' ? [] : [[`By ${author}.`]]),
     [
-      '---',
-      `base_model: ${JSON.stringify(base)}`,
-      'tags:',
-      '- depth-up-scaling',
-      `- ${plan.method}`,
-      '---',
-    ],
-    [`# ${title}`],
-    [
-      `Grown from **${base}** (${record.architecture}) with ${METHOD_NAMES[plan.method]} by ${PROJECT} ` +
+      `Grown from **${base.name}** (${record.architecture}${revision}) with ${METHOD_NAMES[plan.method]} by ${PROJECT} ` +
         `${record.engineVersion}: ${plan.newLayers.length} new layers, ${formatCount(record.parameters)} parameters ` +
         `in ${record.dtypes.join(', ')}. ${noteOf(plan.method)}`,
     ],
@@ -88,15 +112,21 @@ function parameterTable({ spec, plan, device }: GrowthRecord): string {
   )
 }
 
-function perplexityTable(results: readonly PerplexityResult[]): string {
-  const rows = results.map((result) => [
-    basename(result.model),
-    String(result.num_hidden_layers),
-    result.perplexity.toPrecision(6),
-    String(result.tokens),
-    String(result.context),
-  ])
-  return table(['Model', 'Layers', 'Perplexity', 'Tokens', 'Context'], rows)
+function perplexityTable(results: readonly PublishedPerplexity[]): string {
+  const rows = results.map((result) => {
+    const interval = perplexityInterval(result)
+    return [
+      modelNameOf(result.model),
+      result.text + (result.perLine ? ' (mean over lines)' : ''),
+      String(result.num_hidden_layers),
+      result.perplexity.toPrecision(6),
+      interval ? interval.map((limit) => limit.toPrecision(5)).join(' – ') : '–',
+      String(result.tokens),
+      String(result.context),
+    ]
+  })
+  const head = ['Model', 'Text', 'Layers', 'Perplexity', '95 % interval', 'Tokens', 'Context']
+  return table(head, rows)
 }
 
 function predictorTable(reports: readonly PredictorReport[]): string {
@@ -129,6 +159,12 @@ function predictorTable(reports: readonly PredictorReport[]): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => oneLine(cell).replaceAll('|', '\\|')).join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+function oneLine(text: string): string {
+  // eslint-disable-next-line no-control-regex -- a name may hold anything
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim()
 }

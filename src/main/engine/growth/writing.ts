@@ -6,6 +6,7 @@ import {
 } from '../checkpoint/CheckpointWriter'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { refuseLosses } from '../checkpoint/range'
+import { describeLeftOut, type Sidecars } from '../checkpoint/sidecars'
 import { reporting } from '../lib/reporting'
 import { weightOf } from '../lib/work'
 import type { GrownLayout } from './grownLayout'
@@ -72,4 +73,10 @@ export async function* checkRange(
     yield { type: 'step', id: RANGE_STEP, ...next.value }
   }
   refuseLosses(next.value)
+}
+
+/** Says what stays behind of the base model's folder. */
+export function* tellLeftOut({ leftOut }: Sidecars): Generator<JobEvent, void> {
+  const text = describeLeftOut(leftOut)
+  if (text !== null) yield { type: 'log', level: 'info', text }
 }

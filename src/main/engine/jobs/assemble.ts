@@ -3,12 +3,14 @@ import { AppError } from '@shared/errors'
 import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
+import { findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { layOut } from '../growth/grownLayout'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
 import { keptStages, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
 import { remarksOf } from './remarks'
+import { tellLeftOut } from '../growth/writing'
 import type { JobRunner } from './runner'
 
 /** Writes the checkpoint of a job whose weight types were computed apart. */
@@ -18,7 +20,8 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
   const checkpoint = await Checkpoint.open(job.model)
   try {
     const plan = planExpansion(job.method, checkpoint.config.numHiddenLayers)
-    const growth: Growth = { spec: job, checkpoint, plan, signal, started }
+    const sidecars = await findSidecars(checkpoint.path)
+    const growth: Growth = { spec: job, checkpoint, plan, sidecars, signal, started }
     const computed = isLearned(job.method)
       ? await collect(growth, spec.job)
       : { device: null, types: [] }
@@ -30,6 +33,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     try {
       yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }
       yield* remarksOf(checkpoint)
+      yield* tellLeftOut(sidecars)
       return yield* writeGrown(growth, computed, output, spec)
     } finally {
       await output.discard()

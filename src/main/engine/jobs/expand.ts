@@ -2,6 +2,7 @@ import { isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { analyseGrown, ANALYSIS_STEP, analysisWork, recordStages } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
+import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { layOut, writeWork } from '../growth/grownLayout'
 import { learnedSteps } from '../lesa/learned'
@@ -15,7 +16,7 @@ import {
   writeGrown,
   type Growth,
 } from '../growth/grow'
-import { checkRange, rangeSteps } from '../growth/writing'
+import { checkRange, rangeSteps, tellLeftOut } from '../growth/writing'
 import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 
@@ -25,7 +26,8 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
   const checkpoint = await Checkpoint.open(spec.model)
   try {
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
-    const growth: Growth = { spec, checkpoint, plan, signal, started }
+    const sidecars = await findSidecars(checkpoint.path)
+    const growth: Growth = { spec, checkpoint, plan, sidecars, signal, started }
     checkMemory(growth, checkpoint.weightTypes)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
@@ -34,7 +36,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
       reads: [checkpoint.path],
-      bytes: layout.bytes + (kept === undefined ? stageRoom : 0),
+      bytes: layout.bytes + bytesOf(sidecars) + (kept === undefined ? stageRoom : 0),
       alsoNeeds: kept === undefined ? [] : [{ path: kept, bytes: stageRoom }],
     })
     try {
@@ -52,6 +54,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
         ],
       }
       yield* remarksOf(checkpoint)
+      yield* tellLeftOut(sidecars)
       yield* checkRange(checkpoint, layout, spec, signal)
       const stages = stagesOf(spec, workDir, output)
       const computed = yield* computeTypes(growth, stages, checkpoint.weightTypes)

@@ -1,6 +1,7 @@
 import { cp, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Checkpoint } from '../checkpoint/Checkpoint'
+import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { planExport } from '../export/exportPlan'
 import { lesaJson } from '../growth/lesaJson'
@@ -19,10 +20,11 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
   const started = performance.now()
   const grown = await Checkpoint.open(spec.model)
   try {
-    const planned = planExport(grown, spec)
+    const planned = await planExport(grown, spec)
+    const sidecars = await findSidecars(grown.path)
     const reads = [spec.model, spec.base]
     const { overwrite } = spec
-    const { bytes } = planned.layout
+    const bytes = planned.layout.bytes + bytesOf(sidecars)
     const output = await prepareOutput(spec.out, { overwrite, reads, bytes })
     try {
       yield {
@@ -47,6 +49,7 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
         tensors: contentsOf(grown, planned.layout),
         config: planned.config,
         sidecarsFrom: grown,
+        sidecars,
         files: {
           'README.md': modelCard(planned.record),
           'lesa.json': lesaJson(planned.record),
@@ -67,6 +70,7 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
         shards: written.shards,
         parameters: written.parameters,
         seconds: (performance.now() - started) / 1000,
+        left_out: written.leftOut,
         checks: next.value,
       }
     } finally {

@@ -2,6 +2,7 @@ import { AppError } from '@shared/errors'
 import { isLearned, learns, METHODS } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
+import { findSidecars } from '../checkpoint/sidecars'
 import { findPredicted, learnedSteps } from '../lesa/learned'
 import { writeJobFile } from '../stages/jobFile'
 import { requireRoom } from '@system/space'
@@ -33,7 +34,8 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
   const checkpoint = await Checkpoint.open(spec.model)
   try {
     const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
-    const growth: Growth = { spec, checkpoint, plan, signal, started }
+    const sidecars = await findSidecars(checkpoint.path)
+    const growth: Growth = { spec, checkpoint, plan, sidecars, signal, started }
     const { weightTypes } = checkpoint
     requireWeightTypes(checkpoint, spec.only)
     checkMemory(growth, spec.only)

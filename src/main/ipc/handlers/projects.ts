@@ -130,7 +130,11 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       const refusal = project.exports.refusal(out)
       const problems = refusal === null ? preview.problems : [refusal, ...preview.problems]
       // Of a disk or a home folder the engine says the same.
-      return { ...preview, problems: [...new Set(problems)] }
+      return {
+        ...preview,
+        problems: [...new Set(problems)],
+        publishable: project.exports.publishable(run),
+      }
     },
     'exports:start': async (id, run, options) => {
       const out = await grants.require(options.out)

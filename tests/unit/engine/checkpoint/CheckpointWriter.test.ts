@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, writeFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
@@ -87,6 +87,7 @@ describe('a written checkpoint', () => {
           'tokenizer.json',
           'tokenizer_config.json',
         ],
+        leftOut: [],
         losses: [],
       })
       expect(await readdir(out)).toEqual(written.files)
@@ -206,7 +207,7 @@ describe('a written checkpoint', () => {
   test('carries given files, and the sidecars but no weights, card or config of the base', async () => {
     const { base, out, write } = await workbench()
     const sidecars = ['chat_template.jinja', 'LICENSE', 'merges.txt', 'modeling_x.py', 'vocab.json']
-    const others = ['README.md', 'pytorch_model.bin', 'consolidated.safetensors', 'notes.txt']
+    const others = ['README.md', 'pytorch_model.bin', 'consolidated.safetensors', 'params.json']
     for (const name of [...sidecars, ...others]) {
       await writeFile(join(base.path, name), `base's ${name}\r\n\u{1f600}`)
     }
@@ -214,7 +215,8 @@ describe('a written checkpoint', () => {
     await mkdir(join(base.path, 'additional_chat_templates'))
     await writeFile(join(base.path, 'additional_chat_templates', 'tools.jinja'), 'tools')
     await mkdir(join(base.path, 'tokenizer.model'))
-    const { files } = await write({
+    await symlink('/nowhere', join(base.path, 'NOTICE'))
+    const { files, leftOut } = await write({
       files: { 'README.md': '# new', 'lesa.json': new TextEncoder().encode('{}') },
     })
     expect(files).toEqual(
@@ -231,6 +233,12 @@ describe('a written checkpoint', () => {
       expect(await readFile(join(out, name))).toEqual(await readFile(join(base.path, name)))
     }
     expect(await readFile(join(out, 'README.md'), 'utf8')).toBe('# new')
+    expect(leftOut.map(({ path }) => path)).toEqual([
+      'NOTICE',
+      'consolidated.safetensors',
+      'params.json',
+      'pytorch_model.bin',
+    ])
     expect(await readdir(out)).not.toContain('tokenizer.model')
   })
 

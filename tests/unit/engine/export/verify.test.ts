@@ -62,7 +62,7 @@ function statesOf(checks: readonly ExportCheck[]): Record<string, ExportCheck['s
 async function verify(spec: ExportSpec): Promise<Record<string, ExportCheck['state']>> {
   const grown = await Checkpoint.open(spec.model)
   try {
-    const planned = planExport(grown, spec)
+    const planned = await planExport(grown, spec)
     return statesOf(await finish(verifyExport({ spec, planned, signal })))
   } finally {
     await grown.close()

@@ -3,6 +3,7 @@ import { METHODS, methodNamed } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { describe, expect, it } from 'vitest'
+import { unknownBase } from '../../../../src/main/engine/growth/baseFacts'
 import { lesaJson, type GrowthRecord } from '../../../../src/main/engine/growth/lesaJson'
 import { modelCard } from '../../../../src/main/engine/growth/modelCard'
 
@@ -28,6 +29,7 @@ function recordOf(method: MethodSpec, changes: Partial<GrowthRecord> = {}): Grow
     device: null,
     predictors: [],
     perplexities: [],
+    base: unknownBase('/models/Tiny-1B'),
     warnings: [],
     ...changes,
   }
@@ -49,7 +51,9 @@ describe('the model card', () => {
   it('says what was grown from what, how, and by whom it was published', () => {
     const card = modelCard(recordOf({ name: 'solar', overlap: 1 }))
     expect(
-      card.startsWith('---\nbase_model: "Tiny-1B"\ntags:\n- depth-up-scaling\n- solar\n---\n'),
+      card.startsWith(
+        '---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- depth-up-scaling\n- solar\n---\n',
+      ),
     ).toBe(true)
     expect(card).toContain('# Tiny-1B, 4 → 6 layers (SOLAR)\n')
     expect(card).toContain(

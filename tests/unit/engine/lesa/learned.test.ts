@@ -89,10 +89,12 @@ describe('the stages of a weight type', () => {
     expect((await readdir(found.folder)).sort()).toEqual([
       '2.bin',
       '3.bin',
+      'course.json',
       'directions.f32',
       'predictor.safetensors',
       'report.json',
       'spectrum.f32',
+      'stage.json',
     ])
     // BF16 of 16 rows and 32 columns.
     expect((await readFile(predictedFile(found.folder, 2))).byteLength).toBe(2 * 16 * 32)

@@ -33,7 +33,24 @@ describe('an export', () => {
     await record.change({
       perplexities: [measured('base', 2), measured(id, null), measured('009-other', 4)],
     })
-    const spec = exports.specFor(id, options)
+    // On three tokens: nothing to publish unless somebody chooses to.
+    expect(exports.specFor(id, options).perplexities).toEqual([])
+    const publishable = exports.publishable(id)
+    expect(publishable).toMatchObject([
+      { model: 'base', perplexity: 2, tokens: 3, isPublished: false },
+      { perplexity: null, isPublished: false },
+    ])
+    const measurements = publishable.map((each) => each.id)
+    expect(new Set(measurements).size).toBe(2)
+    const [first = ''] = measurements
+    expect(
+      exports.specFor(id, { ...options, measurements: [first] }).perplexities.map((each) => [
+        each.model,
+        each.text,
+        each.perLine,
+      ]),
+    ).toEqual([['base', 'a text', false]])
+    const spec = exports.specFor(id, { ...options, measurements })
     expect(spec).toMatchObject({ kind: 'export', model: runs.modelOf(id), base: model, ...options })
     expect(spec.grown.result).toEqual(result)
     expect(spec.grown.spec).toMatchObject({ kind: 'expand', method: { name: 'solar' }, model })
