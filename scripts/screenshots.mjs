@@ -153,7 +153,7 @@ async function photograph(place, size, theme) {
 async function shootLiveRun(page, place, shoot) {
   await setTraining(page, { steps: 2_000 }, place)
   await go(page, `${place}/run?run=new`)
-  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByRole('button', { name: /^(Run|Add to queue)$/ }).click()
   const article = page.getByRole('article')
   // Three curves and a half.
   const row = article.getByRole('row', { name: /^o_proj done, .*running, [2-9]\d %/ })
@@ -188,7 +188,7 @@ async function setTraining(page, { steps }, place = placeOf(page)) {
 async function run(page, name) {
   await go(page, `${placeOf(page)}/run?run=new`)
   await page.getByLabel('Name', { exact: true }).fill(name)
-  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByRole('button', { name: /^(Run|Add to queue)$/ }).click()
   await page.getByText('What next').waitFor({ timeout: 600_000 })
 }
 

@@ -54,7 +54,8 @@ async function fetchElectron() {
   })
   if (code === 0 && electronBinary() !== null) return null
   const detail = output.split('\n').find((line) => /\S/.test(line)) ?? 'no answer in time'
-  return `Electron's binary could not be fetched: ${detail.trim()}.`
+  const reason = detail.trim().replace(/^\w*Error: /, '')
+  return `Electron's binary could not be fetched from its releases on GitHub: ${reason}.`
 }
 
 function electronBinary() {

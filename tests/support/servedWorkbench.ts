@@ -78,7 +78,11 @@ export async function openWindow(
   return { context, page, complaints }
 }
 
+/** For what a slow or busy machine takes, such as a whole run of the demo. */
+const PATIENCE_MS = 120_000
+
 export function listen(page: Page, complaints: string[]): void {
+  page.setDefaultTimeout(PATIENCE_MS)
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
   })
@@ -134,7 +138,7 @@ export async function startRun(page: Page): Promise<Locator> {
   await openView(page, 'Run')
   const fresh = page.getByRole('button', { name: 'New run' })
   await fresh.click()
-  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByRole('button', { name: /^(Run|Add to queue)$/ }).click()
   const article = page.getByRole('article')
   await article.waitFor()
   return article
