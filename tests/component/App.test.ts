@@ -95,7 +95,7 @@ afterEach(() => {
 describe('the start', () => {
   it('says what to do when nothing was opened yet', async () => {
     await open()
-    expect(app.get('main').text()).toContain('Nothing opened yet')
+    expect(app.get('main').text()).toContain('How it goes')
     expect(byText('button', 'Try the demo').isVisible()).toBe(true)
   })
 
@@ -121,7 +121,7 @@ describe('the start', () => {
       },
     })
     expect(app.get('main').text()).toContain('Missing')
-    await byText('main button', 'Demo').trigger('click')
+    await byText('main .entry button', 'Demo').trigger('click')
     await settle()
     expect(app.get('main').text()).toContain('“Demo” is not where it was')
     await byText('main button', 'Remove from the list').trigger('click')
@@ -138,7 +138,7 @@ describe('the start', () => {
         })
       },
     })
-    await byText('main button', 'Demo').trigger('click')
+    await byText('main .entry button', 'Demo').trigger('click')
     await settle()
     expect(app.get('[role=alert]').text()).toContain('Version 9 of the file is newer.')
     expect(app.get('[role=alert]').text()).toContain('Update the program.')

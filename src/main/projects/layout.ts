@@ -1,6 +1,8 @@
 /** @file Names within a project's folder. */
 import { join } from 'node:path'
 
+export { folderNameOf } from '@shared/paths'
+
 /** Makes a folder a project. */
 export const PROJECT_FILE = 'project.json'
 export const RUN_FILE = 'run.json'
@@ -27,17 +29,3 @@ export const runPaths = {
   /** The grown checkpoint. */
   model: (run: string): string => join(run, 'model'),
 } as const
-
-/** A name that every file system takes, as close to what the person wrote as can be. */
-export function folderNameOf(name: string): string {
-  const cleaned = name
-    // What Windows refuses, of which the others refuse a part.
-    // eslint-disable-next-line no-control-regex
-    .replace(/[<>:"/\\|?*\u0000-\u001f\u007f]/g, '-')
-    .trim()
-    .slice(0, 80)
-    .replace(/[. ]+$/, '')
-    .replace(/^\.+/, '')
-  const isReserved = /^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$/i.test(cleaned)
-  return cleaned === '' ? 'Project' : isReserved ? `_${cleaned}` : cleaned
-}

@@ -71,6 +71,10 @@ export function decideAuto(all: readonly DeviceReport[]): DeviceDecision {
 
 /** Multiplies two matrices on the device and checks the result. */
 async function tryDevice(device: Device): Promise<DeviceReport> {
+  const only = ONLY_ON[device]
+  if (only && only.platform !== process.platform) {
+    return { device, available: false, isSoftware: false, reason: `${only.name} only` }
+  }
   let runtime: Runtime | null = null
   try {
     runtime = await Runtime.open(device)
@@ -79,7 +83,7 @@ async function tryDevice(device: Device): Promise<DeviceReport> {
       return { device, available: false, isSoftware: false, reason: 'it computes wrong results' }
     }
     const isSoftware = device !== 'cpu' && gflops < SOFTWARE_GFLOPS
-    const rate = `${Number(gflops.toPrecision(2))} GFLOP/s in a ${TRIAL_SIZE}³ product`
+    const rate = `about ${Number(gflops.toPrecision(2))} GFLOP/s`
     const name = device === 'cpu' ? cpus()[0]?.model.trim() : undefined
     return {
       device,
@@ -94,7 +98,7 @@ async function tryDevice(device: Device): Promise<DeviceReport> {
       device,
       available: false,
       isSoftware: false,
-      reason: firstLine(detail ?? (error instanceof Error ? error.message : String(error))),
+      reason: whyNot(device, detail ?? (error instanceof Error ? error.message : String(error))),
     }
   } finally {
     await runtime?.dispose()
@@ -124,6 +128,23 @@ async function trial(runtime: Runtime): Promise<number | null> {
     if (y[row * n + column] !== exact) return null
   }
   return (2 * n ** 3) / seconds / 1e9
+}
+
+/** Where there is a provider at all. */
+const ONLY_ON: Partial<
+  Record<Device, { readonly platform: NodeJS.Platform; readonly name: string }>
+> = {
+  dml: { platform: 'win32', name: 'Windows' },
+  coreml: { platform: 'darwin', name: 'macOS' },
+}
+
+/** What the runtime says, and what can be done about it. */
+function whyNot(device: Device, text: string): string {
+  const said = firstLine(text)
+  if (device !== 'cuda') return said
+  return process.platform === 'darwin'
+    ? 'Linux and Windows with an NVIDIA GPU only'
+    : `${said.replace(/\.$/, '')}; with an NVIDIA GPU, npm run setup:cuda fetches what it needs`
 }
 
 /** The first line, without the place in the runtime's sources that a failed check of it begins with. */

@@ -60,6 +60,7 @@ export const NEW_PROJECT = {
   title: 'New project',
   name: 'Name',
   nameHint: 'Also the name of the project’s folder.',
+  folderHint: (folder: string): string => `Its folder will be called “${folder}”.`,
   model: 'Model',
   modelHint: 'The Hugging Face checkpoint to grow. It is read, never changed.',
   parent: 'Create in',

@@ -35,7 +35,9 @@ export const MODEL = {
   noTokenizer:
     'There is no tokenizer in this folder: the model can be grown, but its perplexity cannot be measured.',
   remarks: 'How it was read',
-  newProject: 'New project with this model',
+  newProject: 'New project…',
+  planGrowth: 'Plan growth with this model',
+  planGrowthHint: 'Makes a project in the usual folder and opens its plan',
   reveal: 'Show in file manager',
   noModelTitle: 'The model is not here',
   noModelText: 'Say where it is now: the notice above has the button.',

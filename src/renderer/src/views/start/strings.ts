@@ -1,8 +1,24 @@
 /** The Start view. */
 export const START = {
   title: 'LESA Workbench',
-  subtitle:
-    'Grow a trained language model in depth: see its layers, insert new ones, compare, export.',
+  subtitle: 'Grow a trained language model in depth.',
+  why: 'A deeper model that starts from what a smaller one has learned needs far less training than one from nothing. New layers are predicted or copied, measured, and written as a checkpoint to train on.',
+  stepsTitle: 'How it goes',
+  steps: [
+    { title: 'Look at a model', text: 'Its layers, their sizes and how they are alike.' },
+    { title: 'Plan where it grows', text: 'Choose a method and the gaps that get new layers.' },
+    {
+      title: 'Run',
+      text: 'What it costs is told before; it can be stopped and goes on where it was.',
+    },
+    {
+      title: 'Measure and compare',
+      text: 'Held-out layers and perplexity beside the base model and simpler methods.',
+    },
+    { title: 'Export', text: 'A Hugging Face folder, checked, to load or to train on.' },
+  ],
+  cached: 'Models of the Hugging Face cache',
+  openAnyway: 'Open anyway',
   openModel: 'Open model…',
   openModelHint: 'A Hugging Face checkpoint on this machine',
   newProject: 'New project…',
@@ -10,7 +26,10 @@ export const START = {
   openProject: 'Open project…',
   openProjectHint: 'A folder with a project.json',
   demo: 'Try the demo',
-  demoHint: 'A 2.5 M parameter model and its text, complete',
+  demoHint: (folder: string | null): string =>
+    folder === null
+      ? 'A 2.5 M parameter model and its text, complete'
+      : `A 2.5 M parameter model and its text, as a project in ${folder}`,
   drop: 'You can also drop a model or project folder anywhere on this window.',
   dropBrowser:
     'Folders are chosen with the buttons above: a browser does not tell where a dropped folder lies.',
@@ -18,9 +37,6 @@ export const START = {
   clear: 'Clear list',
   clearTitle: 'Clear the list of recents?',
   clearText: 'Nothing is deleted from the disk.',
-  emptyTitle: 'Nothing opened yet',
-  emptyText:
-    'Models and projects that you open are listed here. The demo needs nothing but a click.',
   missing: 'Missing',
   kinds: { project: 'Project', model: 'Model' },
   menu: (name: string): string => `Actions for ${name}`,
