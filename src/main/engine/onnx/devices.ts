@@ -149,6 +149,6 @@ function whyNot(device: Device, text: string): string {
 
 /** The first line, without the place in the runtime's sources that a failed check of it begins with. */
 function firstLine(text: string): string {
-  const line = text.split('\n', 1)[0]?.trim() ?? text
+  const line = text.split(/\n|↵/, 1)[0]?.trim() ?? text
   return line.replace(/^\S+:\d+ .* was false\. /, '')
 }

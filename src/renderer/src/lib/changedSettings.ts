@@ -1,9 +1,11 @@
-import { isLearned, methodNamed } from '@shared/methods'
+import { ALL_OPTIONS, isLearned, methodNamed } from '@shared/methods'
+import { parseGaps } from '@shared/methods/gaps'
 import { methodRows } from '@shared/methods/rows'
 import { planExpansion } from '@shared/plan'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
 import { deviceName } from '../strings/devices'
+import { describeLayers } from './gaps'
 
 /** A setting that is not as it would be without anybody's doing. */
 export interface ChangedSetting {
@@ -35,10 +37,17 @@ export function changedSettings(draft: ProjectDraft, layers: number): ChangedSet
   })
 }
 
+/** A long list of gaps is told in a few words. */
+function inWords({ key, label, value }: Row): Row {
+  const option = ALL_OPTIONS.find(([known]) => known === key)?.[1]
+  const isList = option?.kind === 'gaps'
+  return { key, label, value: isList ? describeLayers(parseGaps(value)) : value }
+}
+
 function rowsOf(draft: ProjectDraft, layers: number): Row[] {
   const { method, rest, device, seed } = runSettingsOf(draft)
   return [
-    ...methodRows(method, planExpansion(method, layers)),
+    ...methodRows(method, planExpansion(method, layers)).map(inWords),
     // Copies bring their norms and biases along.
     ...(methodNamed(method.name).fill === undefined
       ? []

@@ -123,7 +123,8 @@ export const RUN = {
   stages: { decompose: 'Decompose', train: 'Train', predict: 'Predict' },
   otherStages: { write: 'Write the checkpoint', analyse: 'Analyse', analysis: 'Analyse' },
   instant: '< 0.1 s',
-  kept: (time: string | null) => (time === null ? 'kept' : `kept · ${time}`),
+  kept: 'kept',
+  keptNote: 'Dashed: taken from what an earlier run had computed, with the time it took then.',
   keptTitle: 'Taken from what an earlier run had computed, with the time it took then.',
   cell: { waiting: 'waiting', active: 'running', done: 'done', stopped: 'stopped' },
 
