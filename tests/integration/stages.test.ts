@@ -146,7 +146,10 @@ describe('a job folder that is used again', () => {
     expect(added.map((name) => name.split('-')[0])).toEqual(Array(7).fill('weights'))
     const { events } = await run('third', 1e-3)
     expect(await readdir(store)).toHaveLength(21)
-    expect(events.filter((event) => event.type === 'metric')).toEqual([])
+    const taken = events.filter(
+      (event) => event.type === 'log' && event.text.includes("taken from the job's folder"),
+    )
+    expect(taken).toHaveLength(7)
     expect(await digests(join(folder, 'third'))).toEqual(await digests(join(folder, 'first')))
     expect((await digests(join(folder, 'second')))['/model.safetensors']).not.toBe(
       (await digests(join(folder, 'first')))['/model.safetensors'],

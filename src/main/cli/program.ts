@@ -76,7 +76,7 @@ export function buildProgram(
     .requiredOption('--job <dir>', 'folder that expand --job --only filled')
     .requiredOption('--out <dir>', 'folder for the grown checkpoint')
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
-    .option('--overwrite', 'replace the output folder when it exists')
+    .option('--overwrite', 'replace a checkpoint that is there')
     .addOption(jsonOption())
     .action(async (options: AssembleOptions & { json?: boolean }) => {
       const { assemble } = await import('./commands/assemble')
@@ -114,7 +114,7 @@ export function buildProgram(
     .option('--layers <n>', "decoder layers (default: the model's own)", integer)
     .addOption(choice('--dtype <type>', 'element type (default: bf16)', SYNTH_DTYPE_CHOICES))
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
-    .option('--overwrite', 'replace the output folder when it exists')
+    .option('--overwrite', 'replace a checkpoint that is there')
     .option('--seed <n>', 'of the weights (default: 0)', integer)
     .addOption(jsonOption())
     .action(async (options: SynthOptions & { json?: boolean }) => {
@@ -171,7 +171,7 @@ function addExpandOptions(command: Command): Command {
     .addOption(
       choice('--method <name>', 'how the new layers come about', METHODS).default(DEFAULT_METHOD),
     )
-    .option('--overwrite', 'replace the output folder when it exists')
+    .option('--overwrite', 'replace a checkpoint that is there')
   const trained = METHOD_FLAGS.training[0]?.methods.join(', ')
   for (const [group, flags] of [
     ['Where the layers go:', METHOD_FLAGS.layers],
