@@ -30,6 +30,9 @@ export interface Lock {
 /** Tries for a lock whose file is empty, or that changes hands at this moment. */
 const ATTEMPTS = 10
 
+/** Many times what an owner's names take. */
+const MAX_LOCK_BYTES = 4096
+
 /** How often what is held is touched, so that other machines see that somebody lives. */
 const TOUCH_MS = 10 * 60_000
 
@@ -152,8 +155,11 @@ export async function acquireLock(
     disown(owner)
     const found = await readOwner(file)
     if (!force && found !== null && mayLive(found, await touchedMs(file))) throw refusal(found)
+    const looks = found === null ? await stat(file).catch(() => null) : null
+    // What no process of ours can have made is not ours to remove.
+    if (looks && (!looks.isFile() || looks.size > MAX_LOCK_BYTES)) throw refusal(null)
     // Its owner makes the file, then writes it.
-    const isBeingMade = found === null && (await stat(file).catch(() => null))?.size === 0
+    const isBeingMade = looks?.size === 0
     if (isBeingMade && attempt < ATTEMPTS / 2) await wait(50)
     else {
       await evict(file, found)

@@ -1,6 +1,6 @@
 /**
  * @file A folder that appears complete or not at all, whenever its process is killed. Beside `out` lie, as long as a job
- * holds it, the lock `out.lock` and the folder `out.partial` in which it works; and between the two renames of a
+ * holds it, the lock `out.partial.lock` and the folder `out.partial` in which it works; and between the two renames of a
  * replacement the folder `out.replaced-XXXXXXXX`, which is always whole. Whoever takes the lock next finds out from these
  * names what was going on, and leaves nothing of it.
  */
@@ -13,7 +13,7 @@ import { removeFolder, renameRetrying, syncFolder, syncTree } from './files'
 import { acquireLock, livingOwner, type Lock, type Owner } from './locks'
 
 export const partialOf = (out: string): string => `${out}.partial`
-export const lockOf = (out: string): string => `${out}.lock`
+export const lockOf = (out: string): string => `${out}.partial.lock`
 const replacedOf = (out: string, mark: string): string => `${out}.replaced-${mark}`
 
 /** The longest names that a job gives beside `out`. */

@@ -338,8 +338,8 @@ async function partials(work: string, model: string): Promise<Case[]> {
   const owner = (pid: number): string => JSON.stringify({ token: 'x', pid, host: hostname() })
   await left('empty-owner', (out) => partial(out, { '.lesa-owner.json': '' }), ['ok'])
   await left('reused', (out) => partial(out, { '.lesa-owner.json': owner(1) }), ['ok'])
-  await left('empty-lock', (out) => appendFile(`${out}.lock`, ''), ['ok'])
-  await left('reused-lock', (out) => appendFile(`${out}.lock`, owner(1)), ['ok'])
+  await left('empty-lock', (out) => appendFile(`${out}.partial.lock`, ''), ['ok'])
+  await left('reused-lock', (out) => appendFile(`${out}.partial.lock`, owner(1)), ['ok'])
   await left('whole', (out) => cp(model, `${out}.partial`, { recursive: true }), ['ok'])
   await left('aside', (out) => cp(model, `${out}.replaced-0123abcd`, { recursive: true }), [
     'output_exists',

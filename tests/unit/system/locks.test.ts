@@ -168,6 +168,17 @@ describe('a lock', () => {
     await (await acquireLock(file, refusal, { force: true })).release()
   })
 
+  it('is never made of what no process of ours can have left there', async () => {
+    const folder = await tempFolder()
+    await mkdir(join(folder, 'folder.lock'))
+    await writeFile(join(folder, 'file.lock'), 'x'.repeat(5_000))
+    for (const name of ['folder.lock', 'file.lock']) {
+      const acquired = acquireLock(join(folder, name), refusal, { force: true })
+      await expect(acquired).rejects.toMatchObject({ code: 'in_use' })
+    }
+    expect((await readdir(folder)).sort()).toEqual(['file.lock', 'folder.lock'])
+  })
+
   it('that was removed by hand and taken by another is not released for it', async () => {
     const file = join(await tempFolder(), 'lock')
     const lock = await acquireLock(file, refusal)

@@ -42,7 +42,7 @@ describe('an output', () => {
     expect(prepared).toMatchObject({ out, partial: `${out}.partial` })
     await writeFile(join(prepared.partial, 'a'), 'a')
     await writeFile(join(prepared.scratch, 'b'), 'b')
-    expect((await readdir(folder)).sort()).toEqual(['model', 'out.lock', 'out.partial'])
+    expect((await readdir(folder)).sort()).toEqual(['model', 'out.partial', 'out.partial.lock'])
     await prepared.commit()
     expect((await readdir(folder)).sort()).toEqual(['model', 'out'])
     expect(await readdir(out)).toEqual(['a'])
@@ -54,7 +54,7 @@ describe('an output', () => {
   test('leaves nothing when discarded, not even the parents made for it', async () => {
     const { folder, prepare } = await setting()
     const prepared = await prepare(false, join(folder, 'a', 'b', 'out'))
-    expect((await readdir(join(folder, 'a', 'b'))).sort()).toEqual(['out.lock', 'out.partial'])
+    expect((await readdir(join(folder, 'a', 'b'))).sort()).toEqual(['out.partial', 'out.partial.lock'])
     await prepared.discard()
     await prepared.discard()
     expect(await readdir(folder)).toEqual(['model'])
@@ -154,7 +154,7 @@ describe('what a job left that was killed', () => {
     await mkdir(`${out}.partial`)
     await writeFile(join(`${out}.partial`, 'anything'), '')
     const dead = { token: 't', pid: await deadPid(), host: hostname() }
-    await writeFile(`${out}.lock`, JSON.stringify(dead))
+    await writeFile(`${out}.partial.lock`, JSON.stringify(dead))
     const prepared = await prepare()
     expect(await readdir(prepared.partial)).toEqual(['.scratch'])
     await prepared.discard()
@@ -168,7 +168,7 @@ describe('what a job left that was killed', () => {
       ...(begin === null ? [] : [{ ...living, begin: `${begin}0` }]),
     ]
     for (const owner of owners) {
-      await writeFile(`${out}.lock`, JSON.stringify(owner))
+      await writeFile(`${out}.partial.lock`, JSON.stringify(owner))
       await (await prepare()).discard()
     }
   })
@@ -195,7 +195,7 @@ describe('what a job left that was killed', () => {
       message: expect.stringContaining(`${out}.partial is in the way`) as string,
     })
     expect(await readdir(`${out}.partial`)).toEqual(['notes.txt'])
-    expect(await readdir(dirname(out))).not.toContain('out.lock')
+    expect(await readdir(dirname(out))).not.toContain('out.partial.lock')
   })
 
   test('between the two renames of a replacement: the older output has its name again', async () => {
@@ -223,11 +223,11 @@ describe('what a job left that was killed', () => {
     const { folder, out, prepare } = await setting()
     const former = join(`${out}.partial`, '.lesa-owner.json')
     await mkdir(`${out}.partial`)
-    for (const file of [`${out}.lock`, former]) {
+    for (const file of [`${out}.partial.lock`, former]) {
       await writeFile(file, JSON.stringify(owner))
       await expect(prepare(true)).rejects.toMatchObject({
         code: 'output_exists',
-        hint: expect.stringContaining(`${out}.lock`) as string,
+        hint: expect.stringContaining(`${out}.partial.lock`) as string,
       })
       await clearLeftovers(out)
       expect(await readdir(folder)).toContain('out.partial')
@@ -238,8 +238,8 @@ describe('what a job left that was killed', () => {
   test('is left alone when this process holds it by another name', async () => {
     const { folder, prepare } = await setting()
     const first = await prepare()
-    // On a disk that ignores case `OUT.lock` is `out.lock`.
-    await link(join(folder, 'out.lock'), join(folder, 'OUT.lock'))
+    // On a disk that ignores case `OUT.partial.lock` is `out.partial.lock`.
+    await link(join(folder, 'out.partial.lock'), join(folder, 'OUT.partial.lock'))
     await expect(prepare(true, join(folder, 'OUT'))).rejects.toMatchObject({
       code: 'output_exists',
     })

@@ -172,7 +172,7 @@ describe('jobs', () => {
     // Of the process that runs the tests.
     const begin = beginOf(process.ppid) ?? undefined
     const owner = { token: 't', pid: process.ppid, host: hostname(), begin }
-    writeFileSync(join(folder, 'out.lock'), JSON.stringify(owner))
+    writeFileSync(join(folder, 'out.partial.lock'), JSON.stringify(owner))
     expect(await startJob('/crash').result).toMatchObject({ error: { code: 'engine_crashed' } })
     expect(existsSync(partial)).toBe(true)
   })
