@@ -49,7 +49,9 @@ describe.each([
   ['arm64', 'linux-arm64-unpacked'],
 ])('the program for %s', (arch, name) => {
   const files = (): string[] =>
-    readdirSync(join(folder, name, 'resources'), { recursive: true, encoding: 'utf8' })
+    readdirSync(join(folder, name, 'resources'), { recursive: true, encoding: 'utf8' }).map(
+      (path) => path.replaceAll('\\', '/'),
+    )
 
   it('has this processor’s libraries, outside of the archive, and no other’s', () => {
     const modules = 'app.asar.unpacked/node_modules'
@@ -100,16 +102,36 @@ describe.runIf(process.platform === 'linux')('the archive', () => {
     expect(everything.filter((path) => path.endsWith('.map'))).toEqual([])
   })
 
-  it('is complete: its program computes with nothing beside it', async () => {
+  /** Measures the demo model on a short text, with what was in the archive. */
+  const evaluate = (): Promise<{ stdout: string }> => {
     const demo = join(resources, 'demo-model')
     const text = join(folder, 'text.txt')
     writeFileSync(text, readFileSync(join(demo, 'eval.txt'), 'utf8').slice(0, 2_000))
-    const { stdout } = await run(
+    return run(
       process.execPath,
       [join(alone, 'out/main/cli.js'), 'evaluate', demo, '--text', text, '--json'],
       { cwd: folder, env: { ...process.env, LESA_USER_DATA: join(folder, 'user') } },
     )
+  }
+
+  it('is complete: its program computes with nothing beside it', async () => {
+    const { stdout } = await evaluate()
     expect(JSON.parse(stdout)).toMatchObject({ results: [{ num_hidden_layers: 12 }] })
+  })
+
+  it('says plainly when the runtime’s library is missing', async () => {
+    rmSync(join(alone, 'node_modules/onnxruntime-node/bin'), { recursive: true })
+    const failed = (await evaluate().catch((error: unknown) => error)) as Record<string, string>
+    expect(failed['code']).toBe(1)
+    const stderr = failed['stderr'] ?? ''
+    expect(JSON.parse(stderr.trim().split('\n').at(-1) ?? '')).toMatchObject({
+      error: {
+        code: 'device_unavailable',
+        message: expect.stringContaining('library is missing') as unknown,
+        hint: expect.stringContaining('npm ci') as unknown,
+      },
+    })
+    expect(stderr).not.toMatch(/^\s+at /m)
   })
 })
 

@@ -39,7 +39,7 @@ export function explain(cause: unknown, { platform, arch, glibc }: System): AppE
   const unavailable = (why: string, hint: string): AppError =>
     new AppError('device_unavailable', `Nothing can be computed here: ${why}.`, {
       hint,
-      context: { expected: BUILT_FOR.join(', '), actual: `${system}: ${actual}` },
+      context: { expected: BUILT_FOR.join(', '), actual: `${why} (${system}: ${actual})` },
       cause,
     })
   if (system === 'darwin/x64') {

@@ -37,7 +37,9 @@ describe('a system without ONNX Runtime', () => {
       code: 'device_unavailable',
       message: 'Nothing can be computed here: ONNX Runtime has no library for Intel Macs.',
       hint: expect.stringContaining('Apple silicon') as unknown,
-      context: { actual: expect.stringMatching(/^darwin\/x64: .*darwin\/x64\//) as unknown },
+      context: {
+        actual: expect.stringMatching(/Intel Macs \(darwin\/x64: .*darwin\/x64\//) as unknown,
+      },
     })
   })
 
@@ -47,7 +49,9 @@ describe('a system without ONNX Runtime', () => {
     expect(explained('linux/x64', '2.41').hint).toContain('npm ci')
     expect(explained('linux/arm64', '2.17', broken)).toMatchObject({
       hint: expect.stringContaining('glibc 2.28') as unknown,
-      context: { actual: 'linux/arm64: libm.so.6: version `GLIBC_2.28’ not found' },
+      context: {
+        actual: expect.stringContaining('(linux/arm64: libm.so.6: version `GLIBC_2.28') as unknown,
+      },
     })
     expect(explained('win32/arm64', null, broken).hint).toContain('Visual C++')
   })
