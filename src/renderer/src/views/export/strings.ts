@@ -30,6 +30,15 @@ export const EXPORT = {
   preview: 'What it will be',
   previewing: 'Looking…',
   chooseFirst: 'Choose a folder, and what will be written is shown here.',
+  allowOverflow: 'Write weights that F16 cannot hold as infinities',
+  allowOverflowNote:
+    'F16 ends at 65,504. Without this the export is refused when a weight lies beyond, and the tensors are named.',
+  nameTooLong: 'A name of at most 180 bytes.',
+  needed: (needed: string) =>
+    `${needed} have to be free: for the weights, the files beside them, and 64 MB that the file system and others need.`,
+  files: 'Files beside the weights',
+  noFiles: 'None.',
+  leftOut: (count: number) => (count === 1 ? '1 is not copied' : `${count} are not copied`),
   size: 'Size',
   shardsValue: (count: number) => (count === 1 ? '1 file of weights' : `${count} files of weights`),
   free: 'Free space',
@@ -101,6 +110,37 @@ export const DESTINATIONS: Readonly<Record<ExportPreview['destination'], string>
   free: 'A new folder.',
   empty_folder: 'An empty folder is there; it is used.',
   checkpoint: 'A checkpoint is there already.',
-  other_files: 'A folder with other files is there; it is left alone.',
+  other_files:
+    'A folder with other files than a checkpoint is there. It is left alone: choose another name or folder.',
   file: 'A file of this name is there; it is left alone.',
 }
+
+/** What can be said in the model card. */
+export const CARD = {
+  title: 'What the card says',
+  labels: {
+    title: 'Title',
+    author: 'Author',
+    baseModel: 'Base model on the hub',
+    license: 'Licence',
+    languages: 'Languages',
+  },
+  hints: {
+    title: '',
+    author: 'Your name or organisation, if the card shall tell.',
+    baseModel: 'Its id, such as org/name; empty when it is on no hub.',
+    license: 'As the hub names it: apache-2.0, mit, other, …',
+    languages: 'Codes with commas between: en, de.',
+  },
+  baseModelError: 'An id such as org/name, or nothing.',
+  measurements: 'Measured perplexities that are published',
+  measurement: (
+    model: string,
+    text: string,
+    perplexity: string,
+    interval: string | null,
+    tokens: string,
+  ) =>
+    `${model} on ${text}: ${perplexity}${interval === null ? '' : ` (95 %: ${interval})`}, ${tokens} tokens`,
+  reset: 'Back to what is known of the base model',
+} as const
