@@ -1,4 +1,4 @@
-import { AppError } from '@shared/errors'
+import { AppError, systemProblem } from '@shared/errors'
 import type { Device } from '@shared/devices'
 import type * as Ort from 'onnxruntime-node'
 import { Graph, type Value } from './graph'
@@ -91,6 +91,8 @@ export class Runtime {
       this.kernels.add(kernel)
       return kernel
     } catch (cause) {
+      const problem = systemProblem(cause)
+      if (problem) throw problem
       throw new AppError('device_unavailable', `The device ${this.device} can't run this graph.`, {
         hint: 'Choose another device, or cpu, which always works.',
         context: { device: this.device, actual: cause instanceof Error ? cause.message : '' },
@@ -254,6 +256,8 @@ export class Kernel {
       }
       return new Results(tensors)
     } catch (cause) {
+      const problem = systemProblem(cause)
+      if (problem) throw problem
       const actual = cause instanceof Error ? cause.message : String(cause)
       const code = this.device === 'cpu' ? 'bug' : 'device_lost'
       throw new AppError(code, `The computation failed on ${this.device}: ${actual}`, {

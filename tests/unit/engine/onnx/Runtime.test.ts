@@ -83,3 +83,17 @@ test('numbers of 16 bits inside a graph round as their formats do', async () => 
   expect([...results.floats('brain')]).toEqual([1, 1 + 2 ** -6, 70_144])
   await kernel.dispose()
 })
+
+test('a result that no memory could hold is no defect of the program', async () => {
+  const g = new Graph()
+  const size = 2 ** 23
+  g.output('product', g.matmul(g.input('column', [size, 1]), g.input('row', [1, size])))
+  const kernel = await runtime.compile(g)
+  const values = new Float32Array(size)
+  const feeds = {
+    column: runtime.float32(values, [size, 1]),
+    row: runtime.float32(values, [1, size]),
+  }
+  await expect(kernel.run(feeds)).rejects.toMatchObject({ code: 'not_enough_memory' })
+  await kernel.dispose()
+})
