@@ -83,6 +83,7 @@ export async function runJobIn<Spec extends JobSpec>(
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
