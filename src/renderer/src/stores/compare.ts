@@ -1,5 +1,6 @@
 import { isOver, type JobSnapshot } from '@shared/jobs'
 import type { EvaluationRequest, ProjectId, Subject } from '@shared/projects'
+import { useSessionStorage } from '@vueuse/core'
 import { defineStore } from 'pinia'
 import { computed } from 'vue'
 import { useClient } from '../api/client'
@@ -17,6 +18,15 @@ export const useCompareStore = defineStore('compare', () => {
       ? client.call('projects:compare', id, [...subjects])
       : client.call('projects:compare', id),
   )
+
+  /** Subjects that are not compared, by project, for as long as the window's session lasts. */
+  const hidden = useSessionStorage<Record<ProjectId, readonly Subject[]>>('lesa.compared', {})
+  const unchosen = computed<readonly Subject[]>({
+    get: () => hidden.value[project.id ?? ''] ?? [],
+    set: (subjects) => {
+      if (project.id !== null) hidden.value = { ...hidden.value, [project.id]: subjects }
+    },
+  })
 
   /** Measurements of this project that have not ended, newest first. */
   const open = computed<readonly JobSnapshot[]>(() =>
@@ -44,6 +54,7 @@ export const useCompareStore = defineStore('compare', () => {
     isLoading: comparison.isLoading,
     load: comparison.load,
     clear: comparison.clear,
+    unchosen,
     open,
     last,
     evaluate,
