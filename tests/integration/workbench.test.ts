@@ -197,7 +197,13 @@ describe('a project, from the demo to an export', () => {
     expect(keys.find(({ key }) => key === 'method')).toMatchObject({ differs: true })
     expect(keys.find(({ key }) => key === 'seed')).toMatchObject({ differs: false })
     expect(measurements).toEqual([
-      { text: project.texts[0]?.id, name: 'eval.txt', context: 128, perLine: false },
+      {
+        text: project.texts[0]?.id,
+        name: 'eval.txt',
+        context: 128,
+        perLine: false,
+        tokens: expect.any(Number) as number,
+      },
     ])
   })
 

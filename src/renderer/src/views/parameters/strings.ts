@@ -50,7 +50,8 @@ export const PRESETS: Readonly<
 > = {
   paper: {
     name: 'Paper',
-    about: 'As published (ACL 2025). On a large model five epochs are thousands of mini-batches.',
+    about:
+      'As published (ACL 2025), and the start for every model: on a small one longer training fits the layers that are there, not unseen ones.',
   },
   notebook: {
     name: 'Notebook',
