@@ -37,17 +37,25 @@ interface Runner {
   end(): void
 }
 
+/** Electron's own processes cannot start a plain Node process. */
+const IN_ELECTRON = process.versions['electron'] !== undefined
+
+export interface EncodeLimits {
+  readonly signal: AbortSignal
+  readonly limitMs: number
+  readonly inThread?: boolean
+}
+
 /**
  * Tokenises texts. Whatever the library does, this ends: with its answer, with `failed` when the process ended or took
  * longer than `limitMs`, or with the signal's reason.
  */
 export async function encodeApart(
   request: EncodeRequest,
-  { signal, limitMs }: { readonly signal: AbortSignal; readonly limitMs: number },
+  { signal, limitMs, inThread = IN_ELECTRON }: EncodeLimits,
 ): Promise<EncodeAnswer> {
   signal.throwIfAborted()
-  // Electron's own processes cannot start a plain Node process.
-  const runner = process.versions['electron'] === undefined ? childProcess() : thread()
+  const runner = inThread ? thread() : childProcess()
   const failed = (reason: string): EncodeAnswer => ({ state: 'failed', part: 'text', reason })
   const over = AbortSignal.timeout(limitMs)
   const ends = AbortSignal.any([signal, over])
