@@ -10,16 +10,21 @@ const DROPOUT = Buffer.from('dropout')
 const DROPOUT_DEPTH = 2
 
 /**
- * Walks JSON once, without building it. `parts` counts values, lists and objects, up to one more than `maxParts`;
+ * Walks JSON once, without building it. `parts` counts values, lists and objects, up to one more than `maxParts`; `deepest` their nesting;
  * `dropout` is where the number of `model.dropout` stands, `null` when it is none above zero. It does not judge the
  * syntax.
  */
 export function scanJson(
   bytes: Uint8Array,
   maxParts: number,
-): { readonly parts: number; readonly dropout: readonly [number, number] | null } {
+): {
+  readonly parts: number
+  readonly deepest: number
+  readonly dropout: readonly [number, number] | null
+} {
   let parts = 0
   let depth = 0
+  let deepest = 0
   let dropout: readonly [number, number] | null = null
   for (let index = 0; index < bytes.length && parts <= maxParts; index += 1) {
     const byte = bytes[index] ?? 0
@@ -34,11 +39,12 @@ export function scanJson(
     } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
       parts += 1
       depth += 1
+      deepest = Math.max(deepest, depth)
     } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
       depth -= 1
     }
   }
-  return { parts, dropout }
+  return { parts, deepest, dropout }
 }
 
 /** The place of a string's closing quote, or of the text's end. */

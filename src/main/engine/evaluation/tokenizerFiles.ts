@@ -172,12 +172,16 @@ function decode(bytes: Uint8Array, file: string): string {
   }
 }
 
+/** Where the reference reader stops too. */
+const MAX_DEPTH = 128
+
 function scan(bytes: Uint8Array, maxParts: number, file: string): readonly [number, number] | null {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
     throw bad(file, 'it begins with a byte order mark, which JSON does not have')
   }
-  const { parts, dropout } = scanJson(bytes, maxParts)
+  const { parts, deepest, dropout } = scanJson(bytes, maxParts)
   if (parts > maxParts) throw bad(file, `it has more than ${maxParts} values`)
+  if (deepest > MAX_DEPTH) throw bad(file, `it is nested deeper than ${MAX_DEPTH} levels`)
   return dropout
 }
 

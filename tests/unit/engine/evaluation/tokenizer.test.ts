@@ -188,6 +188,16 @@ describe('bad files name themselves', () => {
     },
   )
 
+  test.each(['tokenizer.json', 'tokenizer_config.json'])(
+    'of a nesting without end: %s',
+    async (name) => {
+      const deep = `{"x":${'['.repeat(20_000)}${']'.repeat(20_000)}}`
+      const folder = await folderWith(await demoJson())
+      await writeFile(join(folder, name), deep)
+      await expect(idsOf(folder, 'a')).rejects.toEqual(failsWith(name))
+    },
+  )
+
   test('the config beside it', async () => {
     const folder = await folderWith(await demoJson(), '{')
     await expect(loadTokenizer(folder)).rejects.toThrow(failsWith('tokenizer_config.json'))
