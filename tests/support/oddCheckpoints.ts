@@ -306,6 +306,23 @@ export const ODD_CHECKPOINTS: Readonly<Record<string, OddCheckpoint>> = {
     }),
     remark: null,
   },
+  'Mistral with a window in some layers': {
+    plain: {
+      architecture: 'mistral',
+      config: {
+        head_dim: 8,
+        sliding_window: 8,
+        layer_types: ['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'],
+      },
+    },
+    change: () => Promise.resolve(),
+    remark: null,
+  },
+  'a list of as many entries as layers': {
+    plain: {},
+    change: setConfig({ stop_strings: ['a', 'b', 'c', 'd'], unheard_of: [1, 2, 3, 4] }),
+    remark: /^config\.json has unheard_of with as many entries as layers/,
+  },
   'weights in other formats beside': {
     plain: { shards: 3 },
     change: async (folder) => {

@@ -26,9 +26,10 @@ export interface ModelConfig {
 
 /**
  * Which layers attend through a sliding window: `none`; `global`, all of them when `sliding_window` is a number;
- * `by_layer`, those that `layer_types` names, or that lie at `max_window_layers` and beyond, if `use_sliding_window`.
+ * `by_type`, those that `layer_types` names, and like `global` without such a list; `by_layer`, those that `layer_types`
+ * names, or that lie at `max_window_layers` and beyond, if `use_sliding_window`.
  */
-export type WindowRule = 'none' | 'global' | 'by_layer'
+export type WindowRule = 'none' | 'global' | 'by_type' | 'by_layer'
 
 /** Where a family's config says what, and what it means where it says nothing: the reference implementation's defaults. */
 export interface ConfigRules {
@@ -71,6 +72,7 @@ export function windowOfLayer(config: ModelConfig, layer: number): number | null
 export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): ModelConfig {
   const top = new Fields(raw, file)
   const fields = rules.path === null ? top : top.section(rules.path)
+  refuseLayerConfigs(fields)
   const numHiddenLayers = fields.natural('num_hidden_layers', { max: MAX_LAYERS })
   const hiddenSize = fields.natural('hidden_size')
   const numAttentionHeads = fields.natural('num_attention_heads')
@@ -93,7 +95,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     numKeyValueHeads,
     headDim: sizeOfHead,
     vocabSize: fields.natural('vocab_size'),
-    rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, min: 0 }),
+    rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, least: 0 }),
     hiddenAct: fields.text('hidden_act', 'silu'),
     tieWordEmbeddings: fields.flag('tie_word_embeddings'),
     attentionBias: fields.flag('attention_bias'),
@@ -104,6 +106,25 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     rope: parseRope(fields, rules.rope, sizeOfHead),
     windows: parseWindows(fields, rules, numHiddenLayers),
   }
+}
+
+/** Layers that each have a shape of their own are another architecture, whatever it calls itself. */
+function refuseLayerConfigs(fields: Fields): void {
+  const found = ['per_layer_config', 'block_configs'].find((key) => fields.has(key))
+  if (found === undefined) return
+  throw new AppError(
+    'unsupported_architecture',
+    'Models whose layers differ in shape cannot be grown.',
+    {
+      hint: `config.json gives layers a configuration of their own (${found}).`,
+      context: {
+        file: fields.file,
+        field: found,
+        expected: 'layers that are alike',
+        actual: 'present',
+      },
+    },
+  )
 }
 
 function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: number): number {
@@ -122,8 +143,14 @@ function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: 
 function parseWindows(fields: Fields, rules: ConfigRules, layers: number): (number | null)[] {
   const full = Array.from<null>({ length: layers }).fill(null)
   if (rules.window === 'none') return full
-  if (rules.window === 'global') return full.map(() => slidingWindow(fields, rules))
+  if (rules.window === 'global' || (rules.window === 'by_type' && !fields.has('layer_types'))) {
+    return full.map(() => slidingWindow(fields, rules))
+  }
   const types = slidingLayers(fields, layers)
+  if (rules.window === 'by_type') {
+    const window = slidingWindow(fields, rules)
+    return types.map((sliding) => (sliding ? window : null))
+  }
   // A number in `sliding_window` means nothing unless it is switched on.
   const window = fields.flag('use_sliding_window') ? slidingWindow(fields, rules) : null
   return types.map((sliding) => (sliding ? window : null))
@@ -182,12 +209,20 @@ export class Fields {
     return Number(value)
   }
 
-  /** A finite number above `min`; `min` itself is not allowed. */
-  number(key: string, { absent, min }: { absent?: number; min: number }): number {
+  /** A finite number above `min`, or of `least` and more. */
+  number(
+    key: string,
+    { absent, ...bound }: { absent?: number } & ({ min: number } | { least: number }),
+  ): number {
     if (!this.has(key) && absent !== undefined) return absent
     const value = this.raw[key]
-    if (typeof value !== 'number' || !Number.isFinite(value) || value <= min) {
-      throw this.bad(key, `a number above ${min}`)
+    const isWithin = (found: number): boolean =>
+      'min' in bound ? found > bound.min : found >= bound.least
+    if (typeof value !== 'number' || !Number.isFinite(value) || !isWithin(value)) {
+      throw this.bad(
+        key,
+        'min' in bound ? `a number above ${bound.min}` : `a number of ${bound.least} or more`,
+      )
     }
     return value
   }

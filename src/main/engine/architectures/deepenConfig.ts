@@ -1,9 +1,41 @@
 import { AppError } from '@shared/errors'
 import type { ConfigRules, RawConfig } from './config'
 
-/** Lists that have nothing to do with layers, whatever their length happens to be. */
+/**
+ * Lists with one entry per layer, by the names that published configs give them: those that the reference's modelling
+ * code looks up by a layer's number, and those of the decoders on the Hub that bring their own code.
+ */
+const PER_LAYER: ReadonlySet<string> = new Set([
+  'layer_types',
+  'mlp_layer_types',
+  'layers_block_type',
+  'no_rope_layers',
+  'sliding_windows',
+  'attention_window',
+  'layer_rope_theta',
+  'indexer_types',
+  'intermediate_size',
+  'activation_sparsity_pattern',
+  'num_attention_heads_per_layer',
+  'num_key_value_heads_per_layer',
+  'layers_num_experts',
+  'moe_topk',
+  'swiglu_limits',
+  'swiglu_limits_shared',
+  // MiniMax, MiMo, OpenELM, GPT-Neo and the models that Nemotron's search made.
+  'attn_type_list',
+  'hybrid_layer_pattern',
+  'moe_layer_freq',
+  'num_query_heads',
+  'num_kv_heads',
+  'ffn_multipliers',
+  'attention_layers',
+  'block_configs',
+])
+
+/** Lists that have nothing to do with layers, whatever their length happens to be: nobody has to be told of them. */
 const NOT_PER_LAYER =
-  /^architectures$|_token_ids?$|_tokens$|^torch_dtype$|^dtype$|modules|^auto_map$/
+  /^(?:architectures|torch_dtype|dtype|tags|datasets|languages?|license|base_model|bad_words(?:_ids)?|forced_decoder_ids|keys_to_ignore_at_inference)$|^stop|^eos|^bos|^pad|token|modules|factor|label/
 
 /**
  * The config of a model whose layer `j` stands where layer `sources[j]` of the base stood.
@@ -55,9 +87,25 @@ function followLayers(
   layers: number,
   sources: readonly number[],
 ): unknown {
-  if (!Array.isArray(value) || NOT_PER_LAYER.test(key)) return value
+  if (!Array.isArray(value) || !PER_LAYER.has(key)) return value
   const list: readonly unknown[] = value
   return list.length === layers ? sources.map((source) => list[source]) : value
+}
+
+/** The names of lists that have as many entries as the model has layers, and are not known to follow them or not to. */
+export function unknownLists(rawConfig: RawConfig, rules: ConfigRules): string[] {
+  const inner = rules.path === null ? rawConfig : (rawConfig[rules.path] as RawConfig)
+  const layers = Number(inner['num_hidden_layers'])
+  return Object.entries(inner)
+    .filter(
+      ([key, value]) =>
+        Array.isArray(value) && value.length === layers && layers > 1 && isUnknown(key, rules),
+    )
+    .map(([key]) => key)
+}
+
+function isUnknown(key: string, { layerIndexLists }: ConfigRules): boolean {
+  return !PER_LAYER.has(key) && !layerIndexLists.includes(key) && !NOT_PER_LAYER.test(key)
 }
 
 function hasWindow(rawConfig: RawConfig): boolean {

@@ -3,9 +3,10 @@
  * as in the reference implementation's configuration and modelling files) and add it to the list.
  */
 import { AppError } from '@shared/errors'
-import { shown } from '@shared/text'
+import { fewOf, shown } from '@shared/text'
 import type { Architecture, TensorOrder } from './Architecture'
 import type { RawConfig } from './config'
+import { unknownLists } from './deepenConfig'
 import { llama } from './llama'
 import { mistral } from './mistral'
 import { phi3 } from './phi3'
@@ -54,10 +55,11 @@ export function architectureOf(rawConfig: RawConfig, file: string): Architecture
 }
 
 /** What was assumed about the architecture, and what of the config is not followed, a sentence each. */
-export function namingRemarks(rawConfig: RawConfig, architecture: Architecture): string[] {
+export function configRemarks(rawConfig: RawConfig, architecture: Architecture): string[] {
   const { modelType, architectureName } = architectureNamesOf(rawConfig)
   const custom = rawConfig['auto_map']
   const { architectureName: usual, modelType: type } = architecture
+  const lists = unknownLists(rawConfig, architecture.configRules)
   return [
     ...(modelType === null
       ? [`config.json has no model_type; by its class the model is of the type ${type}.`]
@@ -68,6 +70,11 @@ export function namingRemarks(rawConfig: RawConfig, architecture: Architecture):
     ...(typeof custom === 'object' && custom !== null && Object.keys(custom).length > 0
       ? [
           `config.json names code of its own (auto_map), which is not run here: the model is computed as ${usual} is.`,
+        ]
+      : []),
+    ...(lists.length > 0
+      ? [
+          `config.json has ${fewOf(lists)} with as many entries as layers; what is not known to go by layers stays as it is in a grown model.`,
         ]
       : []),
   ]

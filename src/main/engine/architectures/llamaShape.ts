@@ -84,7 +84,13 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     defaultSlidingWindow: 4096,
     window: 'none',
     rope: LLAMA_ROPE,
-    layerIndexLists: ['mlp_only_layers'],
+    layerIndexLists: [
+      'mlp_only_layers',
+      'moe_layers',
+      'cross_attention_layers',
+      'attn_layer_indices',
+      'full_attn_idxs',
+    ],
   },
   forward: LLAMA_FORWARD,
 }

@@ -5,7 +5,7 @@ import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
 import { modelFolderOf } from '@system/hubCache'
 import { explainFolder } from '@system/modelFolder'
-import { architectureOf, namingRemarks, tensorOrderOf } from '../architectures'
+import { architectureOf, configRemarks, tensorOrderOf } from '../architectures'
 import { elementsOf, type Architecture, type Slot } from '../architectures/Architecture'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
@@ -60,7 +60,7 @@ export class Checkpoint {
     this.rawConfig = folder.rawConfig
     this.tensors = tensors
     this.zeros = zeros
-    this.remarks = [...folder.remarks, ...namingRemarks(folder.rawConfig, architecture), ...remarks]
+    this.remarks = [...folder.remarks, ...configRemarks(folder.rawConfig, architecture), ...remarks]
     this.architecture = architecture
     this.config = config
     this.slots = architecture.slotsOf(config)

@@ -7,6 +7,7 @@ import {
   type Architecture,
 } from '../../../../src/main/engine/architectures/Architecture'
 import { linear } from '../../../../src/main/engine/architectures/llamaShape'
+import { unknownLists } from '../../../../src/main/engine/architectures/deepenConfig'
 import { WEIGHT_TYPES } from '../../../support/weightTypes'
 import { parseConfig } from '../../../../src/main/engine/architectures/config'
 
@@ -236,17 +237,37 @@ describe('deepenConfig', () => {
       const raw = {
         num_hidden_layers: 4,
         layer_types: [FULL, SLIDING, FULL, SLIDING],
-        layer_scales: [0.1, 0.2, 0.3, 0.4],
+        no_rope_layers: [1, 1, 0, 1],
         other: [1, 2, 3],
       }
       expect(each.deepenConfig(raw, SOURCES)).toEqual({
         num_hidden_layers: 6,
         layer_types: [FULL, SLIDING, SLIDING, FULL, FULL, SLIDING],
-        layer_scales: [0.1, 0.2, 0.2, 0.3, 0.3, 0.4],
+        no_rope_layers: [1, 1, 1, 0, 0, 1],
         other: [1, 2, 3],
       })
     },
   )
+
+  const ALIKE = {
+    stop_strings: ['a', 'b', 'c', 'd'],
+    languages: ['de', 'en', 'fr', 'it'],
+    bad_words_ids: [[1], [2], [3], [4]],
+    eos_token_id: [1, 2, 3, 4],
+    suppress_tokens: [1, 2, 3, 4],
+    architectures: ['A', 'B', 'C', 'D'],
+    rope_scaling: { short_factor: [1, 2, 3, 4], long_factor: [1, 2, 3, 4] },
+    tags: ['a', 'b', 'c', 'd'],
+    modules_to_not_convert: ['a', 'b', 'c', 'd'],
+  }
+
+  test.each(ARCHITECTURES)('$modelType: other lists of that length stay as they are', (each) => {
+    const raw = { num_hidden_layers: 4, ...ALIKE, unheard_of: [1, 2, 3, 4] }
+    expect(each.deepenConfig(raw, SOURCES)).toEqual({ ...raw, num_hidden_layers: 6 })
+    expect(unknownLists(raw, each.configRules)).toEqual(['unheard_of'])
+    const layers = { layer_types: [0, 0, 0, 0], mlp_only_layers: [0, 1, 2, 3], other: [1, 2, 3] }
+    expect(unknownLists({ num_hidden_layers: 4, ...layers }, each.configRules)).toEqual([])
+  })
 
   test('lists of layer indices name the layers’ new places', () => {
     const raw = { num_hidden_layers: 4, mlp_only_layers: [1, 3] }

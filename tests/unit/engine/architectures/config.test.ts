@@ -41,6 +41,45 @@ describe('defaults', () => {
     expect(parse('mistral', config).numKeyValueHeads).toBe(16)
   })
 
+  test.each(['llama', 'mistral', 'qwen2', 'qwen3', 'phi3'])(
+    '%s takes null for silence, and every bound that means something',
+    (modelType) => {
+      const heads = { num_key_value_heads: 2 }
+      const keys = [
+        'head_dim',
+        'rms_norm_eps',
+        'tie_word_embeddings',
+        'hidden_act',
+        'rope_theta',
+        'rope_scaling',
+        'rope_parameters',
+        'layer_types',
+        'attention_bias',
+        'mlp_bias',
+        'torch_dtype',
+        'dtype',
+        'max_position_embeddings',
+      ]
+      const nulls = Object.fromEntries(keys.map((key) => [key, null]))
+      expect(parse(modelType, { ...heads, ...nulls })).toEqual(parse(modelType, heads))
+      const found = parse(modelType, { ...heads, rms_norm_eps: 0, rope_theta: 1 })
+      expect(found).toMatchObject({ rmsNormEps: 0, rope: { theta: 1 } })
+      for (const torch_dtype of ['torch.bfloat16', 'auto', 'float']) {
+        expect(parse(modelType, { ...heads, torch_dtype })).toEqual(parse(modelType, heads))
+      }
+    },
+  )
+
+  test.each(['per_layer_config', 'block_configs'])(
+    'layers of different shapes (%s) are refused',
+    (key) => {
+      expect(() => parse('llama', { [key]: [{}] })).toThrow(
+        expect.objectContaining({ code: 'unsupported_architecture' }),
+      )
+      expect(parse('llama', { [key]: null })).toEqual(parse('llama'))
+    },
+  )
+
   test('a head size may differ from hidden size over heads', () => {
     expect(parse('llama', { head_dim: 24 }).headDim).toBe(24)
   })
@@ -155,6 +194,15 @@ describe('windows', () => {
   test('Mistral’s is for all layers; null switches it off, silence means 4096', () => {
     expect(windows('mistral', { sliding_window: 7 })).toEqual([7, 7, 7, 7])
     expect(windows('mistral', { sliding_window: null })).toEqual([null, null, null, null])
+    const layer_types = ['sliding_attention', 'full_attention', 'attention', 'sliding_attention']
+    expect(windows('mistral', { sliding_window: 7, layer_types })).toEqual([7, null, null, 7])
+    expect(windows('mistral', { sliding_window: null, layer_types })).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ])
+    expect(windows('mistral', { sliding_window: 7, layer_types: null })).toEqual([7, 7, 7, 7])
     expect(windows('mistral', {})).toEqual([4096, 4096, 4096, 4096])
   })
 
@@ -191,6 +239,9 @@ describe('a malformed field is named with what was expected and found:', () => {
     ['llama', { num_key_value_heads: 3 }, 'num_key_value_heads'],
     ['llama', { head_dim: 15 }, 'head_dim'],
     ['llama', { rms_norm_eps: '1e-5' }, 'rms_norm_eps'],
+    ['llama', { rms_norm_eps: -1e-5 }, 'rms_norm_eps'],
+    ['llama', { rms_norm_eps: Infinity }, 'rms_norm_eps'],
+    ['llama', { num_hidden_layers: Infinity }, 'num_hidden_layers'],
     ['llama', { tie_word_embeddings: 'no' }, 'tie_word_embeddings'],
     ['llama', { hidden_act: 3 }, 'hidden_act'],
     ['llama', { rope_theta: 0 }, 'rope_theta'],
