@@ -228,6 +228,11 @@ describe('charts', () => {
     await flushPromises()
     expect(chart.findAll('path.point')).toHaveLength(64)
     expect(chart.findAll('path.hollow')).toHaveLength(64)
+    // None is cut at the right end.
+    for (const text of chart.findAll('text.tick').filter((one) => one.text().includes('–'))) {
+      const half = textWidth(text.text(), 11.5, 600) / 2
+      expect(Number(text.attributes('x')) + half).toBeLessThanOrEqual(400)
+    }
     // Labels do not touch: of 326 pixels, each takes what its bold text and a gap need.
     const texts = textsOf(chart).filter((text) => text.includes('–'))
     const widest = Math.max(...texts.map((text) => textWidth(text, 11.5, 600)))

@@ -37,6 +37,7 @@ export const COMPARE = {
   perplexity: (text: string, context: number, perLine: boolean) =>
     `Perplexity, ${text} (windows of ${context}${perLine ? ', per line' : ''})`,
   tokens: (count: number) => `${count.toLocaleString('en')} ${count === 1 ? 'token' : 'tokens'}`,
+  tooFew: (count: number) => `only ${count === 1 ? '1 token' : `${count} tokens`}`,
   common: 'All runs',
   errorNote:
     'Errors are geometric means over the weight types, as multiples of what predicting zero, or the mean of the two neighbours, would have; below 1 is better. Held-out: on the layer that was kept out of training; training errors can be low by recall alone.',

@@ -1,5 +1,10 @@
 import { METHOD_NAMES } from '@shared/methods'
-import { differClearly, isNoBetterThanChance, perplexityInterval } from '@shared/perplexity'
+import {
+  differClearly,
+  FEW_TOKENS,
+  isNoBetterThanChance,
+  perplexityInterval,
+} from '@shared/perplexity'
 import type { Comparison, CompareRow, Perplexity } from '@shared/projects'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { Cell, TableData } from '../../charts/table'
@@ -14,6 +19,8 @@ export interface CompareColumn {
   readonly label: string
   /** Beneath the label. */
   readonly detail?: string
+  /** What is measured so says little. */
+  readonly isDoubtful?: boolean
   readonly isNumeric: boolean
   readonly valueOf: (row: CompareRow) => Cell
   readonly textOf: (row: CompareRow) => string
@@ -165,10 +172,12 @@ export function shownColumns(comparison: Comparison): {
 function perplexityColumn(measurement: Measurement, vocabulary: number | null): CompareColumn {
   const of = (row: CompareRow): Perplexity | null => perplexityOf(row, measurement)
   const label = measurementLabel(measurement)
+  const isDoubtful = measurement.tokens < FEW_TOKENS
   return {
     key: measurementKey(measurement),
     label,
-    detail: COMPARE.tokens(measurement.tokens),
+    detail: isDoubtful ? COMPARE.tooFew(measurement.tokens) : COMPARE.tokens(measurement.tokens),
+    isDoubtful,
     isNumeric: true,
     valueOf: (row) => of(row)?.perplexity ?? null,
     textOf: (row) => {
