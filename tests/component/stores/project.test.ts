@@ -95,7 +95,14 @@ describe('the project', () => {
 describe('the statistics of a model', () => {
   const ready = {
     state: 'ready' as const,
-    statistics: { layers: 1, rows: [], others: [], damaged: [], damagedCount: 0 },
+    statistics: {
+      layers: 1,
+      layerPrefix: 'l.',
+      rows: [],
+      others: [],
+      damaged: [],
+      damagedCount: 0,
+    },
   }
   const job = { ...snapshot, spec: { kind: 'statistics' as const, model: '/m', file: '/s.json' } }
 

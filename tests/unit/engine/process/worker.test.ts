@@ -70,6 +70,7 @@ function calls(answering: Partial<EngineCalls> = {}): EngineCalls {
     fingerprint: unused,
     config: unused,
     tensors: unused,
+    tensor: unused,
     growth: unused,
     estimate: unused,
     projection: unused,

@@ -1,0 +1,142 @@
+import { flushPromises, mount, type VueWrapper } from '@vue/test-utils'
+import type { Comparison, CompareRow, Perplexity } from '@shared/projects'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, expect, it } from 'vitest'
+import { Client, CLIENT } from '../../../../src/renderer/src/api/client'
+import { useProjectStore } from '../../../../src/renderer/src/stores/project'
+import CompareView from '../../../../src/renderer/src/views/compare/CompareView.vue'
+import { FakeTransport } from '../../../support/fakeTransport'
+import { PROJECT_ID, projectView } from '../../../support/projects'
+import { appInfo } from '../../../support/summaries'
+
+let view: VueWrapper
+let transport: FakeTransport
+
+const LONG = 'a'.repeat(16)
+const SHORT = 'b'.repeat(16)
+
+function measured(subject: string, changes: Partial<Perplexity>): Perplexity {
+  return {
+    subject,
+    text: LONG,
+    context: 192,
+    perLine: false,
+    perplexity: 1.5,
+    tokens: 19_608,
+    predicted: 19_500,
+    standardError: 0.01,
+    seconds: 1,
+    device: 'cpu',
+    measuredAt: 1,
+    ...changes,
+  }
+}
+
+function row(subject: string, perplexities: readonly Perplexity[], layers: number): CompareRow {
+  return {
+    subject,
+    name: subject,
+    method: subject === 'base' ? null : 'neighbour-mean',
+    layers,
+    newLayers: 0,
+    parameters: 1,
+    bytes: 2,
+    seconds: null,
+    device: null,
+    perplexities,
+    quality: null,
+    verdict: null,
+    settings: {},
+  }
+}
+
+const measurement = (
+  text: string,
+  name: string,
+  tokens: number,
+): Comparison['measurements'][0] => ({
+  text,
+  name,
+  context: 192,
+  perLine: false,
+  tokens,
+})
+
+function comparison(withShort: boolean): Comparison {
+  const short = withShort
+    ? [measured('base', { text: SHORT, perplexity: 2623, tokens: 4, measuredAt: 9 })]
+    : []
+  return {
+    rows: [
+      row('base', [measured('base', {}), ...short], 12),
+      row('001-neighbour-mean', [measured('001-neighbour-mean', {})], 15),
+      row('002-neighbour-mean', [], 18),
+    ],
+    vocabularySize: 512,
+    settings: [],
+    measurements: [
+      measurement(LONG, 'eval.txt', 19_608),
+      ...(withShort ? [measurement(SHORT, 'kurz.txt', 4)] : []),
+    ],
+  }
+}
+
+let now = comparison(false)
+
+async function show(first: Comparison): Promise<void> {
+  now = first
+  transport = new FakeTransport({
+    'app:info': () => appInfo(),
+    'devices:list': () => [],
+    'jobs:list': () => [],
+    'projects:get': () => projectView(),
+    'projects:compare': () => now,
+  })
+  const pinia = createPinia()
+  setActivePinia(pinia)
+  view = mount(CompareView, {
+    attachTo: document.body,
+    global: { plugins: [pinia], provide: { [CLIENT as symbol]: new Client(transport) } },
+  }) as VueWrapper
+  await useProjectStore().load(PROJECT_ID)
+  await flushPromises()
+}
+
+afterEach(() => view.unmount())
+
+const shownMeasurement = (): string => {
+  const select = view.findAll('select').find((one) => one.text().includes('Perplexity,'))
+  const element = select?.element as HTMLSelectElement | undefined
+  return element?.selectedOptions[0]?.textContent ?? ''
+}
+
+it('shows what has just been measured, with its tokens and what it cannot be used for', async () => {
+  await show(comparison(false))
+  expect(shownMeasurement()).toContain('eval.txt')
+  expect(view.text()).toContain('19,608 tokens')
+  expect(view.text()).not.toContain('has only')
+  now = comparison(true)
+  transport.push('projects:changed', projectView())
+  await flushPromises()
+  expect(shownMeasurement()).toContain('kurz.txt')
+  expect(view.text()).toContain('“kurz.txt” has only 4 tokens')
+  expect(view.text()).toContain('no better than guessing among all 512 tokens')
+})
+
+it('keeps the measurement that was chosen until there is a newer one', async () => {
+  await show(comparison(true))
+  const select = view.findAll('select').find((one) => one.text().includes('Perplexity,'))
+  await select?.setValue(`${LONG}/192/text`)
+  transport.push('projects:changed', projectView({ notes: 'new' }))
+  await flushPromises()
+  expect(shownMeasurement()).toContain('eval.txt')
+})
+
+it('says that depths differ, and nothing of errors that nobody has', async () => {
+  await show(comparison(false))
+  expect(view.text()).toContain('different depths (15, 18 layers)')
+  expect(view.text()).not.toContain('Errors are geometric means')
+  const boxes = view.findAll('tbody input[type=checkbox]')
+  await boxes[2]?.setValue(false)
+  expect(view.text()).not.toContain('different depths')
+})

@@ -1,0 +1,67 @@
+import { mount, RouterLinkStub } from '@vue/test-utils'
+import type { PredictorReport } from '@shared/jobs'
+import type { RunSummary } from '@shared/projects'
+import type { Method } from '@shared/methods'
+import { expect, it } from 'vitest'
+import RunResult from '../../../../src/renderer/src/views/run/RunResult.vue'
+import { runSummary } from '../../../support/projects'
+
+const report = (mse: number | null): PredictorReport => ({
+  weightType: 'q_proj',
+  rank: 1,
+  samples: 1,
+  steps: 1,
+  lossPerEpoch: [],
+  mse: 0.5,
+  mseOfZero: 1,
+  mseOfMean: 1,
+  normRatio: 1,
+  ...(mse === null
+    ? {}
+    : { holdout: { layer: 6, mse, mseOfZero: 1, mseOfMean: 1, normRatio: 1, cosine: 0.3 } }),
+})
+
+function run(method: Method, predictors: readonly PredictorReport[]): RunSummary {
+  return runSummary({
+    method,
+    state: 'succeeded',
+    result: {
+      kind: 'expand',
+      out: '/o',
+      method,
+      num_hidden_layers: 18,
+      new_layers: [6],
+      parameters: 7,
+      bytes: 14,
+      shards: 1,
+      device: null,
+      seed: 0,
+      seconds: 3,
+      predictors,
+      warnings: [],
+    },
+    hasAnalysis: true,
+  })
+}
+
+const textOf = (summary: RunSummary): string =>
+  mount(RunResult, {
+    props: { run: summary },
+    global: { stubs: { RouterLink: RouterLinkStub } },
+  }).text()
+
+it.each([
+  [2.8, 'The prediction fails on a layer it has not seen', 'no better than predicting zero'],
+  [0.5, 'The prediction holds on a layer it has not seen', 'better than predicting zero on all'],
+  [null, 'The prediction is untested', 'No layer was kept out of training'],
+])('a result leads with what a held-out error of %s says', (mse, title, sentence) => {
+  const text = textOf(run('lesa', [report(mse)]))
+  expect(text).toContain(sentence)
+  expect(text.indexOf(title)).toBeGreaterThanOrEqual(0)
+  expect(text.indexOf(title)).toBeLessThan(text.indexOf('The model grew'))
+})
+
+it('a control’s result has no verdict of predictions that it does not use', () => {
+  const text = textOf(run('noise', [report(0.5)]))
+  expect(text).not.toContain('prediction')
+})
