@@ -285,12 +285,12 @@ export class FakeUtilityProcess extends EventEmitter {
   /** V8 gives up, as it does for want of heap. */
   failFatally(location: string): void {
     this.emit('error', 'FatalError', location, '{}')
-    this.#child?.kill('SIGABRT')
+    this.endBy('crashed')
   }
 
-  /** The system ends it for want of memory. */
-  runOutOfMemory(): void {
-    this.#why = 'oom'
+  /** It ends for a reason that the app tells. Every system knows this signal. */
+  endBy(reason: Details['reason']): void {
+    this.#why = reason
     this.#child?.kill('SIGKILL')
   }
 

@@ -100,7 +100,7 @@ describe('why an engine has ended', () => {
   })
 
   it('is want of memory', async () => {
-    expect(await reasonOf(() => newest().runOutOfMemory())).toMatchObject({
+    expect(await reasonOf(() => newest().endBy('oom'))).toMatchObject({
       code: 'engine_crashed',
       context: { actual: 'out of memory' },
     })
@@ -110,7 +110,7 @@ describe('why an engine has ended', () => {
     const told = await reasonOf(() => {
       tellGone(app, { reason: 'oom', exitCode: 1, name: 'LESA engine 0' })
       tellGone(app, { reason: 'oom', exitCode: 1, name: 'Network Service' })
-      process.kill(newest().pid ?? 0, 'SIGSEGV')
+      newest().endBy('crashed')
     })
     expect(told).toMatchObject({ context: { actual: 'crashed' } })
   })
