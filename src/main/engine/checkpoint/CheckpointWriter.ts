@@ -7,6 +7,8 @@ import { bitsPerElement, bytesPerElement, encodeFromFloat32, isTensorDtype } fro
 import { systemCode, writeError } from '@system/errors'
 import { requireRoom } from '@system/space'
 import { FilePool } from './FilePool'
+import { holdsNonFinite } from './nonFinite'
+import { bytesOf } from '../lib/matrix'
 import { stringifyLike } from './json'
 import { prepareOutput, type PreparedOutput } from './preparedOutput'
 import { RangeCount, refuseLosses, type RangeLoss } from './range'
@@ -44,7 +46,7 @@ export interface WriteCheckpointOptions {
   /** Which files those are, where that was found out before. */
   readonly sidecars?: Sidecars
   /** Further files by name: `README.md`, `lesa.json`; made once the weights are written. */
-  readonly files: Files | ((losses: readonly RangeLoss[]) => Files)
+  readonly files: Files | ((losses: readonly RangeLoss[], nonFinite: readonly string[]) => Files)
   /** Writes values that their tensor's type cannot hold, as infinities or zeros, which is otherwise refused. */
   readonly allowOverflow?: boolean
   /** Tensor bytes per shard; a larger tensor has a shard of its own. */
@@ -66,6 +68,8 @@ export interface WrittenCheckpoint {
   readonly files: readonly string[]
   /** What the types could not hold; only where that was allowed. */
   readonly losses: readonly RangeLoss[]
+  /** Tensors that hold NaN or infinities because the base model's do. */
+  readonly nonFinite: readonly string[]
   /** What of the base model's folder was not copied. */
   readonly leftOut: readonly LeftOut[]
 }
@@ -93,11 +97,11 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     // Others may have filled the disk since the job began.
     await requireRoom([{ path: output.partial, bytes }])
     const shards = splitIntoShards(tensors, options.maxShardBytes)
-    const { names, losses } = await writeShards(output.partial, shards, bytes, options)
+    const { names, losses, nonFinite } = await writeShards(output.partial, shards, bytes, options)
     const files = [...names]
     const parameters = tensors.reduce((sum, { shape }) => sum + elements(shape), 0)
     const texts: Record<string, string | Uint8Array> = {
-      ...(typeof options.files === 'function' ? options.files(losses) : options.files),
+      ...(typeof options.files === 'function' ? options.files(losses, nonFinite) : options.files),
       'config.json': stringifyLike(options.config, await readFile(join(model, 'config.json'))),
     }
     if (shards.length > 1) {
@@ -114,7 +118,16 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
     if (typeof sidecarsFrom !== 'string') await sidecarsFrom.assertUnchanged()
     await output.commit()
     const { out } = output
-    return { out, shards: shards.length, bytes, parameters, files: files.sort(), losses, leftOut }
+    return {
+      out,
+      shards: shards.length,
+      bytes,
+      parameters,
+      files: files.sort(),
+      losses,
+      nonFinite,
+      leftOut,
+    }
   } catch (error) {
     // The first error is the one to report.
     await output.discard().catch(() => undefined)
@@ -155,7 +168,9 @@ async function writeShards(
   shards: readonly (readonly OutputTensor[])[],
   totalBytes: number,
   { config, sidecarsFrom, signal, onProgress, allowOverflow = false }: WriteCheckpointOptions,
-): Promise<{ readonly names: readonly string[]; readonly losses: readonly RangeLoss[] }> {
+): Promise<
+  Pick<WrittenCheckpoint, 'losses' | 'nonFinite'> & { readonly names: readonly string[] }
+> {
   const names = shards.map((_, index) => shardName(index, shards.length))
   const order = tensorOrderOf(config)
   const sources = new FilePool(typeof sidecarsFrom === 'string' ? undefined : sidecarsFrom.sources)
@@ -171,6 +186,7 @@ async function writeShards(
   }
   const syncs: Promise<void>[] = []
   const losses: RangeLoss[] = []
+  const nonFinite = new Set<string>()
   const onLoss = (loss: RangeLoss): void => {
     losses.push(loss)
     if (!allowOverflow) refuseLosses(losses)
@@ -182,7 +198,11 @@ async function writeShards(
       let finished = false
       try {
         const shard = inFileOrder(tensors, order, (dtype) => bitsPerElement(dtype) ?? 0)
-        await writeShard(file, shard, sources, { onBytes, onLoss })
+        await writeShard(file, shard, sources, {
+          onBytes,
+          onLoss,
+          onNonFinite: (tensor) => void nonFinite.add(tensor),
+        })
         finished = true
       } finally {
         const sync = (finished ? file.sync() : Promise.resolve()).finally(() => file.close())
@@ -194,7 +214,7 @@ async function writeShards(
     await Promise.allSettled([...syncs, sources.close()])
   }
   await Promise.all(syncs)
-  return { names, losses }
+  return { names, losses, nonFinite: [...nonFinite].sort() }
 }
 
 interface Watch {
@@ -202,6 +222,8 @@ interface Watch {
   readonly onBytes: (bytes: number) => void
   /** Throws when it is not allowed. */
   readonly onLoss: (loss: RangeLoss) => void
+  /** Told of a tensor that holds NaN or infinities, once or more often. */
+  readonly onNonFinite: (tensor: string) => void
 }
 
 async function writeShard(
@@ -215,7 +237,10 @@ async function writeShard(
   for (const run of inRuns(tensors)) {
     if ('file' in run) {
       const { file: source, offset, byteLength } = run
-      const read = (part: Uint8Array, at: number) => sources.read(source, offset + at, part)
+      const read = async (part: Uint8Array, at: number): Promise<void> => {
+        await sources.read(source, offset + at, part)
+        lookThrough(run, part, at, watch.onNonFinite)
+      }
       await file.addRead(byteLength, read, onBytes)
     } else if ('zeros' in run) {
       await file.addRead(run.zeros, (part) => Promise.resolve(void part.fill(0)), onBytes)
@@ -230,7 +255,7 @@ async function addProduced(
   file: SequentialFile,
   tensor: OutputTensor,
   content: () => AsyncIterable<Float32Array>,
-  { onBytes, onLoss }: Watch,
+  { onBytes, onLoss, onNonFinite }: Watch,
 ): Promise<void> {
   const { name, dtype } = tensor
   if (!isTensorDtype(dtype)) throw new AppError('bug', `"${name}" is ${dtype}.`)
@@ -240,6 +265,7 @@ async function addProduced(
     bytes += values.length * bytesPerElement(dtype)
     if (bytes > tensor.byteLength) break
     count.add(values)
+    if (holdsNonFinite(bytesOf(values), 'F32')) onNonFinite(name)
     const encoded = encodeFromFloat32(values, dtype)
     await file.add(encoded)
     onBytes(encoded.byteLength)
@@ -256,11 +282,28 @@ async function addProduced(
   if (count.loss) onLoss(count.loss)
 }
 
+/** Looks at the part of a run that was just read; it starts at `at`. */
+function lookThrough(
+  { pieces }: CopiedRun,
+  part: Uint8Array,
+  at: number,
+  onNonFinite: Watch['onNonFinite'],
+): void {
+  for (const { tensor, start } of pieces) {
+    const { name, dtype, byteLength } = tensor
+    const [first, last] = [Math.max(0, start - at), Math.min(part.length, start + byteLength - at)]
+    if (first >= last || !isTensorDtype(dtype)) continue
+    if (holdsNonFinite(part.subarray(first, last), dtype)) onNonFinite(name)
+  }
+}
+
 /** A stretch of a source file, which may span several tensors. */
 interface CopiedRun {
   readonly file: string
   readonly offset: number
   byteLength: number
+  /** The tensors in it, and where in it each starts. */
+  readonly pieces: { readonly tensor: OutputTensor; readonly start: number }[]
 }
 
 type Run =
@@ -288,9 +331,10 @@ function inRuns(tensors: readonly OutputTensor[]): Run[] {
     }
     const last = runs.at(-1)
     if (last && 'file' in last && last.file === file && last.offset + last.byteLength === offset) {
+      last.pieces.push({ tensor, start: last.byteLength })
       last.byteLength += byteLength
     } else {
-      runs.push({ file, offset, byteLength })
+      runs.push({ file, offset, byteLength, pieces: [{ tensor, start: 0 }] })
     }
   }
   return runs

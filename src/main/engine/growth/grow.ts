@@ -32,7 +32,7 @@ import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { StageStore } from '../stages/StageStore'
 import { ENGINE_VERSION } from '../lib/version'
-import { writing } from './writing'
+import { describeNonFinite, writing } from './writing'
 
 /** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
 const MAX_KNOWN_GROWTH = 3
@@ -171,8 +171,11 @@ export async function* writeGrown(
     perplexities: [],
     base: await readBaseFacts(checkpoint.path, checkpoint.rawConfig),
   }
-  const warningsOf = (losses: readonly RangeLoss[]): string[] =>
-    losses.length === 0 ? warnings : [...warnings, `Lost: ${describeLosses(losses)}.`]
+  const warningsOf = (losses: readonly RangeLoss[], nonFinite: readonly string[]): string[] => [
+    ...warnings,
+    ...(losses.length === 0 ? [] : [`Lost: ${describeLosses(losses)}.`]),
+    ...[describeNonFinite(nonFinite)].filter((text) => text !== null),
+  ]
   const written = yield* writing(signal, {
     out,
     overwrite,
@@ -181,9 +184,9 @@ export async function* writeGrown(
     config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
     sidecarsFrom: checkpoint,
     sidecars: growth.sidecars,
-    files: (losses) => ({
-      'README.md': modelCard({ ...record, warnings: warningsOf(losses) }),
-      'lesa.json': lesaJson({ ...record, warnings: warningsOf(losses) }),
+    files: (losses, nonFinite) => ({
+      'README.md': modelCard({ ...record, warnings: warningsOf(losses, nonFinite) }),
+      'lesa.json': lesaJson({ ...record, warnings: warningsOf(losses, nonFinite) }),
     }),
     maxShardBytes,
     allowOverflow: spec.allowOverflow ?? false,
@@ -201,7 +204,7 @@ export async function* writeGrown(
     seconds: (performance.now() - started) / 1000,
     device: computed.device,
     predictors,
-    warnings: warningsOf(written.losses),
+    warnings: warningsOf(written.losses, written.nonFinite),
     left_out: written.leftOut,
   }
 }

@@ -1,3 +1,4 @@
+import { fewOf } from '@shared/text'
 import type { JobEvent, JobStep } from '@shared/jobs'
 import {
   writeCheckpoint,
@@ -34,8 +35,17 @@ export async function* writing(
       },
     })
   })
+  const text = describeNonFinite(written.nonFinite)
+  if (text !== null) yield { type: 'log', level: 'warning', text }
   yield { type: 'artifact', path: written.out, sizeBytes: written.bytes }
   return written
+}
+
+/** Says which tensors hold what is no number, as the base model's do; `null` when none does. */
+export function describeNonFinite(tensors: readonly string[]): string | null {
+  if (tensors.length === 0) return null
+  const count = tensors.length === 1 ? '1 tensor holds' : `${tensors.length} tensors hold`
+  return `${count} NaN or infinities, taken over from the base model: ${fewOf(tensors)}.`
 }
 
 /** Id of the step that looks whether the element type holds the base model's weights. */

@@ -89,6 +89,7 @@ describe('a written checkpoint', () => {
         ],
         leftOut: [],
         losses: [],
+        nonFinite: [],
       })
       expect(await readdir(out)).toEqual(written.files)
       expect(await weightsOf(out)).toEqual(await weightsOf(base.path))

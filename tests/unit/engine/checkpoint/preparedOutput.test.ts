@@ -54,7 +54,10 @@ describe('an output', () => {
   test('leaves nothing when discarded, not even the parents made for it', async () => {
     const { folder, prepare } = await setting()
     const prepared = await prepare(false, join(folder, 'a', 'b', 'out'))
-    expect((await readdir(join(folder, 'a', 'b'))).sort()).toEqual(['out.partial', 'out.partial.lock'])
+    expect((await readdir(join(folder, 'a', 'b'))).sort()).toEqual([
+      'out.partial',
+      'out.partial.lock',
+    ])
     await prepared.discard()
     await prepared.discard()
     expect(await readdir(folder)).toEqual(['model'])
