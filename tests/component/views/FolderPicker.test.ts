@@ -47,7 +47,7 @@ beforeEach(() => {
   const pinia = activatePinia(transport)
   picker = mount(FolderPicker, {
     global: { plugins: [pinia], provide: { [CLIENT as symbol]: new Client(transport) } },
-  })
+  }) as VueWrapper
   chooser = useChooserStore()
 })
 

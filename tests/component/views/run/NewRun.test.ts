@@ -49,7 +49,7 @@ async function open(answers: Answers): Promise<{ view: VueWrapper; transport: Fa
       provide: { [CLIENT as symbol]: new Client(transport) },
       stubs: { RouterLink: { template: '<a><slot /></a>' } },
     },
-  })
+  }) as VueWrapper
   await flushPromises()
   return { view, transport }
 }
@@ -74,7 +74,7 @@ describe('preparing a run', () => {
       },
     ]
     for (const [index, change] of changes.entries()) {
-      await change()
+      await Promise.resolve(change())
       await flushPromises()
       expect(view.text(), String(index)).not.toContain('174 MB')
       expect(view.text(), String(index)).toContain('Estimating…')
