@@ -46,7 +46,7 @@ const OTHERS: Readonly<Record<string, string>> = {
 }
 
 /** What everybody knows is written anew needs no mention. */
-const UNSAID = new Set(['config.json', 'readme.md'])
+const UNSAID = new Set(['config.json', 'readme.md', 'lesa.json'])
 
 const CACHES = /^(?:__pycache__|node_modules|\..*)$/
 

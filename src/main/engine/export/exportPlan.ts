@@ -1,6 +1,7 @@
 import type { ExportSpec } from '@shared/jobs'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { findSidecars, type Sidecars } from '../checkpoint/sidecars'
 import { ENGINE_VERSION } from '../lib/version'
 import { layOut, type GrownLayout } from '../growth/grownLayout'
 import { readBaseFacts } from '../growth/baseFacts'
@@ -54,4 +55,13 @@ export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<E
       warnings: result.warnings,
     },
   }
+}
+
+/** The trained predictors lie there in a grown checkpoint. */
+export const PREDICTORS = 'lesa'
+
+/** What comes along beside the predictors, which the export copies by itself. */
+export async function exportSidecars({ path }: Checkpoint): Promise<Sidecars> {
+  const { files, leftOut } = await findSidecars(path)
+  return { files, leftOut: leftOut.filter((each) => each.path !== PREDICTORS) }
 }

@@ -1,9 +1,9 @@
 import { cp, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { bytesOf, findSidecars } from '../checkpoint/sidecars'
+import { bytesOf } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
-import { planExport } from '../export/exportPlan'
+import { exportSidecars, planExport, PREDICTORS } from '../export/exportPlan'
 import { lesaJson } from '../growth/lesaJson'
 import { modelCard } from '../growth/modelCard'
 import { verifyExport } from '../export/verify'
@@ -12,16 +12,13 @@ import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
 import { checkRange, rangeSteps, writing } from '../growth/writing'
 
-/** The trained predictors lie there in a grown checkpoint. */
-const PREDICTORS = 'lesa'
-
 /** Writes a grown checkpoint to another place, in another element type or shard size if wanted, and verifies it. */
 export const run: JobRunner<'export'> = async function* (spec, { signal }) {
   const started = performance.now()
   const grown = await Checkpoint.open(spec.model)
   try {
     const planned = await planExport(grown, spec)
-    const sidecars = await findSidecars(grown.path)
+    const sidecars = await exportSidecars(grown)
     const reads = [spec.model, spec.base]
     const { overwrite } = spec
     const bytes = planned.layout.bytes + bytesOf(sidecars)

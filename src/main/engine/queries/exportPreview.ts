@@ -8,9 +8,9 @@ import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { destinationAt, obstacleAt } from '../checkpoint/destination'
 import { probeOutput } from '../checkpoint/preparedOutput'
-import { bytesOf, findSidecars } from '../checkpoint/sidecars'
+import { bytesOf } from '../checkpoint/sidecars'
 import { inStateDictOrder, splitIntoShards } from '../checkpoint/sharding'
-import { planExport } from '../export/exportPlan'
+import { exportSidecars, planExport } from '../export/exportPlan'
 import { cardDefaults, modelCard } from '../growth/modelCard'
 
 /** What an export would write, and why it would fail. Nothing is written. */
@@ -19,7 +19,7 @@ export async function previewExport(spec: ExportSpec): Promise<Omit<ExportPrevie
   try {
     const { layout, record } = await planExport(grown, spec)
     const { tensors, bytes } = layout
-    const sidecars = await findSidecars(grown.path)
+    const sidecars = await exportSidecars(grown)
     const neededBytes = bytes + bytesOf(sidecars) + DISK_MARGIN_BYTES
     const freeBytes = await freeSpaceAt(spec.out)
     const { destination, problems } = await lookAt(spec)

@@ -85,7 +85,6 @@ describe('what comes along with a grown model', () => {
       '__pycache__',
       'adapter_config.json',
       'lesa',
-      'lesa.json',
       'model.gguf',
       'onnx',
       'original',
