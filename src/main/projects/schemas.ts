@@ -142,6 +142,7 @@ const resultSchema = z
     seconds: z.number().nonnegative(),
     predictors: z.array(reportSchema),
     warnings: z.array(z.string()),
+    left_out: z.array(z.object({ path: z.string(), reason: z.string() })).optional(),
   })
   .transform((result) => result as ExpandResult)
 
