@@ -27,7 +27,12 @@ await build({
     outDir,
     target: 'node20',
     minify: false,
-    rollupOptions: { input: { run: join(root, 'tests/soak/run.ts') } },
+    rollupOptions: {
+      input: {
+        run: join(root, 'tests/soak/run.ts'),
+        tokenizer: join(root, 'src/main/engine/evaluation/tokenizerProcess.ts'),
+      },
+    },
   },
 })
 const { runSoak } = await import(pathToFileURL(join(outDir, 'run.js')).href)

@@ -1,13 +1,17 @@
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
 import { DEFAULT_DRAFT, runSettingsOf } from '@shared/projects'
+import { readTokenizerFiles } from '../../src/main/engine/evaluation/tokenizerFiles'
 import { writeTinyCheckpoint } from '../support/checkpoints'
 import { evaluateSpec, expandSpec } from '../support/specs'
-import { startEngine } from './program'
+import type { Random } from './chance'
 import { mutateJson, mutateSafetensors } from './mutate'
+import * as plausible from './plausible'
+import { startEngine } from './program'
+import { TokenizerLine } from './tokenizerLine'
 import type { Campaign } from './trials'
 
 /** Of a processor, for one question: what waits for others on a busy machine is no hang. */
@@ -23,10 +27,23 @@ const MAX_MESSAGE = 2_000
 /** Errors about the request or the machine, not about a file. */
 const FILELESS = ['bad_request', 'not_enough_disk', 'not_enough_memory', 'numeric_failure']
 
-/** Asks one engine about mutants of good models: it answers in time, in its own terms, and stays as large as it was. */
+const TEXTS = [
+  'The little dog ran home. 你好 🙂\n'.repeat(4),
+  'a'.repeat(200),
+  '  \t\n\u00a0\u200b\0\ufffd',
+  'e\u0301\u0302 ﷺ ﬁ Ǆ 🏳️‍🌈 \u202eabc',
+  "I'll don't 12345 <s></s> ##x ▁y",
+]
+
+/** Asks about mutants of good models: every answer comes in time and in the program's own terms, and nothing grows. */
 export const hostile: Campaign = async (trials) => {
   const { work, root, random } = trials
   let engine = startEngine(root)
+  const line = new TokenizerLine(trials.tokenizer)
+  const library = await import('@anush008/tokenizers').then(
+    () => 'native' as const,
+    () => 'javascript' as const,
+  )
   const models: string[] = []
   for (const architecture of ['llama', 'qwen3', 'phi3'] as const) {
     const dir = join(work, architecture)
@@ -34,54 +51,67 @@ export const hostile: Campaign = async (trials) => {
   }
   const demo = join(work, 'demo')
   await cp(join(root, 'resources/demo-model'), demo, { recursive: true })
-  models.push(demo)
   const text = join(work, 'text.txt')
-  await writeFile(text, 'The little dog ran home. 你好 🙂\n'.repeat(4))
+  await writeFile(text, TEXTS[0]!)
   const settings = runSettingsOf(DEFAULT_DRAFT)
-  const tokenizer = await readFile(join(demo, 'tokenizer.json'), 'utf8')
-  const [out, mutant] = [join(work, 'out'), join(work, 'mutant')]
+  const [out, folder] = [join(work, 'out'), join(work, 'mutant')]
+
+  const job = async (spec: Parameters<typeof engine.client.runJob>[0]): Promise<void> => {
+    const outcome = await engine.client.runJob(spec, { onEvent: () => undefined })
+    if (outcome.state === 'failed') throw AppError.fromData(outcome.error)
+  }
+  const modelQuestions = {
+    inspect: () => engine.client.call('inspect', folder),
+    config: () => engine.client.call('config', folder),
+    tensors: () => engine.client.call('tensors', folder),
+    identify: () => engine.client.call('identify', folder),
+    growth: () => engine.client.call('growth', folder, settings),
+    expand: async () => {
+      await job(expandSpec({ model: folder, out, overwrite: true }))
+      // What the program wrote it can read.
+      await engine.client.call('inspect', out).catch((error: unknown) => {
+        throw new Error(`its own output is refused: ${toAppError(error).message}`)
+      })
+    },
+  }
+  /** What became of what the tokenizer's process was asked. */
+  const answers: Record<string, number> = {}
+  const tokenizerQuestions = {
+    evaluate: () => job(evaluateSpec({ models: [folder], text, context: 8 })),
+    tokenize: async () => {
+      const { tokenizer, config, tokens } = await readTokenizerFiles(folder)
+      const told = await line.ask({ library, tokenizer, config, tokens, texts: TEXTS })
+      answers[told] = (answers[told] ?? 0) + 1
+      if (told !== 'done') throw new AppError('bad_tokenizer', folder)
+    },
+  }
+  const asked: Record<string, number> = {}
   const codes: Record<string, number> = {}
   let [base, peak, slowest] = [0, 0, 0]
-  const count = trials.count ?? 5_000
+  const count = trials.count ?? 10_000
   for (let trial = 0; trial < count && !trials.isOver(); trial += 1) {
-    const model = random.pick(models)
-    const names = (await readdir(model)).filter((name) => /\.(json|safetensors)$/.test(name))
-    const name = random.pick(names)
-    await rm(mutant, { recursive: true, force: true })
-    await mkdir(mutant)
-    for (const each of await readdir(model)) await cp(join(model, each), join(mutant, each))
-    if (!names.includes('tokenizer.json'))
-      await writeFile(join(mutant, 'tokenizer.json'), tokenizer)
-    const bytes = await readFile(join(model, name))
-    const changed = name.endsWith('.json')
-      ? mutateJson(bytes.toString('utf8'), random)
-      : mutateSafetensors(bytes, random)
-    await writeFile(join(mutant, name), changed)
-    const isTokenizer = name.startsWith('tokenizer')
-    const { client } = engine
-    const job = async (spec: Parameters<typeof client.runJob>[0]): Promise<void> => {
-      const outcome = await client.runJob(spec, { onEvent: () => undefined })
-      if (outcome.state === 'failed') throw AppError.fromData(outcome.error)
-    }
-    const questions: Record<string, () => Promise<unknown>> = isTokenizer
-      ? { evaluate: () => job(evaluateSpec({ models: [mutant], text, context: 8 })) }
-      : {
-          inspect: () => client.call('inspect', mutant),
-          config: () => client.call('config', mutant),
-          tensors: () => client.call('tensors', mutant),
-          growth: () => client.call('growth', mutant, settings),
-          expand: () => job(expandSpec({ model: mutant, out, overwrite: true })),
-        }
-    const question = random.pick(Object.keys(questions))
-    const what = `${trial}: ${question} with a mutant of ${model.split(/[/\\]/).at(-1)}/${name}`
+    const isTokenizer = random.happens(0.5)
+    const name = await makeMutant(isTokenizer ? demo : random.pick(models), folder, random)
+    const questions: Readonly<Record<string, () => Promise<unknown>>> = isTokenizer
+      ? tokenizerQuestions
+      : modelQuestions
+    // A process for each is slow.
+    const question = isTokenizer
+      ? random.happens(0.1)
+        ? 'evaluate'
+        : 'tokenize'
+      : random.pick(Object.keys(questions))
+    asked[question] = (asked[question] ?? 0) + 1
     const before = secondsOf(engine.pid())
+    const over = new AbortController()
     const answer = await Promise.race([
       questions[question]!().then(
         () => null,
         (thrown: unknown) => toAppError(thrown).toData(),
       ),
-      wait(GIVE_UP_MS, 'late' as const, { ref: false }),
+      wait(GIVE_UP_MS, 'late' as const, { signal: over.signal }).catch(() => 'late' as const),
     ])
+    over.abort()
     const seconds = secondsOf(engine.pid()) - before
     slowest = Math.max(slowest, seconds)
     const problem =
@@ -89,16 +119,19 @@ export const hostile: Campaign = async (trials) => {
         ? 'no answer'
         : seconds > MAX_SECONDS
           ? `${seconds.toFixed(1)} s of the processor`
-          : answer && complaint(answer, mutant)
-    if (answer !== null && answer !== 'late') codes[answer.code] = (codes[answer.code] ?? 0) + 1
+          : answer && complaint(answer, folder)
+    const code = answer === null ? 'ok' : answer === 'late' ? answer : answer.code
+    codes[code] = (codes[code] ?? 0) + 1
     if (problem === null) trials.passed()
     else {
-      trials.failed(`${what}: ${problem}`)
-      await keep(mutant, join(root, '.cache/soak-failures', `${question}-${trial}`))
+      trials.failed(`${trial}: ${question} with a mutant of ${name}: ${problem}`)
+      const kept = join(root, '.cache/soak-failures', `${question}-${trial}`)
+      await rm(kept, { recursive: true, force: true })
+      await cp(folder, kept, { recursive: true })
     }
     if (answer === 'late') {
       process.kill(engine.pid() ?? 0, 'SIGKILL')
-      await client.dispose()
+      await engine.client.dispose()
       engine = startEngine(root)
       base = 0
     }
@@ -109,7 +142,53 @@ export const hostile: Campaign = async (trials) => {
   }
   if (peak > MAX_GROWTH) trials.failed(`the engine grew by ${Math.round(peak / 1e6)} MB`)
   await engine.client.dispose()
-  return { codes, growthMb: Math.round(peak / 1e6), slowestSeconds: Number(slowest.toFixed(2)) }
+  line.end()
+  const growthMb = Math.round(peak / 1e6)
+  return { asked, codes, tokenizer: answers, growthMb, slowestSeconds: Number(slowest.toFixed(2)) }
+}
+
+/** Fills a folder with a model of which one file is another, and returns which; the others are the model's own. */
+async function makeMutant(model: string, folder: string, random: Random): Promise<string> {
+  const isDemo = model.endsWith('demo')
+  const all = await readdir(model)
+  const chosen = random.pick(
+    all.filter((name) =>
+      isDemo
+        ? name.startsWith('tokenizer')
+        : name.endsWith('.json') || name.endsWith('.safetensors'),
+    ),
+  )
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder)
+  const bytes = await readFile(join(model, chosen))
+  await Promise.all([
+    ...all
+      .filter((name) => name !== chosen)
+      .map((name) => link(join(model, name), join(folder, name))),
+    writeFile(join(folder, chosen), mutate(chosen, bytes, random)),
+  ])
+  return `${basename(model)}/${chosen}`
+}
+
+function mutate(name: string, bytes: Buffer, random: Random): Buffer {
+  const isPlausible = random.happens(0.6)
+  if (name.endsWith('.safetensors')) {
+    return isPlausible
+      ? plausible.plausibleSafetensors(bytes, random)
+      : mutateSafetensors(bytes, random)
+  }
+  const text = bytes.toString('utf8')
+  if (!isPlausible) return mutateJson(text, random)
+  switch (name) {
+    case 'config.json':
+      return plausible.plausibleConfig(text, random)
+    case 'tokenizer.json':
+      return plausible.plausibleTokenizer(text, random)
+    case 'tokenizer_config.json':
+      return plausible.plausibleTokenizerConfig(text, random)
+    default:
+      return plausible.plausibleIndex(text, random)
+  }
 }
 
 /** What is wrong with an error, if anything is. */
@@ -123,12 +202,6 @@ function complaint({ code, message, context }: AppErrorData, folder: string): st
   }
   const isNamed = context?.file !== undefined || message.includes(folder)
   return isNamed || FILELESS.includes(code) ? null : `${code} names no file: ${message}`
-}
-
-/** For whoever mends it. */
-async function keep(folder: string, to: string): Promise<void> {
-  await rm(to, { recursive: true, force: true })
-  await cp(folder, to, { recursive: true })
 }
 
 /** Seconds of processors that a process has used; 0 where there is no `/proc`. */

@@ -1,24 +1,42 @@
 import { fork } from 'node:child_process'
-import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EngineAnswer } from '@shared/engineProtocol'
 import type { ExpandSpec, JobOutcome } from '@shared/jobs'
-import { quickMethod } from './quickMethod'
 import { expandSpec } from '../support/specs'
-import { digestOf, smallModel } from './program'
+import type { Random } from './chance'
+import { digestOf, smallModel, startEngine } from './program'
+import { quickMethod } from './quickMethod'
 import type { Campaign } from './trials'
 
-/** Runs a job in an engine of its own, which ends right after its `at`-th change of the disk; `null` when it did. */
-function runTrapped(
+interface Kind {
+  readonly name: string
+  readonly spec: Partial<ExpandSpec>
+  readonly hasJob?: true
+}
+
+const KINDS: readonly Kind[] = [
+  { name: 'solar', spec: {} },
+  { name: 'llama-pro', spec: { method: { name: 'llama-pro' } } },
+  { name: 'neighbour-mean', spec: { method: { name: 'neighbour-mean' } } },
+  { name: 'shards', spec: { maxShardBytes: 20_000 } },
+  { name: 'overwrite', spec: { overwrite: true } },
+  { name: 'lesa', spec: { method: quickMethod } },
+  { name: 'lesa with a job folder', spec: { method: quickMethod }, hasJob: true },
+]
+
+/** Runs a job in an engine that keeps every state of the folder that the job goes through (`trap.mjs`), and then ends. */
+async function recordStates(
   root: string,
   spec: ExpandSpec,
-  env: { readonly LESA_TRAP_AT: string; readonly LESA_TRAP_LOG: string },
-): Promise<JobOutcome | null> {
+  place: string,
+  copies: string,
+): Promise<{ readonly operations: readonly Operation[]; readonly outcome: JobOutcome | null }> {
   const child = fork(join(root, 'out/main/engine.js'), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: ['--import', join(root, 'tests/soak/trap.mjs')],
-    env: { ...process.env, ...env },
+    env: { ...process.env, LESA_TRAP_PLACE: place, LESA_TRAP_COPIES: copies },
   })
   let outcome: JobOutcome | null = null
   child.on('message', (message) => {
@@ -28,100 +46,107 @@ function runTrapped(
     outcome = answer.outcome
     child.disconnect()
   })
-  return new Promise((resolve) => child.once('exit', () => resolve(outcome)))
+  await new Promise((resolve) => child.once('exit', resolve))
+  const lines = (await readFile(join(copies, 'operations'), 'utf8')).split('\n')
+  const operations = lines.map((line) => {
+    const [name = '', state] = line.split(' ')
+    return { name, state: Number(state) }
+  })
+  return { operations, outcome }
 }
 
-/** Kills a job right after each of its changes of the disk, one by one; whatever the point, a rerun ends it. */
+/** What a job did to the disk, and the number of the state that it left. */
+interface Operation {
+  readonly name: string
+  readonly state: number
+}
+
+/**
+ * Goes on from every state that a job killed right after any of its changes of the disk leaves behind: the output is
+ * whole or not there, and the same job makes it.
+ */
 export const killpoints: Campaign = async (trials) => {
   const { work, root, random } = trials
   const model = await smallModel(work)
+  const engine = startEngine(root)
+  const run = (spec: ExpandSpec): Promise<JobOutcome> =>
+    engine.client.runJob(spec, { onEvent: () => undefined })
   const old = join(work, 'old')
-  const log = join(work, 'trap.log')
-  const none = { LESA_TRAP_AT: '0', LESA_TRAP_LOG: log }
-  await runTrapped(root, expandSpec({ model, out: old, dtype: 'f32' }), none)
-  const oldDigest = (await digestOf(old)) ?? ''
-  const learned = quickMethod
-  const kinds: readonly {
-    readonly name: string
-    readonly spec: Partial<ExpandSpec>
-    readonly job?: true
-  }[] = [
-    { name: 'copy', spec: {} },
-    { name: 'overwrite', spec: { overwrite: true } },
-    { name: 'stages', spec: { method: learned } },
-    { name: 'job', spec: { method: learned }, job: true },
-  ]
-  const points: Record<string, number> = {}
-  for (const { name, spec, job } of kinds) {
-    const place = join(work, name)
-    const out = join(place, 'out')
-    const full = expandSpec({
-      model,
-      out,
-      ...spec,
-      ...(job ? { job: join(place, 'job') } : {}),
-    })
-    const prepare = async (): Promise<void> => {
-      await mkdir(place, { recursive: true })
-      if (full.overwrite) await cp(old, out, { recursive: true })
+  await run(expandSpec({ model, out: old, dtype: 'f32' }))
+  const oldDigest = await digestOf(old)
+  const points: Record<string, { operations: number; states: number; tried: number }> = {}
+  const [place, copies] = [join(work, 'place'), join(work, 'copies')]
+  const out = join(place, 'out')
+
+  const begin = async (overwrite: boolean): Promise<void> => {
+    for (const folder of [place, copies]) {
+      await rm(folder, { recursive: true, force: true })
+      await mkdir(folder)
     }
-    const clear = async (): Promise<void> => {
-      const { rm } = await import('node:fs/promises')
-      await rm(place, { recursive: true, force: true })
+    if (overwrite) await cp(old, out, { recursive: true })
+  }
+
+  const tryState = async (
+    state: string,
+    spec: ExpandSpec,
+    good: string,
+  ): Promise<string | null> => {
+    await rm(place, { recursive: true, force: true })
+    await cp(state, place, { recursive: true, preserveTimestamps: true })
+    const [found, names] = [await digestOf(out), await readdir(place)]
+    const older = spec.overwrite ? oldDigest : null
+    if (![good, older, null].includes(found)) return `half an output (${names.join(', ')})`
+    if (found === null && spec.overwrite) {
+      const aside = names.find((each) => each.startsWith('out.replaced-'))
+      const isThere = aside !== undefined && (await digestOf(join(place, aside))) === oldDigest
+      if (!isThere) return `the older output is lost (${names.join(', ')})`
     }
-    await prepare()
-    const first = await runTrapped(root, full, none)
-    if (first?.state !== 'succeeded') throw new Error(JSON.stringify(first))
-    const good = await digestOf(out)
-    const operations = (await readFile(log, 'utf8')).split('\n')
-    points[name] = operations.length
-    await clear()
-    const chosen = chooseFrom(operations.length, trials.count, random)
-    for (const at of chosen) {
-      if (trials.isOver()) break
-      await prepare()
-      await runTrapped(root, full, { ...none, LESA_TRAP_AT: String(at) })
-      const found = await digestOf(out)
-      const names = await readdir(place)
-      const isWhole =
-        found === good || found === (full.overwrite ? oldDigest : null) || found === null
-      const again = await runTrapped(root, full, none)
-      const isDone =
-        again?.state === 'succeeded' ||
-        (!full.overwrite &&
-          found === good &&
-          again?.state === 'failed' &&
-          again.error.code === 'output_exists')
-      const left = (await readdir(place)).filter((each) => each !== 'out' && each !== 'job')
-      const drafts = job ? await readdir(join(place, 'job'), { recursive: true }) : []
-      left.push(...drafts.filter((each) => each.endsWith('.tmp')))
-      const what = `${name}, after ${operations[at - 1]} (${at} of ${operations.length})`
-      if (!isWhole) trials.failed(`${what}: half an output (${names.join(', ')})`)
-      else if (
-        found === null &&
-        full.overwrite &&
-        !names.some((each) => each.startsWith('out.replaced-'))
-      )
-        trials.failed(`${what}: the older output is lost`)
-      else if (!isDone) trials.failed(`${what}: the rerun ended with ${JSON.stringify(again)}`)
-      else if ((await digestOf(out)) !== good) trials.failed(`${what}: the rerun has other bytes`)
-      else if (left.length > 0) trials.failed(`${what}: left behind: ${left.join(', ')}`)
-      else trials.passed()
-      await clear()
+    const again = await run(spec)
+    const isRefused =
+      again.state === 'failed' && again.error.code === 'output_exists' && found === good
+    if (again.state !== 'succeeded' && !(isRefused && !spec.overwrite)) {
+      return `the rerun ended with ${JSON.stringify(again)}`
     }
+    if ((await digestOf(out)) !== good) return 'the rerun has other bytes'
+    const left = (await readdir(place)).filter((each) => each !== 'out' && each !== 'job')
+    if (spec.job !== undefined) {
+      const kept = await readdir(spec.job, { recursive: true })
+      left.push(...kept.filter((each) => each.endsWith('.tmp')))
+    }
+    return left.length === 0 ? null : `left behind: ${left.join(', ')}`
+  }
+
+  try {
+    for (const { name, spec: changes, hasJob } of KINDS) {
+      const job = hasJob ? { job: join(place, 'job') } : {}
+      const spec = expandSpec({ model, out, ...changes, ...job })
+      await begin(spec.overwrite)
+      const { operations, outcome } = await recordStates(root, spec, place, copies)
+      const good = await digestOf(out)
+      if (outcome?.state !== 'succeeded' || good === null) throw new Error(JSON.stringify(outcome))
+      const states = operations.at(-1)?.state ?? 0
+      const counted = { operations: operations.length, states, tried: 0 }
+      points[name] = counted
+      for (const state of chooseFrom(states, trials.count, random)) {
+        if (trials.isOver()) break
+        const problem = await tryState(join(copies, String(state)), spec, good)
+        counted.tried += 1
+        const after = operations.find((each) => each.state === state)?.name
+        if (problem === null) trials.passed()
+        else trials.failed(`${name}, after ${after} (state ${state} of ${states}): ${problem}`)
+      }
+    }
+  } finally {
+    await engine.client.dispose()
   }
   return { points }
 }
 
-/** All points, or so many of them: the last ones, where outputs are put in place, and others by chance. */
-function chooseFrom(
-  points: number,
-  count: number | null,
-  random: { below: (bound: number) => number },
-): number[] {
-  const all = Array.from({ length: points }, (_, index) => index + 1)
-  if (count === null || count >= points) return all
+/** All states, or so many of them: the last ones, where outputs are put in place, and others by chance. */
+function chooseFrom(states: number, count: number | null, random: Random): number[] {
+  const all = Array.from({ length: states }, (_, index) => index + 1)
+  if (count === null || count >= states) return all
   const chosen = new Set(all.slice(-Math.ceil(count / 2)))
-  while (chosen.size < count) chosen.add(1 + random.below(points))
+  while (chosen.size < count) chosen.add(1 + random.below(states))
   return [...chosen].sort((a, b) => a - b)
 }

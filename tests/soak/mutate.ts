@@ -1,7 +1,7 @@
 /** @file Hostile files made from good ones: values, keys and shapes of JSON, and bytes. */
 import type { Random } from './chance'
 
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 /** Stands for what JSON cannot say and readers may accept: written without its quotes. */
 const RAW = '\u0000raw:'

@@ -80,6 +80,7 @@ async function runCampaign(
   let tried = 0
   const trials: Trials = {
     root,
+    tokenizer: join(import.meta.dirname, 'tokenizer.js'),
     work,
     count,
     random: new Random(seed),

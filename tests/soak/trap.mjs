@@ -1,51 +1,92 @@
-/** @file Loaded into an engine before its own code: counts what changes the disk, and ends the process right after one. */
+/**
+ * @file Loaded into an engine before its own code: after each operation that changes the disk it notes what the folder
+ * LESA_TRAP_PLACE holds, which is what a SIGKILL at that point would leave, and keeps every state that differs from the
+ * one before in LESA_TRAP_COPIES. Folders are removed entry by entry, so that half-removed ones are states too.
+ */
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
+import { join } from 'node:path'
 
-const { LESA_TRAP_AT = '0', LESA_TRAP_LOG = '' } = process.env
-const at = Number(LESA_TRAP_AT)
-let count = 0
-const names = []
-const write = fs.writeFileSync
-process.once('exit', () => LESA_TRAP_LOG && write(LESA_TRAP_LOG, names.join('\n')))
+const { LESA_TRAP_PLACE: place, LESA_TRAP_COPIES: copies } = process.env
+const { cpSync, lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync, writeFileSync } = fs
+const operations = []
+let [last, states, isNoting] = [digestOf(place), 0, false]
 
-function passed(name) {
-  count += 1
-  names.push(name)
-  if (count === at) process.kill(process.pid, 'SIGKILL')
+function entriesOf(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .map((entry) => ({ path: join(entry.parentPath, entry.name), isFile: entry.isFile() }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+function digestOf(folder) {
+  const hash = createHash('sha256')
+  for (const { path, isFile } of entriesOf(folder)) {
+    hash.update(`${path}\n`)
+    if (isFile) hash.update(readFileSync(path))
+  }
+  return hash.digest('hex')
+}
+
+function note(name) {
+  if (isNoting) return
+  isNoting = true
+  try {
+    const digest = digestOf(place)
+    if (digest !== last) {
+      states += 1
+      cpSync(place, join(copies, String(states)), { recursive: true, preserveTimestamps: true })
+    }
+    last = digest
+    // States count from 1; 0 is how it began.
+    operations.push(`${name} ${states}`)
+  } catch (error) {
+    // Another of the engine's operations was under way: its own end notes what it made.
+    if (error.code !== 'ENOENT') throw error
+  }
+  isNoting = false
 }
 
 function wrap(object, name, isAsync) {
   const original = object[name]
   object[name] = isAsync
     ? async function (...args) {
+        if (name === 'rm') empty(args[0])
         const result = await original.apply(this, args)
-        passed(name)
+        note(name)
         return result
       }
     : function (...args) {
         const result = original.apply(this, args)
-        passed(name)
+        note(name)
         return result
       }
 }
 
+/** Removes what a folder holds, deepest first. */
+function empty(folder) {
+  if (!lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) return
+  for (const { path } of entriesOf(folder).reverse()) {
+    if (lstatSync(path).isDirectory()) rmdirSync(path)
+    else unlinkSync(path)
+    note('rm')
+  }
+}
+
+process.once('exit', () => writeFileSync(join(copies, 'operations'), operations.join('\n')))
+
 const handle = await fs.promises.open(process.execPath, 'r')
 const prototype = Object.getPrototypeOf(handle)
 await handle.close()
-for (const name of ['mkdir', 'rename', 'rmdir', 'unlink', 'rm', 'writeFile', 'copyFile', 'cp']) {
-  wrap(fs.promises, name, true)
-}
-for (const name of ['sync', 'write', 'writev', 'writeFile', 'truncate']) {
-  if (prototype[name]) wrap(prototype, name, true)
+const made = ['open', 'mkdir', 'mkdtemp', 'writeFile', 'appendFile', 'copyFile', 'cp', 'link']
+const changed = ['rename', 'rmdir', 'unlink', 'rm', 'truncate', 'utimes']
+for (const name of [...made, ...changed]) wrap(fs.promises, name, true)
+for (const name of ['sync', 'datasync', 'write', 'writev', 'writeFile', 'appendFile', 'truncate']) {
+  wrap(prototype, name, true)
 }
 for (const name of [
-  'writeSync',
-  'mkdirSync',
-  'renameSync',
-  'rmSync',
-  'writeFileSync',
-  'fsyncSync',
+  ...[...made, ...changed].map((each) => `${each}Sync`),
+  ...['writeSync', 'writevSync', 'fsyncSync', 'fdatasyncSync', 'ftruncateSync'],
 ]) {
   wrap(fs, name, false)
 }

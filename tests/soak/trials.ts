@@ -4,6 +4,8 @@ import type { Random } from './chance'
 export interface Trials {
   /** The project's folder, built. */
   readonly root: string
+  /** The program's tokenizer process, bundled. */
+  readonly tokenizer: string
   /** A folder of its own. */
   readonly work: string
   /** How many trials; `null` for the campaign's own number. */

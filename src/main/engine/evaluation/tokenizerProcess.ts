@@ -1,5 +1,5 @@
 /**
- * @file Entry of a process of its own (in Electron: a thread) that tokenises one text and ends. The library is native
+ * @file Entry of a process of its own (in Electron: a thread) that tokenises texts until it is ended. The library is native
  * code: what it is given may have no end, or end the process it runs in, and neither may happen to the engine.
  */
 import { parentPort } from 'node:worker_threads'
@@ -111,11 +111,11 @@ async function answer(request: EncodeRequest): Promise<EncodeAnswer> {
 
 const thread = parentPort
 if (thread) {
-  thread.once('message', (request: EncodeRequest) => {
+  thread.on('message', (request: EncodeRequest) => {
     void answer(request).then((message) => thread.postMessage(message))
   })
 } else {
-  process.once('message', (request: EncodeRequest) => {
+  process.on('message', (request: EncodeRequest) => {
     void answer(request).then((message) => process.send?.(message))
   })
   // Ending politely would wait for the library.
