@@ -111,7 +111,14 @@ describe('a model of fused tensors', () => {
     }
     const fused = await of(models.fused)
     expect(fused.rows.map(({ key }) => key).slice(0, 7)).toEqual([...WEIGHT_TYPES])
-    expect(fused).toEqual(await of(models.separate))
+    // The parts of one tensor are told apart by what they are, and are alike but for its name.
+    const separate = await of(models.separate)
+    const withoutSuffix = ({ rows, ...rest }: ModelStatistics): unknown => ({
+      ...rest,
+      rows: rows.map((row) => ({ ...row, suffix: '' })),
+    })
+    expect(withoutSuffix(fused)).toEqual(withoutSuffix(separate))
+    expect(fused.rows[0]?.suffix).toBe('self_attn.qkv_proj.weight')
   })
 
   const predictor = {
@@ -212,7 +219,7 @@ describe('a model of fused tensors', () => {
 
   test.each([
     ['longrope', { rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [2] } }],
-    ['partial rotary', { partial_rotary_factor: 0.75 }],
+    ['proportional', { rope_scaling: { type: 'proportional' } }],
   ])('is grown, but not evaluated, with %s positions', async (name, config) => {
     const dir = join(await tempFolder(), 'model')
     const model = await writeTinyCheckpoint({ dir, architecture: 'phi3', vocab: 512, config })
