@@ -3,8 +3,10 @@ import { lstat, readdir, stat } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
 import { AppError, type ErrorCode } from '@shared/errors'
 import { hubPlaceOf, isRepositoryId } from '@shared/hub'
+import { shown } from '@shared/text'
 import { hubCacheFolder, isRepositoryFolder } from './hubCache'
 import { objectOf, readObject, readStart, type JsonObject } from './peek'
+import { TELLING_BYTES, wrongContentOf } from './wrongContent'
 
 const INDEX = 'model.safetensors.index.json'
 const SHARD = /^model-(\d+)-of-(\d+)\.safetensors$/
@@ -16,8 +18,6 @@ const CONVERT = (folder: string): string =>
   `Convert it: python -c "from transformers import AutoModelForCausalLM as M; ` +
   `M.from_pretrained('${folder}', dtype='auto').save_pretrained('${folder}-safetensors')".`
 
-/** Bytes that tell a text from weights. */
-const START_BYTES = 512
 /** A config is a few kilobytes. */
 const MAX_CONFIG_BYTES = 16e6
 /** Names that an answer lists. */
@@ -190,47 +190,11 @@ async function danglingLinks(folder: Looked): Promise<Explained | null> {
 
 async function wrongContents(folder: Looked): Promise<Explained | null> {
   for (const file of readFiles(folder)) {
-    const bytes = await readStart(join(folder.path, file), START_BYTES)
-    const explained = bytes && contentOf(bytes)
+    const bytes = await readStart(join(folder.path, file), TELLING_BYTES)
+    const explained = bytes && wrongContentOf(bytes)
     if (explained) return { file, ...explained }
   }
   return null
-}
-
-function contentOf(bytes: Buffer): Explained | null {
-  const text = bytes.toString('latin1').trimStart()
-  if (text.startsWith('version https://git-lfs.github.com/spec/')) {
-    return {
-      what: 'is a Git LFS pointer: the file itself was not downloaded',
-      hint: 'Run git lfs pull in the folder, or download the model with hf download.',
-    }
-  }
-  if (/^<(?:!doctype|html|head|\?xml)/i.test(text.replace(/^\xef\xbb\xbf/, ''))) {
-    return {
-      what: 'is a web page that was saved in its place',
-      hint: 'The download was answered by an error or a login. Download the file again with hf download.',
-    }
-  }
-  if (
-    /^(?:Entry not found|Repository not found|Access to model|Invalid username|\{"error":)/.test(
-      text,
-    )
-  ) {
-    return {
-      what: 'is the answer of a server that refused the download',
-      hint: 'Log in (hf auth login), accept the terms of the model, and download it again.',
-      actual: text.slice(0, 100),
-    }
-  }
-  if (bytes.length > 1 && (bytes.readUInt16BE(0) === 0xfffe || bytes.readUInt16BE(0) === 0xfeff)) {
-    return { what: 'is stored as UTF-16', hint: 'Save it as UTF-8.' }
-  }
-  return bytes.toString('latin1', 0, 3) === '\xef\xbb\xbf'
-    ? {
-        what: 'begins with a byte order mark, which cannot be seen and is no JSON',
-        hint: 'Save the file as UTF-8 without BOM.',
-      }
-    : null
 }
 
 async function adapter({ path, names, hasWeights }: Looked): Promise<Explained | null> {
@@ -263,39 +227,45 @@ function pipeline({ names }: Looked): Explained | null {
     : null
 }
 
+/** What can be done about quantised weights. */
+export const QUANTISED_HINT =
+  'Use the model in BF16, F16 or F32, and quantise the grown one afterwards.'
+
 async function quantisation({ path, names }: Looked): Promise<Explained | null> {
   const config = await readObject(join(path, 'config.json'), MAX_CONFIG_BYTES)
-  const found = quantisationOf(config, names)
-  if (found === null) return null
-  const { method, file = 'config.json', field } = found
+  const named = config && quantisationNamed(config)
+  const mlx = objectOf(config?.['quantization'])
+  const other = names.find((name) => Object.hasOwn(QUANTISED_BY_FILE, name))
+  const [method, file, field] =
+    typeof named === 'string'
+      ? [named, 'config.json', 'quantization_config']
+      : mlx && 'bits' in mlx
+        ? ['MLX', 'config.json', 'quantization']
+        : [QUANTISED_BY_FILE[other ?? ''], other]
+  if (method === undefined || file === undefined) return null
   return {
     code: 'unsupported_dtype',
     file,
     what: `belongs to a model that is quantised (${method}); quantised models cannot be grown`,
-    hint: 'Use the model in BF16, F16 or F32, and quantise the grown one afterwards.',
+    hint: QUANTISED_HINT,
     actual: method,
     ...(field === undefined ? {} : { field }),
   }
 }
 
-function quantisationOf(
-  config: JsonObject | null,
-  names: readonly string[],
-): { readonly method: string; readonly field?: string; readonly file?: string } | null {
-  const own = objectOf(config?.['quantization_config'])
-  if (own) {
-    const field = 'quantization_config'
-    const method = own['quant_method']
-    if (typeof method === 'string') return { method: method.slice(0, 50), field }
-    const isBnb = Object.keys(own).some((key) => /^(?:_?load_in_[48]bit|bnb_)/.test(key))
-    return { method: isBnb ? 'bitsandbytes' : 'in a way that the config does not name', field }
-  }
-  const mlx = objectOf(config?.['quantization'])
-  if (mlx && 'bits' in mlx) return { method: 'MLX', field: 'quantization' }
-  const other = { 'quantize_config.json': 'GPTQ', 'quant_config.json': 'AWQ' }
-  for (const [file, method] of Object.entries(other))
-    if (names.includes(file)) return { method, file }
-  return null
+const QUANTISED_BY_FILE: Readonly<Record<string, string>> = {
+  'quantize_config.json': 'GPTQ',
+  'quant_config.json': 'AWQ',
+}
+
+/** How a config says that the weights are quantised; `null` when it does not. */
+export function quantisationNamed(config: JsonObject): string | null {
+  const given = config['quantization_config'] ?? config['compression_config']
+  if (given === undefined || given === null) return null
+  const method = objectOf(given)?.['quant_method']
+  if (typeof method === 'string') return shown(method, 50)
+  const isBnb = Object.keys(given).some((key) => /^(?:_?load_in_[48]bit|bnb_)/.test(key))
+  return isBnb ? 'bitsandbytes' : 'in a way that the config does not name'
 }
 
 function otherFormats({ path, names, hasWeights }: Looked): Explained | null {

@@ -323,6 +323,15 @@ export const ODD_CHECKPOINTS: Readonly<Record<string, OddCheckpoint>> = {
     change: setConfig({ stop_strings: ['a', 'b', 'c', 'd'], unheard_of: [1, 2, 3, 4] }),
     remark: /^config\.json has unheard_of with as many entries as layers/,
   },
+  'a tokenizer that was not downloaded': {
+    plain: {},
+    change: (folder) =>
+      writeFile(
+        join(folder, 'tokenizer.json'),
+        'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n',
+      ),
+    remark: /^tokenizer\.json is a Git LFS pointer/,
+  },
   'weights in other formats beside': {
     plain: { shards: 3 },
     change: async (folder) => {

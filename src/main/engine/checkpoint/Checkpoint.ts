@@ -12,6 +12,7 @@ import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
 import { FilePool } from './FilePool'
 import { fitTensors, unreadable, type FittedTensors } from './fitTensors'
 import { readFolder, unfoundError, type Folder, type TensorInfo } from './folder'
+import { quantisedTensors, refuseQuantised } from './quantised'
 import { inStateDictOrder } from './sharding'
 import type { SourceFiles } from './SourceFiles'
 import { measure, summarizeForeign } from './summary'
@@ -95,7 +96,8 @@ export class Checkpoint {
         const [first] = folder.unfound?.tensors.keys() ?? []
         // What such a model needs is not known here.
         if (folder.unfound && first !== undefined) throw unfoundError(folder.unfound, first)
-        return { ...summarizeForeign(folder), refusal: error.toData() }
+        const { stack: _, ...refusal } = error.toData()
+        return { ...summarizeForeign(folder), refusal }
       }
       throw (await explainFolder(folder.path)) ?? error
     }
@@ -147,10 +149,13 @@ export class Checkpoint {
 
   static #fromFolder(folder: Folder): Checkpoint {
     const architecture = architectureOf(folder.rawConfig, folder.configFile)
-    refuseQuantized(folder)
+    refuseQuantised(folder)
     const config = parseConfig(folder.rawConfig, architecture.configRules, folder.configFile)
-    const fitted = fitTensors(folder, architecture, config)
-    return new Checkpoint(folder, architecture, config, fitted)
+    try {
+      return new Checkpoint(folder, architecture, config, fitTensors(folder, architecture, config))
+    } catch (error) {
+      throw quantisedTensors(folder) ?? error
+    }
   }
 
   /**
@@ -377,18 +382,4 @@ async function explained<T>(folder: string, open: () => Promise<T>): Promise<T> 
   } catch (error) {
     throw (await explainFolder(await modelFolderOf(folder))) ?? error
   }
-}
-
-function refuseQuantized({ rawConfig, configFile }: Folder): void {
-  const quantization = rawConfig['quantization_config']
-  if (quantization === undefined || quantization === null) return
-  const method = (quantization as Record<string, unknown>)['quant_method']
-  throw new AppError('unsupported_dtype', 'Quantised models cannot be grown.', {
-    hint: 'Use the model in BF16, F16 or F32, and quantise the grown one afterwards.',
-    context: {
-      file: configFile,
-      field: 'quantization_config',
-      actual: typeof method === 'string' ? method : 'present',
-    },
-  })
 }

@@ -2,9 +2,11 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
-import { fewOf } from '@shared/text'
+import { fewOf, shown } from '@shared/text'
 import { readError, systemCode } from '@system/errors'
 import { modelFolderOf } from '@system/hubCache'
+import { readStart } from '@system/peek'
+import { TELLING_BYTES, wrongContentOf } from '@system/wrongContent'
 import type { RawConfig } from '../architectures/config'
 import { JsonProblem, parseLenientJson } from './json'
 import { MAX_HEADER_BYTES, readSafetensorsHeader, type TensorEntry } from './safetensors'
@@ -91,7 +93,7 @@ export async function readFolder(folder: string): Promise<Folder> {
   const remarks: string[] = []
   const rawConfig = parseObject(configFile, configBytes, remarks)
   const weights = await readWeights(path, sources, remarks)
-  await rememberMeaning(path, sources)
+  await rememberMeaning(path, sources, remarks)
   return {
     path,
     configFile,
@@ -104,12 +106,23 @@ export async function readFolder(folder: string): Promise<Folder> {
   }
 }
 
-async function rememberMeaning(path: string, sources: SourceFiles): Promise<void> {
+/** Growing copies these without a look into them, so what is none of them is said. */
+async function rememberMeaning(
+  path: string,
+  sources: SourceFiles,
+  remarks: string[],
+): Promise<void> {
   for (const name of await readdir(path)) {
     if (!MEANING.test(name)) continue
     const file = join(path, name)
     const stats = await stat(file, { bigint: true }).catch(() => null)
-    if (stats?.isFile()) sources.see(file, stats)
+    if (!stats?.isFile()) continue
+    sources.see(file, stats)
+    const start = /\.(?:json|model|tiktoken)$/.test(name)
+      ? await readStart(file, TELLING_BYTES)
+      : null
+    const wrong = start && wrongContentOf(start)
+    if (wrong) remarks.push(`${shown(name)} ${wrong.what}. ${wrong.hint}`)
   }
 }
 

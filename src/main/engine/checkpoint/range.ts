@@ -9,16 +9,17 @@ interface Reach {
   readonly overflow: number
   /** The last that rounds to zero. */
   readonly vanish: number
-  /** The largest value, for people. */
+  /** The largest value, and the smallest that is not zero, for people. */
   readonly largest: string
+  readonly smallest: string
 }
 
 const INFINITY_BITS = 0x7f80_0000
 
 const REACHES: Readonly<Record<TensorDtype, Reach | null>> = {
   F32: null,
-  BF16: { overflow: 0x7f7f_8000, vanish: 0x8000, largest: '3.39e38' },
-  F16: { overflow: 0x477f_f000, vanish: 0x3300_0000, largest: '65,504' },
+  BF16: { overflow: 0x7f7f_8000, vanish: 0x8000, largest: '3.39e38', smallest: '9.18e-41' },
+  F16: { overflow: 0x477f_f000, vanish: 0x3300_0000, largest: '65,504', smallest: '5.96e-8' },
 }
 
 /** Names that a message lists. */
@@ -101,19 +102,21 @@ function tensors(losses: readonly RangeLoss[]): string {
 
 /** @throws AppError `bad_request` naming the tensors. */
 export function refuseLosses(losses: readonly RangeLoss[]): void {
-  if (losses.length === 0) return
   const [first] = losses
-  const reach = first && REACHES[first.dtype]
+  if (!first) return
+  const { dtype } = first
+  const { largest = '', smallest = '' } = REACHES[dtype] ?? {}
   const named = losses.slice(0, MAX_NAMED).map(({ tensor }) => tensor)
   const more = losses.length > named.length ? ` and ${losses.length - named.length} more` : ''
-  const largest = losses.reduce((most, loss) => Math.max(most, loss.largest), 0)
+  const magnitude = losses.reduce((most, loss) => Math.max(most, loss.largest), 0)
+  const isTooLarge = losses.some(({ overflowed }) => overflowed > 0)
   throw new AppError('bad_request', `Weights would be lost: ${describeLosses(losses)}.`, {
     hint: 'Write BF16 or F32 instead (--dtype bf16), or allow it (--allow-overflow).',
     context: {
       field: 'dtype',
       tensor: named.join(', ') + more,
-      expected: `at most ${reach?.largest ?? ''} in ${first?.dtype ?? ''}`,
-      actual: `up to ${largest.toPrecision(3)}`,
+      expected: isTooLarge ? `at most ${largest} in ${dtype}` : `at least ${smallest} in ${dtype}`,
+      actual: `up to ${magnitude.toPrecision(3)}`,
     },
   })
 }

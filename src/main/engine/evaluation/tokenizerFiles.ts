@@ -2,7 +2,10 @@
 import { createHash } from 'node:crypto'
 import { basename, join } from 'node:path'
 import { AppError } from '@shared/errors'
+import { shown } from '@shared/text'
 import { boundedRead } from '@system/boundedRead'
+import { entriesOf } from '@system/peek'
+import { wrongContentOf } from '@system/wrongContent'
 import { scanJson } from './jsonScan'
 import type { ExtraToken } from './tokenizerProcess'
 
@@ -45,7 +48,8 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
   const file = join(folder, 'tokenizer.json')
   const bytes = await readFile(file, TOKENIZER_LIMITS.bytes)
   if (!bytes) {
-    throw new AppError('bad_tokenizer', `The checkpoint has no tokenizer.json: ${folder}`, {
+    const instead = await insteadOf(folder)
+    throw new AppError('bad_tokenizer', `${folder} has no tokenizer.json${instead}.`, {
       hint: TOKENIZER_HINT,
       context: { file },
     })
@@ -81,6 +85,19 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
         : []),
     ],
   }
+}
+
+/** Tokenizers in other formats: SentencePiece, tiktoken, Mistral's, and a vocabulary with its merges. */
+const OTHER_FORMATS =
+  /\.(?:tiktoken|spm)$|^(?:tokenizer|spiece|sentencepiece).*\.model|^tekken\.json$|^vocab\.json$/
+
+/** What there is where `tokenizer.json` is not, as the end of a sentence. */
+async function insteadOf(folder: string): Promise<string> {
+  const entries = await entriesOf(folder)
+  if (entries.some(({ name }) => name === 'tokenizer.json'))
+    return ': it is a link to what is not there'
+  const other = entries.find(({ name }) => OTHER_FORMATS.test(name))
+  return other ? `, only ${shown(other.name)}, which is not read` : ''
 }
 
 const NAMED = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`)
@@ -176,8 +193,12 @@ function decode(bytes: Uint8Array, file: string): string {
 const MAX_DEPTH = 128
 
 function scan(bytes: Uint8Array, maxParts: number, file: string): readonly [number, number] | null {
-  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
-    throw bad(file, 'it begins with a byte order mark, which JSON does not have')
+  const wrong = wrongContentOf(bytes)
+  if (wrong) {
+    throw new AppError('bad_tokenizer', `${file} ${wrong.what}.`, {
+      hint: wrong.hint,
+      context: { file, ...(wrong.actual === undefined ? {} : { actual: wrong.actual }) },
+    })
   }
   const { parts, deepest, dropout } = scanJson(bytes, maxParts)
   if (parts > maxParts) throw bad(file, `it has more than ${maxParts} values`)

@@ -177,6 +177,111 @@ describe('open refuses', () => {
     })
   })
 
+  /** What stands in a file instead of the weight `NAME.weight`: what follows its name, and the element type. */
+  const QUANTISED: readonly (readonly [
+    method: string,
+    parts: readonly (readonly [suffix: string, dtype: string])[],
+  ])[] = [
+    [
+      'MLX',
+      [
+        ['.weight', 'U32'],
+        ['.scales', 'BF16'],
+        ['.biases', 'BF16'],
+      ],
+    ],
+    [
+      'GPTQ',
+      [
+        ['.qweight', 'I32'],
+        ['.qzeros', 'I32'],
+        ['.scales', 'F16'],
+        ['.g_idx', 'I32'],
+      ],
+    ],
+    [
+      'GPTQ or AWQ',
+      [
+        ['.qweight', 'I32'],
+        ['.qzeros', 'I32'],
+        ['.scales', 'F16'],
+      ],
+    ],
+    [
+      'bitsandbytes',
+      [
+        ['.weight', 'U8'],
+        ['.weight.absmax', 'F32'],
+        ['.weight.quant_map', 'F32'],
+      ],
+    ],
+    [
+      'bitsandbytes',
+      [
+        ['.weight', 'I8'],
+        ['.SCB', 'F32'],
+      ],
+    ],
+    [
+      'FP8',
+      [
+        ['.weight', 'F8_E4M3'],
+        ['.weight_scale_inv', 'F32'],
+      ],
+    ],
+    [
+      'compressed-tensors',
+      [
+        ['.weight_packed', 'I32'],
+        ['.weight_scale', 'BF16'],
+      ],
+    ],
+    [
+      'with a scale for each matrix',
+      [
+        ['.weight', 'F8_E4M3'],
+        ['.weight_scale', 'F32'],
+      ],
+    ],
+  ]
+
+  test.each(QUANTISED)(
+    'quantised weights without a word in the config: %s',
+    async (method, parts) => {
+      const folder = await tiny()
+      const file = join(folder, 'model.safetensors')
+      const { tensors } = await decodeSafetensors(file)
+      const packed = tensors.flatMap((tensor) => {
+        if (!tensor.name.endsWith('_proj.weight')) return [tensor]
+        const name = tensor.name.replace(/\.weight$/, '')
+        return parts.map(([suffix, dtype]) => {
+          const size = dtype.endsWith('32') ? 4 : dtype.endsWith('16') ? 2 : 1
+          return { name: name + suffix, dtype, shape: [4], bytes: new Uint8Array(4 * size) }
+        })
+      })
+      await writeFile(file, encodeSafetensors(packed))
+      await expect(Checkpoint.open(folder)).rejects.toMatchObject({
+        code: 'unsupported_dtype',
+        context: { file, actual: method },
+      })
+      const { supported, refusal } = await Checkpoint.inspect(folder)
+      expect([supported, refusal?.code, refusal?.stack]).toEqual([
+        false,
+        'unsupported_dtype',
+        undefined,
+      ])
+    },
+  )
+
+  test('what a quantised model left behind in a whole one is no matter', async () => {
+    const folder = await tiny()
+    const file = join(folder, 'model.safetensors')
+    const { tensors } = await decodeSafetensors(file)
+    const left = { name: 'model.layers.0.mlp.up_proj.SCB', dtype: 'F32', shape: [1] }
+    await writeFile(file, encodeSafetensors([...tensors, { ...left, bytes: new Uint8Array(4) }]))
+    expect((await opened(folder)).remarks.join()).toMatch(/up_proj\.SCB/)
+  })
+
   test.each([
     ['num_attention_heads', 2, 'self_attn.q_proj.weight', '[16, 32]'],
     ['head_dim', 4, 'self_attn.q_proj.weight', '[16, 32]'],

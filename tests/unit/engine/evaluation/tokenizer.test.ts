@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkIds, loadTokenizer } from '../../../../src/main/engine/evaluation/tokenizer'
@@ -158,6 +158,36 @@ describe('what it is told beside the ids', () => {
 describe('bad files name themselves', () => {
   test('a folder without one', async () => {
     await expect(loadTokenizer(await tempFolder())).rejects.toThrow(failsWith('tokenizer.json'))
+  })
+
+  test.each([
+    ['tokenizer.model', /only tokenizer\.model/],
+    ['qwen.tiktoken', /only qwen\.tiktoken/],
+    ['tekken.json', /only tekken\.json/],
+  ])('a folder with another format: %s', async (name, says) => {
+    const folder = await tempFolder()
+    await writeFile(join(folder, name), '')
+    await expect(loadTokenizer(folder)).rejects.toThrow(says)
+  })
+
+  test('a link to what is not there', async () => {
+    const folder = await tempFolder()
+    await symlink('../blobs/1', join(folder, 'tokenizer.json'))
+    await expect(loadTokenizer(folder)).rejects.toThrow(/link to what is not there/)
+  })
+
+  test.each([
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n', /Git LFS pointer/],
+    ['<!DOCTYPE html><html></html>', /web page/],
+    ['Entry not found', /server that refused/],
+    [Buffer.from('{}', 'utf16le').toString('latin1').replace(/^/, '\xff\xfe'), /UTF-16/],
+  ])('what another file than meant is: %j', async (content, says) => {
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+      const folder = await folderWith(await demoJson())
+      await writeFile(join(folder, name), content, 'latin1')
+      await expect(loadTokenizer(folder)).rejects.toThrow(says)
+      await expect(loadTokenizer(folder)).rejects.toThrow(failsWith(name))
+    }
   })
 
   test.each([

@@ -126,7 +126,10 @@ describe('an element type that does not hold the weights', () => {
     const { spec } = await workbench({ scale: tiny, dtype: 'F32' })
     await expect(
       runTask(spec('out', { method: { name: 'solar' }, dtype: 'f16' })),
-    ).rejects.toMatchObject({ message: expect.stringMatching(/too small for F16/) as string })
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/too small for F16/) as string,
+      context: { expected: 'at least 5.96e-8 in F16' },
+    })
     expect((await runExpand(spec('bf16', { dtype: 'bf16' }))).warnings).toEqual([])
   })
 
