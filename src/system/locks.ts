@@ -113,7 +113,10 @@ export function keepTouching(path: string): () => void {
   return () => clearInterval(timer)
 }
 
-/** Takes away a lock that nobody holds. What somebody else has put in its place meanwhile stays. */
+/**
+ * Takes away a lock that nobody holds, under a name that tells of it until there is another one. What somebody else has
+ * put in its place meanwhile stays.
+ */
 async function evict(file: string, owner: Owner | null): Promise<void> {
   const aside = `${file}-${randomBytes(4).toString('hex')}`
   try {
@@ -125,16 +128,15 @@ async function evict(file: string, owner: Owner | null): Promise<void> {
   }
   const found = await readOwner(aside)
   const isSame = found?.token === owner?.token && found?.pid === owner?.pid
-  await (isSame ? removeFolder(aside) : rename(aside, file).catch(() => undefined))
+  if (!isSame) await rename(aside, file).catch(() => undefined)
 }
 
-/** What processes left that died while they took a dead one's lock away. */
-async function sweepEvicted(file: string): Promise<void> {
-  const [folder, name] = [dirname(file), basename(file)]
-  for (const each of await readdir(folder)) {
-    if (!each.startsWith(`${name}-`) || !/^[0-9a-f]{8}$/.test(each.slice(name.length + 1))) continue
-    await rm(join(folder, each), { force: true })
-  }
+/** Locks that were taken away, by this process or by others that may have died before they had one of their own. */
+async function evictedOf(file: string): Promise<string[]> {
+  const [folder, start] = [dirname(file), `${basename(file)}-`]
+  return (await readdir(folder))
+    .filter((name) => name.startsWith(start) && /^[0-9a-f]{8}$/.test(name.slice(start.length)))
+    .map((name) => join(folder, name))
 }
 
 /**
@@ -148,10 +150,9 @@ export async function acquireLock(
   refusal: (owner: Owner | null) => AppError,
   { force = false }: { readonly force?: boolean } = {},
 ): Promise<Lock> {
-  let isInherited = false
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const owner = own()
-    if (await sign(file, owner)) return await lockOf(file, owner, isInherited)
+    if (await sign(file, owner)) return await lockOf(file, owner)
     disown(owner)
     const found = await readOwner(file)
     if (!force && found !== null && mayLive(found, await touchedMs(file))) throw refusal(found)
@@ -161,10 +162,7 @@ export async function acquireLock(
     // Its owner makes the file, then writes it.
     const isBeingMade = looks?.size === 0
     if (isBeingMade && attempt < ATTEMPTS / 2) await wait(50)
-    else {
-      await evict(file, found)
-      isInherited = true
-    }
+    else await evict(file, found)
   }
   throw refusal(null)
 }
@@ -184,11 +182,13 @@ async function sign(file: string, owner: Owner): Promise<boolean> {
   return (await readOwner(file))?.token === owner.token
 }
 
-async function lockOf(file: string, owner: Owner, isInherited: boolean): Promise<Lock> {
+async function lockOf(file: string, owner: Owner): Promise<Lock> {
   const stopTouching = keepTouching(file)
-  await sweepEvicted(file).catch(() => undefined)
+  const evicted = await evictedOf(file).catch(() => [])
+  // Not before there is a lock again: until then they alone say whose work lies here.
+  for (const each of evicted) await rm(each, { force: true }).catch(() => undefined)
   return {
-    isInherited,
+    isInherited: evicted.length > 0,
     async release() {
       stopTouching()
       // It may have been removed by hand, and be somebody else's by now.

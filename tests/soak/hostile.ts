@@ -11,7 +11,7 @@ import type { Random } from './chance'
 import { mutateJson, mutateSafetensors } from './mutate'
 import * as plausible from './plausible'
 import { startEngine } from './program'
-import { TokenizerLine } from './tokenizerLine'
+import { TokenizerLine, type Told } from './tokenizerLine'
 import type { Campaign } from './trials'
 
 /** Of a processor, for one question: what waits for others on a busy machine is no hang. */
@@ -76,15 +76,19 @@ export const hostile: Campaign = async (trials) => {
   }
   /** What became of what the tokenizer's process was asked. */
   const answers: Record<string, number> = {}
+  const tokenize = async (model: string): Promise<Told> => {
+    const { tokenizer, config, tokens } = await readTokenizerFiles(model)
+    const told = await line.ask({ library, tokenizer, config, tokens, texts: TEXTS })
+    answers[told] = (answers[told] ?? 0) + 1
+    return told
+  }
   const tokenizerQuestions = {
     evaluate: () => job(evaluateSpec({ models: [folder], text, context: 8 })),
     tokenize: async () => {
-      const { tokenizer, config, tokens } = await readTokenizerFiles(folder)
-      const told = await line.ask({ library, tokenizer, config, tokens, texts: TEXTS })
-      answers[told] = (answers[told] ?? 0) + 1
-      if (told !== 'done') throw new AppError('bad_tokenizer', folder)
+      if ((await tokenize(folder)) !== 'done') throw new AppError('bad_tokenizer', folder)
     },
   }
+  if ((await tokenize(demo)) !== 'done') throw new Error('The demo tokenizer is refused.')
   const asked: Record<string, number> = {}
   const codes: Record<string, number> = {}
   let [base, peak, slowest] = [0, 0, 0]

@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process'
-import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EngineAnswer } from '@shared/engineProtocol'
 import type { ExpandSpec, JobOutcome } from '@shared/jobs'
@@ -13,6 +13,8 @@ interface Kind {
   readonly name: string
   readonly spec: Partial<ExpandSpec>
   readonly hasJob?: true
+  /** With 2 the job that goes on is killed as well, at each of its states. */
+  readonly kills?: 1 | 2
 }
 
 const KINDS: readonly Kind[] = [
@@ -21,6 +23,7 @@ const KINDS: readonly Kind[] = [
   { name: 'neighbour-mean', spec: { method: { name: 'neighbour-mean' } } },
   { name: 'shards', spec: { maxShardBytes: 20_000 } },
   { name: 'overwrite', spec: { overwrite: true } },
+  { name: 'overwrite, killed twice', spec: { overwrite: true }, kills: 2 },
   { name: 'lesa', spec: { method: quickMethod } },
   { name: 'lesa with a job folder', spec: { method: quickMethod }, hasJob: true },
 ]
@@ -75,15 +78,13 @@ export const killpoints: Campaign = async (trials) => {
   await run(expandSpec({ model, out: old, dtype: 'f32' }))
   const oldDigest = await digestOf(old)
   const points: Record<string, { operations: number; states: number; tried: number }> = {}
-  const [place, copies] = [join(work, 'place'), join(work, 'copies')]
+  const place = join(work, 'place')
   const out = join(place, 'out')
 
-  const begin = async (overwrite: boolean): Promise<void> => {
-    for (const folder of [place, copies]) {
-      await rm(folder, { recursive: true, force: true })
-      await mkdir(folder)
-    }
-    if (overwrite) await cp(old, out, { recursive: true })
+  const put = async (state: string | null): Promise<void> => {
+    await rm(place, { recursive: true, force: true })
+    if (state === null) await mkdir(place)
+    else await cp(state, place, { recursive: true, preserveTimestamps: true })
   }
 
   const tryState = async (
@@ -91,15 +92,15 @@ export const killpoints: Campaign = async (trials) => {
     spec: ExpandSpec,
     good: string,
   ): Promise<string | null> => {
-    await rm(place, { recursive: true, force: true })
-    await cp(state, place, { recursive: true, preserveTimestamps: true })
+    await put(state)
     const [found, names] = [await digestOf(out), await readdir(place)]
     const older = spec.overwrite ? oldDigest : null
     if (![good, older, null].includes(found)) return `half an output (${names.join(', ')})`
     if (found === null && spec.overwrite) {
       const aside = names.find((each) => each.startsWith('out.replaced-'))
-      const isThere = aside !== undefined && (await digestOf(join(place, aside))) === oldDigest
-      if (!isThere) return `the older output is lost (${names.join(', ')})`
+      const kept = aside === undefined ? null : await digestOf(join(place, aside))
+      // A second run replaces what the first one put in place.
+      if (kept !== older && kept !== good) return `the older output is lost (${names.join(', ')})`
     }
     const again = await run(spec)
     const isRefused =
@@ -116,25 +117,48 @@ export const killpoints: Campaign = async (trials) => {
     return left.length === 0 ? null : `left behind: ${left.join(', ')}`
   }
 
+  /** Runs the job on what lies in `place`, and tries each state that it goes through `times` kills before its end. */
+  const tryStates = async (
+    name: string,
+    spec: ExpandSpec,
+    times: number,
+    before = '',
+  ): Promise<void> => {
+    const copies = await mkdtemp(join(work, 'copies-'))
+    const { operations, outcome } = await recordStates(root, spec, place, copies)
+    const good = await digestOf(out)
+    if (outcome?.state !== 'succeeded' || good === null) throw new Error(JSON.stringify(outcome))
+    const states = operations.at(-1)?.state ?? 0
+    const counted = (points[name] ??= { operations: 0, states: 0, tried: 0 })
+    if (times === 1) {
+      counted.operations += operations.length
+      counted.states += states
+    }
+    for (const state of chooseFrom(states, trials.count, random)) {
+      if (trials.isOver()) break
+      const copy = join(copies, String(state))
+      const after = operations.find((each) => each.state === state)?.name
+      const where = `${before} after ${after} (state ${state} of ${states})`
+      if (times > 1) {
+        await put(copy)
+        await tryStates(name, spec, times - 1, where)
+        continue
+      }
+      const problem = await tryState(copy, spec, good)
+      counted.tried += 1
+      if (problem === null) trials.passed()
+      else trials.failed(`${name},${where}: ${problem}`)
+    }
+    await rm(copies, { recursive: true })
+  }
+
   try {
-    for (const { name, spec: changes, hasJob } of KINDS) {
+    for (const { name, spec: changes, hasJob, kills = 1 } of KINDS) {
       const job = hasJob ? { job: join(place, 'job') } : {}
       const spec = expandSpec({ model, out, ...changes, ...job })
-      await begin(spec.overwrite)
-      const { operations, outcome } = await recordStates(root, spec, place, copies)
-      const good = await digestOf(out)
-      if (outcome?.state !== 'succeeded' || good === null) throw new Error(JSON.stringify(outcome))
-      const states = operations.at(-1)?.state ?? 0
-      const counted = { operations: operations.length, states, tried: 0 }
-      points[name] = counted
-      for (const state of chooseFrom(states, trials.count, random)) {
-        if (trials.isOver()) break
-        const problem = await tryState(join(copies, String(state)), spec, good)
-        counted.tried += 1
-        const after = operations.find((each) => each.state === state)?.name
-        if (problem === null) trials.passed()
-        else trials.failed(`${name}, after ${after} (state ${state} of ${states}): ${problem}`)
-      }
+      await put(null)
+      if (spec.overwrite) await cp(old, out, { recursive: true })
+      await tryStates(name, spec, kills)
     }
   } finally {
     await engine.client.dispose()

@@ -164,6 +164,16 @@ describe('what a job left that was killed', () => {
     expect(await readdir(folder)).toEqual(['model'])
   })
 
+  test('is taken over when a job died that had taken away its dead owner’s lock', async () => {
+    const { folder, out, prepare } = await setting()
+    await mkdir(`${out}.partial`)
+    await writeFile(join(`${out}.partial`, 'anything'), '')
+    const dead = { token: 't', pid: await deadPid(), host: hostname() }
+    await writeFile(`${out}.partial.lock-0123abcd`, JSON.stringify(dead))
+    await (await prepare()).discard()
+    expect(await readdir(folder)).toEqual(['model'])
+  })
+
   test('is taken over when its owner had our number, and when another process has its number by now', async () => {
     const { out, prepare } = await setting()
     const owners = [
