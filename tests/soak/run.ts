@@ -1,4 +1,4 @@
-/** @file `npm run soak`: the campaigns, each with its figures as one line of JSON. Not part of the tests. */
+/** @file `npm run soak`: the campaigns, each with its figures as one line of JSON, after Ctrl-C too. Not part of the tests. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,12 +50,17 @@ export async function runSoak(args: readonly string[], root: string): Promise<nu
     return 2
   }
   let failures = 0
+  let isStopped = false
+  // What was tried until then is told; a second time ends at once.
+  process.once('SIGINT', () => (isStopped = true))
   for (const name of names) {
+    if (isStopped) break
     const figures = await runCampaign(name, {
       root,
       count: values.count === undefined ? null : Number(values.count),
       seed: Number(values.seed),
       limitMs: Number(values.limit) * 1000,
+      isStopped: () => isStopped,
     })
     process.stdout.write(`${JSON.stringify(figures)}\n`)
     failures += figures.failed
@@ -68,11 +73,12 @@ interface CampaignOptions {
   readonly count: number | null
   readonly seed: number
   readonly limitMs: number
+  readonly isStopped: () => boolean
 }
 
 async function runCampaign(
   name: string,
-  { root, count, seed, limitMs }: CampaignOptions,
+  { root, count, seed, limitMs, isStopped }: CampaignOptions,
 ): Promise<Figures> {
   const work = await mkdtemp(join(tmpdir(), `lesa-soak-${name}-`))
   const started = performance.now()
@@ -85,7 +91,7 @@ async function runCampaign(
     count,
     random: new Random(seed),
     // A slow machine tries something as well.
-    isOver: () => tried > 0 && performance.now() - started > limitMs,
+    isOver: () => isStopped() || (tried > 0 && performance.now() - started > limitMs),
     passed: () => void (tried += 1),
     failed: (what) => {
       tried += 1
