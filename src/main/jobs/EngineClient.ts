@@ -99,8 +99,8 @@ export class EngineClient {
 
   async #runJob(spec: JobSpec, options: RunJobOptions, signal: AbortSignal): Promise<JobOutcome> {
     if (signal.aborted) return CANCELLED
-    const session = await this.#connect()
-    if (signal.aborted) return CANCELLED
+    const session = await orAborted(this.#connect(), signal)
+    if (session === null || signal.aborted) return CANCELLED
 
     const jobId = options.jobId ?? randomUUID()
     let grace: NodeJS.Timeout | undefined
@@ -143,6 +143,15 @@ export class EngineClient {
       return session
     }
   }
+}
+
+/** What a promise gives; `null` as soon as the signal is aborted, whatever becomes of the promise then. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve(null)
+    signal.addEventListener('abort', stop, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 }
 
 interface Deferred<T> {

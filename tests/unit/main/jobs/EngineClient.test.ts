@@ -69,6 +69,18 @@ function startJob(model: string, signal?: AbortSignal) {
   return { out, events, running, result }
 }
 
+describe('a job that is cancelled while the engine starts', () => {
+  it('has ended at once, though the engine may never be ready', async () => {
+    const silent = join(folder, 'silent.mjs')
+    writeFileSync(silent, 'setInterval(() => {}, 1000)')
+    client = new EngineClient(() => new NodeEngineProcess(silent))
+    const controller = new AbortController()
+    const job = startJob('/ok', controller.signal)
+    controller.abort()
+    expect(await job.result).toEqual({ state: 'cancelled' })
+  })
+})
+
 describe('calls', () => {
   it('start the process only when it is needed, and share it', async () => {
     expect(processes).toHaveLength(0)
