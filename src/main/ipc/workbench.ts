@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
 import type { AppInfo, HostKind } from '@shared/contract'
 import type { DeviceReport } from '@shared/devices'
+import { endAll } from '@shared/endAll'
 import type { EngineVersions } from '@shared/engineProtocol'
 import { kindOf } from '@shared/jobs'
 import type { EngineClient } from '../jobs/EngineClient'
@@ -131,12 +132,8 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     projects,
     user,
     grants,
-    async dispose() {
-      await jobs.dispose()
-      await projects.dispose()
-      await engine.dispose()
-      if (queries !== engine) await queries.dispose()
-    },
+    dispose: () =>
+      endAll([jobs, projects, ...new Set([engine, queries])].map((part) => () => part.dispose())),
   }
 }
 
