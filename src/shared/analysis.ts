@@ -43,6 +43,29 @@ export interface RunAnalysis {
   readonly types: Readonly<Record<string, WeightTypeAnalysis>>
 }
 
+/** What a run's `analysis.json` says; `null` when it is no such file, or a damaged one. */
+export function parseAnalysis(text: string): RunAnalysis | null {
+  try {
+    const value = JSON.parse(text) as RunAnalysis
+    const isLayer = ({ index, isNew, label, source }: AnalysedLayer): boolean =>
+      Number.isInteger(index) &&
+      Number.isInteger(source) &&
+      typeof isNew === 'boolean' &&
+      typeof label === 'string'
+    const isType = ({ norms, neighbourCosines, singularValues, energy }: WeightTypeAnalysis) =>
+      [norms, neighbourCosines].every(Array.isArray) &&
+      [singularValues, energy].every((curve) => curve === null || isCurve(curve))
+    const isWhole = value.layers.every(isLayer) && Object.values(value.types).every(isType)
+    return isWhole ? value : null
+  } catch {
+    return null
+  }
+}
+
+function isCurve({ x, y }: SampledCurve): boolean {
+  return Array.isArray(x) && Array.isArray(y) && x.length === y.length
+}
+
 export const PROJECTIONS = ['pca', 'tsne'] as const
 export type ProjectionMethod = (typeof PROJECTIONS)[number]
 

@@ -17,7 +17,7 @@ import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectView, type RunSettings } from '@shared/projects'
 import { DEFAULT_EXPORT } from '@shared/exports'
 import { WEIGHT_TYPES } from '../support/weightTypes'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Desk } from '../support/desk'
 
 let folder: string
@@ -444,6 +444,22 @@ describe('a project that is not as it was', () => {
       outcome: 'relocated',
       project: { model: { state: 'ready' } },
     })
+  })
+
+  it('makes no project in the Hugging Face cache', async () => {
+    const cache = join(folder, 'hub')
+    vi.stubEnv('HF_HUB_CACHE', cache)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    cpSync((await desk.call('app:info')).demoModel, join(cache, 'model'), { recursive: true })
+    await desk.call('folders:open', cache)
+    await expect(
+      desk.call('projects:create', {
+        name: 'In the cache',
+        model: join(cache, 'model'),
+        parent: join(cache, 'projects'),
+      }),
+    ).rejects.toMatchObject({ code: 'path_denied', message: expect.stringContaining('cache') as string })
+    expect(existsSync(join(cache, 'projects'))).toBe(false)
   })
 
   it('asks for a model that has moved, and takes only the same one', async () => {

@@ -1,10 +1,11 @@
 import { cp, mkdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
+import { endAll } from '@shared/endAll'
 import { AppError } from '@shared/errors'
 import type { ProjectId } from '@shared/projects'
 import { readError, systemCode, writeError } from '@system/errors'
 import { makeFolder, renameRetrying } from '@system/files'
-import { modelFolderOf } from '@system/hubCache'
+import { hubCacheFolder, modelFolderOf } from '@system/hubCache'
 import type { Lock } from '@system/locks'
 import { isWithin } from '@system/paths'
 import type { UserStore } from '../storage/UserStore'
@@ -161,15 +162,19 @@ export class ProjectManager {
 
   /** Closes all; their jobs must have ended. */
   async dispose(): Promise<void> {
-    for (const id of [...this.#open.keys()]) await this.#release(id)
+    await endAll([...this.#open.keys()].map((id) => () => this.#release(id)))
   }
 
   async #release(id: ProjectId): Promise<void> {
     const open = this.#open.get(id)
     if (!open) return
-    await open.project.settle()
-    this.#open.delete(id)
-    await open.lock.release()
+    await endAll([
+      () => open.project.settle(),
+      () => {
+        this.#open.delete(id)
+        return open.lock.release()
+      },
+    ])
   }
 
   async #once(id: ProjectId, open: () => Promise<Project>): Promise<Project> {
@@ -198,6 +203,7 @@ export class ProjectManager {
     name: string,
     make: (folder: string) => Promise<Project>,
   ): Promise<Project> {
+    refuseCache(parent)
     const folder = await newFolder(parent, folderNameOf(name))
     const id = projectIdOf(folder)
     const lock = await lockProject(this.options.user.folder, id, folder)
@@ -232,6 +238,15 @@ export class ProjectManager {
       throw writeError(error, folder)
     }
   }
+}
+
+/** The cache's own tools may remove what they do not know. */
+function refuseCache(parent: string): void {
+  if (!isWithin(parent, hubCacheFolder())) return
+  throw new AppError('path_denied', 'A project cannot lie in the Hugging Face cache.', {
+    hint: 'Choose another folder.',
+    context: { file: parent },
+  })
 }
 
 /** Makes `parent/name`, or `parent/name 2` and so on when that is taken; returns its path, links resolved. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { DirectionProjection, RunAnalysis } from '@shared/analysis'
+import { parseAnalysis, type DirectionProjection, type RunAnalysis } from '@shared/analysis'
 import type { ProjectionRequest } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import { recordFiles } from '../analysis/analyse'
@@ -23,12 +23,14 @@ export async function projectDirections(request: ProjectionRequest): Promise<Dir
   const { folder, type, method, seed, isBaseOnly = false } = request
   const { layers: recorded, types } = await readAnalysis(folder)
   const isKnown = Object.hasOwn(types, type)
-  const values = isKnown ? await readFloats(recordFiles.directions(folder, type)) : null
+  const file = recordFiles.directions(folder, type)
+  const values = isKnown ? await readFloats(file) : null
   const width = (values?.length ?? 0) / recorded.length
-  if (!values || width === 0 || !Number.isInteger(width) || recorded.length > MAX_POINTS) {
+  if (values && (!Number.isInteger(width) || !values.every(Number.isFinite))) throw damaged(file)
+  if (!values || width === 0 || recorded.length > MAX_POINTS) {
     throw new AppError('not_found', `There are no directions of ${type} to show.`, {
       hint: 'Only LESA and its control decompose the weights, and only with SVD.',
-      context: { file: recordFiles.directions(folder, type) },
+      context: { file },
     })
   }
   const all: PointSet = { count: recorded.length, width, values }
@@ -66,15 +68,16 @@ async function readAnalysis(folder: string): Promise<RunAnalysis> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new AppError('not_found', 'The run has not been analysed.', { context: { file }, cause })
   })
-  try {
-    return JSON.parse(text) as RunAnalysis
-  } catch (cause) {
-    throw new AppError('damaged_file', `${file} is damaged.`, {
-      hint: 'Run it again.',
-      context: { file },
-      cause,
-    })
-  }
+  const analysis = parseAnalysis(text)
+  if (analysis) return analysis
+  throw damaged(file)
+}
+
+function damaged(file: string): AppError {
+  return new AppError('damaged_file', `${file} is damaged.`, {
+    hint: 'Run it again.',
+    context: { file },
+  })
 }
 
 function pick({ width, values }: PointSet, rows: readonly number[]): PointSet {

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import type { RunAnalysis } from '@shared/analysis'
+import { parseAnalysis, type RunAnalysis } from '@shared/analysis'
+import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
-import { systemCode } from '@system/errors'
+import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
 import type { EngineClient } from '../../jobs/EngineClient'
 import { runPaths } from '../../projects/layout'
@@ -143,12 +144,18 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
   }
 }
 
-/** What the engine has left of a run; `null` while there is nothing, or nothing that can be read. */
+/** What the engine has left of a run; `null` while there is nothing. @throws AppError `damaged_file` */
 async function readAnalysis(run: string): Promise<RunAnalysis | null> {
-  try {
-    return JSON.parse(await readFile(runPaths.analysis(run), 'utf8')) as RunAnalysis
-  } catch (error) {
-    if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return null
-    throw error
-  }
+  const file = runPaths.analysis(run)
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return null
+    throw readError(error, file, 'damaged_file')
+  })
+  if (text === null) return null
+  const analysis = parseAnalysis(text)
+  if (analysis) return analysis
+  throw new AppError('damaged_file', `${file} is damaged, so its pictures cannot be shown.`, {
+    hint: 'Run it again.',
+    context: { file },
+  })
 }

@@ -20,7 +20,7 @@ async function record(): Promise<string> {
         { index: 2, isNew: false, source: 1, label: '1' },
         { index: 3, isNew: false, source: 2, label: '2' },
       ],
-      types: { q_proj: {} },
+      types: { q_proj: { norms: [], neighbourCosines: [], singularValues: null, energy: null } },
     }),
   )
   const directions = Float32Array.from(
@@ -56,5 +56,39 @@ describe('the picture of directions', () => {
     expect(base.predicted).toEqual([])
     expect(base.points).toEqual(all.points.filter(({ isNew }) => !isNew))
     expect(base.continuity).toEqual(all.continuity)
+  })
+
+  it.each([
+    '',
+    '{"schema_version":1,"lay',
+    'null',
+    '[]',
+    '{}',
+    '{"layers":[null],"types":{}}',
+    '{"layers":[{"index":"0"}],"types":{"q_proj":{}}}',
+    '{"layers":[],"types":{"q_proj":null}}',
+    '{"layers":[],"types":{"q_proj":{"norms":[],"neighbourCosines":[],"energy":{},"singularValues":null}}}',
+  ])('says that a damaged record is damaged: %j', async (text) => {
+    const folder = await record()
+    await writeFile(recordFiles.analysis(folder), text)
+    await expect(projectDirections({ folder, ...ask })).rejects.toMatchObject({
+      code: 'damaged_file',
+      context: { file: recordFiles.analysis(folder) },
+    })
+  })
+
+  it('says that damaged directions are damaged', async () => {
+    const folder = await record()
+    const file = recordFiles.directions(folder, 'q_proj')
+    for (const values of [
+      [1, 2, 3, 4, 5],
+      [1, 2, 3, NaN],
+    ]) {
+      await writeFloats(file, Float32Array.from(values))
+      await expect(projectDirections({ folder, ...ask })).rejects.toMatchObject({
+        code: 'damaged_file',
+        context: { file },
+      })
+    }
   })
 })
