@@ -17,6 +17,8 @@ import { expandSpec } from '../../../support/specs'
 
 /** A window's jobs, behind the browser host's real socket. */
 
+const ask = fetch
+
 let folder: string
 let host: BrowserHost
 let jobs: JobManager
@@ -43,8 +45,12 @@ beforeEach(async () => {
     pushes,
     rendererDir: folder,
   })
-  const page = await fetch(host.url)
+  const page = await ask(host.url)
   const cookie = page.headers.get('set-cookie')?.split(';')[0] ?? ''
+  // A browser sends its cookie with whatever it asks of the page's own address.
+  vi.stubGlobal('fetch', (input: URL, init: RequestInit) =>
+    ask(input, { ...init, headers: { cookie } }),
+  )
   vi.stubGlobal(
     'WebSocket',
     class extends WebSocket {
