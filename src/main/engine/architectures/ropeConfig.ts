@@ -1,5 +1,6 @@
 /** @file What a config says of rotary positions, in either spelling. */
 import { AppError } from '@shared/errors'
+import { shown } from '@shared/text'
 import type { Fields } from './config'
 
 /** How rotary positions are stretched; the names are those of `rope_type` in the config. */
@@ -72,14 +73,18 @@ export function parseRope(fields: Fields, rules: RopeRules, headDim: number): Ro
   const outerTheta = fields.number('rope_theta', { absent: DEFAULT_THETA, min: 0 })
   const theta = inner.number('rope_theta', { absent: outerTheta, min: 0 })
   const partial = inner.raw['partial_rotary_factor'] ?? fields.raw['partial_rotary_factor'] ?? 1
+  const scaling = (dim: number): RopeScaling => {
+    const name = String(inner.raw['rope_type'] ?? inner.raw['type'])
+    return orUnsupported(shown(name, 80), () => parseScaling(inner, fields, rules, dim))
+  }
   const whole = { theta, dim: headDim }
-  if (partial === 1) return { ...whole, scaling: parseScaling(inner, fields, rules, headDim) }
+  if (partial === 1) return { ...whole, scaling: scaling(headDim) }
   const share = typeof partial === 'number' && partial > 0 && partial < 1 ? partial : null
   if (!rules.partial || share === null) {
     return { ...whole, scaling: { type: 'unsupported', name: 'partial rotary' } }
   }
   const dim = 2 * Math.ceil(Math.floor(headDim * share) / 2)
-  return { theta, dim, scaling: parseScaling(inner, fields, rules, dim) }
+  return { theta, dim, scaling: scaling(dim) }
 }
 
 function parseScaling(inner: Fields, outer: Fields, rules: RopeRules, dim: number): RopeScaling {
@@ -108,15 +113,15 @@ function parseScaling(inner: Fields, outer: Fields, rules: RopeRules, dim: numbe
       }
     }
     case 'dynamic':
-      return orUnsupported(name, () => ({
+      return {
         type: 'dynamic',
         factor: inner.number('factor', { min: 0 }),
         maxPositionEmbeddings: outer.natural('max_position_embeddings'),
-      }))
+      }
     case 'yarn':
-      return orUnsupported(name, () => parseYarn(inner, outer, rules))
+      return parseYarn(inner, outer, rules)
     case 'longrope':
-      return orUnsupported(name, () => parseLongrope(inner, outer, rules, dim))
+      return parseLongrope(inner, outer, rules, dim)
     default:
       return { type: 'unsupported', name: written }
   }

@@ -136,6 +136,22 @@ describe('rotary positions', () => {
       },
     ],
     [
+      { type: 'linear' },
+      {
+        type: 'unsupported',
+        name: 'linear',
+        reason: expect.stringContaining('rope_scaling.factor') as unknown,
+      },
+    ],
+    [
+      { rope_type: 'llama3', low_freq_factor: 4, high_freq_factor: 1 },
+      {
+        type: 'unsupported',
+        name: 'llama3',
+        reason: expect.stringContaining('rope_scaling.high_freq_factor') as unknown,
+      },
+    ],
+    [
       { rope_type: 'proportional', factor: 4 },
       { type: 'unsupported', name: 'proportional' },
     ],
@@ -246,12 +262,6 @@ describe('a malformed field is named with what was expected and found:', () => {
     ['llama', { hidden_act: 3 }, 'hidden_act'],
     ['llama', { rope_theta: 0 }, 'rope_theta'],
     ['llama', { rope_scaling: 'linear' }, 'rope_scaling'],
-    ['llama', { rope_scaling: { type: 'linear' } }, 'rope_scaling.factor'],
-    [
-      'llama',
-      { rope_parameters: { rope_type: 'llama3', low_freq_factor: 4, high_freq_factor: 1 } },
-      'rope_parameters.high_freq_factor',
-    ],
     ['mistral', { num_key_value_heads: 4, sliding_window: 0 }, 'sliding_window'],
     ['qwen2', { num_key_value_heads: 4, layer_types: ['full_attention'] }, 'layer_types'],
     ['qwen2', { num_key_value_heads: 4, layer_types: ['a', 'b', 'c', 'd'] }, 'layer_types'],
