@@ -43,6 +43,19 @@ export function isRepositoryId(text: string): boolean {
   return ID.test(text) && !/--|\.\./.test(text) && !text.endsWith('.git') && !/[.-]$/.test(text)
 }
 
+const PAGE =
+  /^(?:https?:\/\/)?(?:huggingface\.co|hf\.co)\/([^/?#]+\/[^/?#]+)(?:\/(?:tree|blob|resolve)\/([^/?#]+))?(?:[/?#].*)?$/
+
+/** What a person gives for a model of the hub: `org/name`, `org/name@revision`, or the address of its page. */
+export function hubReferenceOf(
+  given: string,
+): { readonly repository: string; readonly revision: string | null } | null {
+  const text = given.trim()
+  const page = PAGE.exec(text)
+  const [repository = '', revision = null, ...rest] = page ? page.slice(1) : text.split('@')
+  return isRepositoryId(repository) && rest.length === 0 ? { repository, revision } : null
+}
+
 /** The repository and revision that a path within a cache belongs to; `null` for other paths. */
 export function hubPlaceOf(path: string): HubPlace | null {
   const match = /(?:^|[/\\])models--([^/\\]+)[/\\]snapshots[/\\]([^/\\]+)/.exec(path)

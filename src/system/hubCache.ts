@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { hubPlaceOf, isRepositoryId, type CachedModel, type ModelCache } from '@shared/hub'
+import { hubPlaceOf, hubReferenceOf, type CachedModel, type ModelCache } from '@shared/hub'
 import { canonicalPath } from './paths'
 import { entriesOf, objectOf, readObject, readStart } from './peek'
 
@@ -67,7 +67,7 @@ export async function listHubCache(folder: string = hubCacheFolder()): Promise<M
 
 /**
  * The folder that a person means by a model: that of a snapshot for a repository's folder in a cache, or for an id
- * (`org/name`, `org/name@revision`) that the cache holds; the folder around a file of weights, an index or a config. Any
+ * (`org/name`, `org/name@revision`) or page that the cache holds; the folder around a file of weights, an index or a config. Any
  * other path stays as it is, made absolute.
  *
  * @param cwd What relative paths start from.
@@ -84,10 +84,10 @@ export async function modelFolderOf(
     const repository = basename(path) === 'snapshots' ? dirname(path) : path
     return isRepositoryFolder(repository) ? ((await snapshotIn(repository, null)) ?? path) : path
   }
-  const [id = '', revision = null, ...rest] = given.trim().split('@')
-  if (!isRepositoryId(id) || rest.length > 0) return path
-  const repository = join(cache, `models--${id.replaceAll('/', '--')}`)
-  return (await snapshotIn(repository, revision)) ?? path
+  const reference = hubReferenceOf(given)
+  if (reference === null) return path
+  const repository = join(cache, `models--${reference.repository.replaceAll('/', '--')}`)
+  return (await snapshotIn(repository, reference.revision)) ?? path
 }
 
 /** Whether a file is one that a checkpoint consists of, so that its folder is what was meant. */

@@ -2,7 +2,7 @@
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
 import { AppError, type ErrorCode } from '@shared/errors'
-import { hubPlaceOf, isRepositoryId } from '@shared/hub'
+import { hubPlaceOf, hubReferenceOf } from '@shared/hub'
 import { shown } from '@shared/text'
 import { hubCacheFolder, isRepositoryFolder } from './hubCache'
 import { objectOf, readObject, readStart, type JsonObject } from './peek'
@@ -69,12 +69,18 @@ async function absent(path: string): Promise<Explained | null> {
   const isLink = (await lstat(path).catch(() => null))?.isSymbolicLink() ?? false
   if (isLink)
     return { code, what: 'is a link to what is not there', hint: 'Find out where it led.' }
-  const id = relative(process.cwd(), path).replaceAll('\\', '/')
-  if (!id.includes('/') || !isRepositoryId(id)) return null
+  // The colon and slashes of an address have become those of a path.
+  const given = relative(process.cwd(), path)
+    .replaceAll('\\', '/')
+    .replace(/^https?:\//, '')
+  const reference = given.includes('/') ? hubReferenceOf(given) : null
+  if (reference === null) return null
+  const { repository: id, revision } = reference
+  const named = revision === null ? id : `${id} at ${revision}`
   return {
     code,
-    what: `does not exist, and the Hugging Face cache (${hubCacheFolder()}) does not hold ${id}`,
-    hint: `Give a folder, or download the model: hf download ${id}.`,
+    what: `does not exist, and the Hugging Face cache (${hubCacheFolder()}) does not hold ${named}`,
+    hint: `Give a folder, or download the model: hf download ${id}${revision === null ? '' : ` --revision ${revision}`}.`,
   }
 }
 

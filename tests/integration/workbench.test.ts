@@ -458,7 +458,10 @@ describe('a project that is not as it was', () => {
         model: join(cache, 'model'),
         parent: join(cache, 'projects'),
       }),
-    ).rejects.toMatchObject({ code: 'path_denied', message: expect.stringContaining('cache') as string })
+    ).rejects.toMatchObject({
+      code: 'path_denied',
+      message: expect.stringContaining('cache') as string,
+    })
     expect(existsSync(join(cache, 'projects'))).toBe(false)
   })
 

@@ -121,10 +121,17 @@ describe('the folder that is meant', () => {
       ref: 'v2',
     })
     const repository = dirname(dirname(main))
-    for (const given of [repository, join(repository, 'snapshots'), 'org/tiny', 'org/tiny@main']) {
+    const page = 'https://huggingface.co/org/tiny'
+    const ids = ['org/tiny', 'org/tiny@main', page, `${page}/tree/main`, 'hf.co/org/tiny']
+    for (const given of [repository, join(repository, 'snapshots'), ...ids]) {
       expect(await modelFolderOf(given, root, cache), given).toBe(main)
     }
-    for (const given of ['org/tiny@v2', 'org/tiny@c0ffee', `org/tiny@${other}`]) {
+    for (const given of [
+      `${page}/tree/v2`,
+      'org/tiny@v2',
+      'org/tiny@c0ffee',
+      `org/tiny@${other}`,
+    ]) {
       expect(await modelFolderOf(given, root, cache), given).toBe(second)
     }
     expect(await modelFolderOf('org/tiny@nothing', root, cache)).toBe(

@@ -200,6 +200,13 @@ describe('a folder that is no checkpoint', () => {
     expect(await explainFolder(join(root, 'nothing'))).toBeNull()
     const id = join(process.cwd(), 'some-org', 'some-model')
     expect((await explainFolder(id))?.hint).toContain('hf download some-org/some-model')
+    const page = join(process.cwd(), 'https://huggingface.co/some-org/some-model/tree/v2')
+    for (const given of [`${id}@v2`, page]) {
+      expect(await explainFolder(given)).toMatchObject({
+        message: expect.stringContaining('does not hold some-org/some-model at v2') as string,
+        hint: expect.stringContaining('some-org/some-model --revision v2') as string,
+      })
+    }
   })
 
   it('is a snapshot whose blobs are gone', async () => {
