@@ -18,14 +18,14 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
+  { name: 'lesa with a job folder', spec: { method: quickMethod }, hasJob: true },
+  { name: 'lesa', spec: { method: quickMethod } },
   { name: 'solar', spec: {} },
   { name: 'llama-pro', spec: { method: { name: 'llama-pro' } } },
   { name: 'neighbour-mean', spec: { method: { name: 'neighbour-mean' } } },
   { name: 'shards', spec: { maxShardBytes: 20_000 } },
   { name: 'overwrite', spec: { overwrite: true } },
   { name: 'overwrite, killed twice', spec: { overwrite: true }, kills: 2 },
-  { name: 'lesa', spec: { method: quickMethod } },
-  { name: 'lesa with a job folder', spec: { method: quickMethod }, hasJob: true },
 ]
 
 /** Runs a job in an engine that keeps every state of the folder that the job goes through (`trap.mjs`), and then ends. */
@@ -52,8 +52,8 @@ async function recordStates(
   await new Promise((resolve) => child.once('exit', resolve))
   const lines = (await readFile(join(copies, 'operations'), 'utf8')).split('\n')
   const operations = lines.map((line) => {
-    const [name = '', state] = line.split(' ')
-    return { name, state: Number(state) }
+    const [name = '', state, change = ''] = line.split(' ')
+    return { name, state: Number(state), change }
   })
   return { operations, outcome }
 }
@@ -62,6 +62,8 @@ async function recordStates(
 interface Operation {
   readonly name: string
   readonly state: number
+  /** In which way the state differs from the one before: equal for points of one kind; empty where it does not. */
+  readonly change: string
 }
 
 /**
@@ -77,7 +79,7 @@ export const killpoints: Campaign = async (trials) => {
   const old = join(work, 'old')
   await run(expandSpec({ model, out: old, dtype: 'f32' }))
   const oldDigest = await digestOf(old)
-  const points: Record<string, { operations: number; states: number; tried: number }> = {}
+  const points: Record<string, Points> = {}
   const place = join(work, 'place')
   const out = join(place, 'out')
 
@@ -129,15 +131,26 @@ export const killpoints: Campaign = async (trials) => {
     const good = await digestOf(out)
     if (outcome?.state !== 'succeeded' || good === null) throw new Error(JSON.stringify(outcome))
     const states = operations.at(-1)?.state ?? 0
-    const counted = (points[name] ??= { operations: 0, states: 0, tried: 0 })
+    const counted = (points[name] ??= {
+      operations: 0,
+      states: 0,
+      tried: 0,
+      kinds: 0,
+      triedKinds: 0,
+    })
+    const made = operations.filter(({ change }) => change !== '')
     if (times === 1) {
       counted.operations += operations.length
       counted.states += states
+      counted.kinds += new Set(made.map(kindOf)).size
     }
-    for (const state of chooseFrom(states, trials.count, random)) {
+    const tried = new Set<string>()
+    for (const { state, name: after, kind } of inOrder(made, random).slice(
+      0,
+      trials.count ?? states,
+    )) {
       if (trials.isOver()) break
       const copy = join(copies, String(state))
-      const after = operations.find((each) => each.state === state)?.name
       const where = `${before} after ${after} (state ${state} of ${states})`
       if (times > 1) {
         await put(copy)
@@ -146,6 +159,8 @@ export const killpoints: Campaign = async (trials) => {
       }
       const problem = await tryState(copy, spec, good)
       counted.tried += 1
+      if (!tried.has(kind)) counted.triedKinds += 1
+      tried.add(kind)
       if (problem === null) trials.passed()
       else trials.failed(`${name},${where}: ${problem}`)
     }
@@ -166,11 +181,22 @@ export const killpoints: Campaign = async (trials) => {
   return { points }
 }
 
-/** All states, or so many of them: the last ones, where outputs are put in place, and others by chance. */
-function chooseFrom(states: number, count: number | null, random: Random): number[] {
-  const all = Array.from({ length: states }, (_, index) => index + 1)
-  if (count === null || count >= states) return all
-  const chosen = new Set(all.slice(-Math.ceil(count / 2)))
-  while (chosen.size < count) chosen.add(1 + random.below(states))
-  return [...chosen].sort((a, b) => a - b)
+interface Points {
+  operations: number
+  /** That differ from the one before. */
+  states: number
+  tried: number
+  /** Of states: one that each weight type or layer goes through counts once. */
+  kinds: number
+  triedKinds: number
+}
+
+const kindOf = ({ name, change }: Operation): string => `${name} ${change}`
+
+/** One state of each kind first, the last ones before others: that is where outputs are put in place. */
+function inOrder(made: readonly Operation[], random: Random) {
+  const known = new Set<string>()
+  const all = made.toReversed().map((operation) => ({ ...operation, kind: kindOf(operation) }))
+  const first = all.filter(({ kind }) => !known.has(kind) && known.add(kind))
+  return [...first, ...random.shuffled(all.filter((each) => !first.includes(each)))]
 }

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 const { LESA_TRAP_PLACE: place, LESA_TRAP_COPIES: copies } = process.env
 const { cpSync, lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync, writeFileSync } = fs
 const operations = []
-let [last, states, isNoting] = [digestOf(place), 0, false]
+let [last, states, isNoting] = [contentOf(place), 0, false]
 
 function entriesOf(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -19,27 +19,40 @@ function entriesOf(folder) {
     .sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-function digestOf(folder) {
-  const hash = createHash('sha256')
-  for (const { path, isFile } of entriesOf(folder)) {
-    hash.update(`${path}\n`)
-    if (isFile) hash.update(readFileSync(path))
-  }
-  return hash.digest('hex')
+/** What lies in a folder: each path with a digest of its bytes. */
+function contentOf(folder) {
+  return new Map(
+    entriesOf(folder).map(({ path, isFile }) => {
+      const bytes = isFile ? readFileSync(path) : ''
+      return [path.slice(folder.length + 1), createHash('sha256').update(bytes).digest('hex')]
+    }),
+  )
+}
+
+/** What has changed, without numbers, random names and types of weights: one kind of point has one text. */
+function changeSince(before, now) {
+  const paths = [...new Set([...before.keys(), ...now.keys()])].sort()
+  const changed = paths.filter((path) => before.get(path) !== now.get(path))
+  const kinds = changed.map((path) => {
+    const sign = !before.has(path) ? '+' : now.has(path) ? '~' : '-'
+    return sign + path.replace(/[0-9a-f]{8,}|\d+/g, '#').replace(/[a-z]+_proj/g, 'type')
+  })
+  return [...new Set(kinds)].join(',').replaceAll(' ', '')
 }
 
 function note(name) {
   if (isNoting) return
   isNoting = true
   try {
-    const digest = digestOf(place)
-    if (digest !== last) {
+    const now = contentOf(place)
+    const change = changeSince(last, now)
+    if (change !== '') {
       states += 1
       cpSync(place, join(copies, String(states)), { recursive: true, preserveTimestamps: true })
     }
-    last = digest
+    last = now
     // States count from 1; 0 is how it began.
-    operations.push(`${name} ${states}`)
+    operations.push(`${name} ${states} ${change}`)
   } catch (error) {
     // Another of the engine's operations was under way: its own end notes what it made.
     if (error.code !== 'ENOENT') throw error
