@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DEVICE_CHOICES } from './devices'
+import type { ModelSummary } from './model'
 
 export const THEMES = ['auto', 'light', 'dark'] as const
 export type Theme = (typeof THEMES)[number]
@@ -30,6 +31,19 @@ export const DEFAULT_SETTINGS: Settings = {
   projectsFolder: null,
 }
 
+/** What is told of a model in the list of recents. */
+export const recentFactsSchema = z.object({
+  layers: z.int().nonnegative(),
+  parameters: z.number().nonnegative(),
+})
+export type RecentFacts = z.infer<typeof recentFactsSchema>
+
+export function recentFactsOf(
+  model: Pick<ModelSummary, 'num_hidden_layers' | 'parameters'>,
+): RecentFacts {
+  return { layers: model.num_hidden_layers, parameters: model.parameters }
+}
+
 /** Something that was opened before. */
 export interface RecentEntry {
   readonly kind: 'project' | 'model'
@@ -40,4 +54,8 @@ export interface RecentEntry {
   readonly openedAt: number
   /** False when nothing is at `path` any more; such an entry is shown, and can be removed. */
   readonly exists: boolean
+  /** Of the model, or of the project's; absent when it was last opened without them being known. */
+  readonly facts?: RecentFacts | undefined
+  /** How many runs a project has now. */
+  readonly runs?: number | undefined
 }

@@ -3,6 +3,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { endAll } from '@shared/endAll'
 import { AppError } from '@shared/errors'
 import type { ProjectId } from '@shared/projects'
+import { recentFactsOf } from '@shared/settings'
 import { readError, systemCode, writeError } from '@system/errors'
 import { makeFolder, renameRetrying } from '@system/files'
 import { hubCacheFolder, modelFolderOf } from '@system/hubCache'
@@ -69,8 +70,15 @@ export class ProjectManager {
     await known?.project.base.refresh()
     const project =
       known?.project ?? (await this.#once(id, () => this.#openFolder(id, folder, force)))
-    await this.options.user.addRecent({ kind: 'project', path: folder, name: project.name })
+    await this.#remember(project)
     return project
+  }
+
+  /** Puts a project first in the list of recents. */
+  async #remember({ folder, name, base }: Project): Promise<void> {
+    const { state } = base
+    const facts = 'summary' in state ? recentFactsOf(state.summary) : undefined
+    await this.options.user.addRecent({ kind: 'project', path: folder, name, facts })
   }
 
   /**
@@ -210,7 +218,7 @@ export class ProjectManager {
     try {
       const project = await make(folder)
       this.#open.set(id, { project, lock })
-      await this.options.user.addRecent({ kind: 'project', path: folder, name: project.name })
+      await this.#remember(project)
       return project
     } catch (error) {
       await lock.release()

@@ -1,16 +1,20 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { modelLabelOf } from '@shared/hub'
+import { runIdSchema } from '@shared/projects'
 import {
   DEFAULT_SETTINGS,
+  recentFactsSchema,
   settingsSchema,
   type RecentEntry,
+  type RecentFacts,
   type Settings,
   type SettingsPatch,
 } from '@shared/settings'
 import { writeJsonAtomic } from '@system/files'
 import { z } from 'zod'
+import { projectPaths } from '../projects/layout'
 import { Serial } from './Serial'
 import { readStored, setAside } from './stored'
 
@@ -31,6 +35,8 @@ const recentSchema = z.object({
   path: z.string().min(1).max(4096),
   name: z.string().min(1).max(1000),
   openedAt: z.number(),
+  // A fact that cannot be read is one that is not told, no reason to lose the list.
+  facts: recentFactsSchema.optional().catch(undefined),
 })
 
 const recentsFileSchema = z.object({
@@ -87,16 +93,26 @@ export class UserStore {
   }
 
   /** Puts an entry first, whether it is known or not. A list of a newer version is left as it is. */
-  addRecent(entry: { kind: Recent['kind']; path: string; name?: string }): Promise<RecentEntry[]> {
-    return this.#changeRecents((entries) => [
-      {
-        kind: entry.kind,
-        path: entry.path,
-        name: entry.name ?? modelLabelOf(entry.path),
-        openedAt: this.now(),
-      },
-      ...entries.filter(({ path }) => path !== entry.path),
-    ])
+  addRecent(entry: {
+    kind: Recent['kind']
+    path: string
+    name?: string
+    /** Those that are known from before stay when there are none. */
+    facts?: RecentFacts | undefined
+  }): Promise<RecentEntry[]> {
+    return this.#changeRecents((entries) => {
+      const facts = entry.facts ?? entries.find(({ path }) => path === entry.path)?.facts
+      return [
+        {
+          kind: entry.kind,
+          path: entry.path,
+          name: entry.name ?? modelLabelOf(entry.path),
+          openedAt: this.now(),
+          ...(facts ? { facts } : {}),
+        },
+        ...entries.filter(({ path }) => path !== entry.path),
+      ]
+    })
   }
 
   removeRecent(path: string): Promise<RecentEntry[]> {
@@ -154,9 +170,16 @@ export class UserStore {
         ...entry,
         name: entry.kind === 'model' ? modelLabelOf(entry.path) : entry.name,
         exists: (await stat(entry.path).catch(() => null)) !== null,
+        ...(entry.kind === 'project' ? { runs: await countRuns(entry.path) } : {}),
       })),
     )
   }
+}
+
+/** From the folder itself: runs come and go while the list stays. */
+async function countRuns(project: string): Promise<number | undefined> {
+  const names = await readdir(projectPaths.runs(project)).catch(() => undefined)
+  return names?.filter((name) => runIdSchema.safeParse(name).success).length
 }
 
 function newer(file: string): AppError {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { JobSnapshot } from '@shared/jobs'
+import { recentFactsOf } from '@shared/settings'
 import type { ModelStatistics, StatisticsState } from '@shared/statistics'
 import { listHubCache } from '@system/hubCache'
 import { isWithin } from '@system/paths'
@@ -57,7 +58,7 @@ export function modelHandlers(services: ModelServices): ModelHandlers {
       if (summary.path !== path) grants.grant(summary.path)
       // A project's own model comes back with the project.
       if (!projects.list().some(({ folder }) => isWithin(path, folder))) {
-        await user.addRecent({ kind: 'model', path: summary.path })
+        await user.addRecent({ kind: 'model', path: summary.path, facts: recentFactsOf(summary) })
         await onRecents()
       }
       return summary

@@ -75,6 +75,27 @@ describe('recents', () => {
     expect(await store.clearRecents()).toEqual([])
   })
 
+  it('tell layers and parameters as they were known last, and the runs that are there now', async () => {
+    const folder = await tempFolder()
+    const store = new UserStore(folder)
+    const facts = { layers: 12, parameters: 2_490_000 }
+    const project = join(folder, 'Demo')
+    await mkdir(join(project, 'runs', '001-lesa'), { recursive: true })
+    await store.addRecent({ kind: 'project', path: project, name: 'Demo', facts })
+    // Opened again while its model cannot be read.
+    await store.addRecent({ kind: 'project', path: project, name: 'Demo' })
+    expect(await store.recents()).toMatchObject([{ facts, runs: 1 }])
+    await mkdir(join(project, 'runs', '002-solar'))
+    await mkdir(join(project, 'runs', '.trash'))
+    expect(await store.recents()).toMatchObject([{ facts, runs: 2 }])
+    // A fact of some other version costs nobody the list.
+    const file = join(folder, 'recents.json')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('"layers": 12', '"layers": "12"'))
+    const [entry] = await store.recents()
+    expect(entry).toMatchObject({ name: 'Demo', runs: 2 })
+    expect(entry?.facts).toBeUndefined()
+  })
+
   it('are no more than people look through', async () => {
     const store = new UserStore(await tempFolder())
     for (let n = 0; n < 40; n += 1) await store.addRecent({ kind: 'model', path: `/models/${n}` })

@@ -39,6 +39,10 @@ export const START = {
   clearText: 'Nothing is deleted from the disk.',
   missing: 'Missing',
   kinds: { project: 'Project', model: 'Model' },
+  layers: (count: number): string => (count === 1 ? '1 layer' : `${count} layers`),
+  parameters: (count: string): string => `${count} parameters`,
+  runs: (count: number): string =>
+    count === 0 ? 'no run yet' : count === 1 ? '1 run' : `${count} runs`,
   menu: (name: string): string => `Actions for ${name}`,
   remove: 'Remove from the list',
   reveal: 'Show in file manager',
