@@ -25,7 +25,8 @@ function listing(path: string): FolderListing {
     const kind = KINDS[`${path}/${name}`]
     return { name, isModel: kind === 'model', isProject: kind === 'project' }
   })
-  return { path, parent: path === '/home' ? null : '/home', folders, files: [] }
+  const parent = path === '/home' ? null : path.slice(0, path.lastIndexOf('/'))
+  return { path, parent, folders, files: [] }
 }
 
 let picker: VueWrapper
@@ -111,5 +112,13 @@ describe('the folder dialog', () => {
     await flushPromises()
     await ask('output')
     expect(field().element.value).toBe('/home')
+  })
+
+  it('begins beside the model that was taken last, where the next one is', async () => {
+    const told = await ask('model')
+    await typeAndChoose('/home/models/llama')
+    expect(told.answer).toBe('/home/models/llama')
+    await ask('model')
+    expect(field().element.value).toBe('/home/models')
   })
 })
