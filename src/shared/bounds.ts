@@ -19,3 +19,6 @@ export function isWithinBounds(value: number, { min, max, isWhole, excludes }: B
 export const SHARE: Bounds = { min: 0, max: 1, excludes: 'min' }
 
 export const SEED: Bounds = { min: 0, max: 0xffff_ffff, isWhole: true }
+
+/** Tokens in a window of text that is evaluated. */
+export const CONTEXT_TOKENS: Bounds = { min: 2, max: 1_048_576, isWhole: true }

@@ -10,7 +10,7 @@ import {
   type JobSnapshot,
   type JobState,
 } from './jobs'
-import { SEED } from './bounds'
+import { CONTEXT_TOKENS, SEED } from './bounds'
 import type { HeldOutVerdict } from './heldOut'
 import {
   ALL_OPTIONS,
@@ -219,7 +219,7 @@ export const evaluationRequestSchema = z.object({
   text: textIdSchema,
   subjects: z.array(subjectSchema).min(1).max(64),
   /** Tokens per window; the model's own context, at most 2048, by default. */
-  context: z.int().min(2).max(1_048_576).optional(),
+  context: z.int().min(CONTEXT_TOKENS.min).max(CONTEXT_TOKENS.max).optional(),
   perLine: z.boolean(),
   device: z.enum(DEVICE_CHOICES),
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { CONTEXT_TOKENS } from '../bounds'
 import { DEVICE_CHOICES } from '../devices'
 import { modelNameOf } from '../hub'
 import type { RequestedKind } from './kind'
@@ -10,7 +11,7 @@ export const evaluateSpecSchema = z.object({
   models: z.array(path).min(1).max(64),
   text: path,
   /** Tokens per window; the default is the model's own context, at most 2048. */
-  context: z.int().min(2).max(1_048_576).optional(),
+  context: z.int().min(CONTEXT_TOKENS.min).max(CONTEXT_TOKENS.max).optional(),
   /** The mean of each line's perplexity (the authors' notebook) instead of the whole text's. */
   perLine: z.boolean(),
   device: z.enum(DEVICE_CHOICES),

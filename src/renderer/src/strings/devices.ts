@@ -1,5 +1,3 @@
-import type { DeviceChoice } from '@shared/devices'
-
 /** Devices, as people read them. */
 export const DEVICE_TEXTS = {
   auto: 'Automatic: the best there is',
@@ -10,8 +8,9 @@ export const DEVICE_TEXTS = {
   autoNote: 'A real GPU where there is one, else the CPU.',
 } as const
 
-/** A device in a sentence or a table. */
-export function deviceName(device: DeviceChoice | null | undefined): string {
+/** A device in a sentence or a table; one that is not known, of a newer record for instance, by its id. */
+export function deviceName(device: string | null | undefined): string {
   if (device === null || device === undefined) return '–'
-  return device === 'auto' ? DEVICE_TEXTS.automatic : DEVICE_TEXTS.names[device]
+  const names: Readonly<Record<string, string>> = DEVICE_TEXTS.names
+  return device === 'auto' ? DEVICE_TEXTS.automatic : (names[device] ?? device)
 }

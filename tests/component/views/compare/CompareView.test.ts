@@ -7,7 +7,7 @@ import { useProjectStore } from '../../../../src/renderer/src/stores/project'
 import CompareView from '../../../../src/renderer/src/views/compare/CompareView.vue'
 import { FakeTransport } from '../../../support/fakeTransport'
 import { PROJECT_ID, projectView } from '../../../support/projects'
-import { appInfo } from '../../../support/summaries'
+import { appInfo, modelSummary } from '../../../support/summaries'
 
 let view: VueWrapper
 let transport: FakeTransport
@@ -130,6 +130,44 @@ it('keeps the measurement that was chosen until there is a newer one', async () 
   transport.push('projects:changed', projectView({ notes: 'new' }))
   await flushPromises()
   expect(shownMeasurement()).toContain('eval.txt')
+})
+
+it('says in a sentence what the numbers say', async () => {
+  await show(comparison(false))
+  expect(view.text()).toContain(
+    'Level with the base model, as far as this text can tell: 001-neighbour-mean.',
+  )
+})
+
+it('cannot measure a model without a tokenizer, and says why', async () => {
+  await show(comparison(false))
+  const measure = () => view.findAll('button').find((one) => one.text().startsWith('Measure '))
+  const project = useProjectStore()
+  project.accept(projectView({ texts: [{ id: LONG, name: 'a.txt', bytes: 9, exists: true }] }))
+  await flushPromises()
+  expect(measure()?.attributes('disabled')).toBeUndefined()
+  const summary = { ...modelSummary(), has_tokenizer: false }
+  project.accept(
+    projectView({
+      texts: [{ id: LONG, name: 'a.txt', bytes: 9, exists: true }],
+      model: { state: 'ready', path: summary.path, name: 'base', summary },
+    }),
+  )
+  await flushPromises()
+  expect(view.text()).toContain('has no tokenizer: perplexity cannot be measured')
+  expect(measure()?.attributes('disabled')).toBeDefined()
+})
+
+it.each([
+  ['512', null],
+  ['1.5', 'A whole number from 2'],
+  ['1', 'A whole number from 2'],
+  ['1,024', 'Write 1024'],
+])('takes tokens per window as they are typed: %s', async (typed, complaint) => {
+  await show(comparison(false))
+  const label = view.findAll('label').find((one) => one.text() === 'Tokens per window')
+  await view.get(`#${label?.attributes('for')}`).setValue(typed)
+  expect(view.text().includes(complaint ?? 'A whole number from 2')).toBe(complaint !== null)
 })
 
 it('says that depths differ, and nothing of errors that nobody has', async () => {

@@ -79,6 +79,8 @@ export const COMPARE = {
   missing: '(missing)',
   context: 'Tokens per window',
   contextHint: 'Empty for the model’s own, at most 2048.',
+  noTokenizer:
+    'The folder of the base model has no tokenizer: perplexity cannot be measured. Put tokenizer.json beside its weights.',
   contextError: 'A whole number from 2 to 1,048,576.',
   perLine: 'Mean of each line’s perplexity, as in the authors’ notebook',
   device: 'Device',
@@ -107,12 +109,28 @@ export const COMPARE = {
   noRuns: 'Choose runs in the table.',
 } as const
 
+const listed = new Intl.ListFormat('en', { type: 'conjunction' })
+
+/** What perplexities say, beside each other. */
+export const READING = {
+  better: (names: readonly string[]) =>
+    names.length === 0 ? [] : [`Clearly better than the base model: ${listed.format(names)}.`],
+  worse: (names: readonly string[]) =>
+    names.length === 0 ? [] : [`Clearly worse than the base model: ${listed.format(names)}.`],
+  level: (names: readonly string[]) =>
+    names.length === 0
+      ? []
+      : [`Level with the base model, as far as this text can tell: ${listed.format(names)}.`],
+  best: (name: string) => `Of the grown models, ${name} is clearly the best.`,
+  alike: 'The grown models differ from each other by no more than chance.',
+} as const
+
 /** The dialog that adds texts. */
 export const ADD_TEXTS = {
   title: 'Add texts',
   note: 'Plain text in UTF-8, some thousand tokens or more, which the model has not been trained on. It is copied into the project.',
   files: 'Choose files…',
-  there: 'Choose where the program runs…',
+  there: 'Choose on the server…',
   thereTitle: 'Choose a text file',
   paste: 'Or paste a text',
   placeholder: 'The text itself',

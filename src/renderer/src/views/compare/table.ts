@@ -9,6 +9,8 @@ import type { Comparison, CompareRow, Perplexity } from '@shared/projects'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { Cell, TableData } from '../../charts/table'
 import { formatInteger, formatValue } from '../../lib/numbers'
+import { formatInterval, formatPerplexity } from '../../lib/perplexities'
+import { deviceName } from '../../strings/devices'
 import { COMPARE } from './strings'
 
 export type Measurement = Comparison['measurements'][number]
@@ -138,7 +140,7 @@ export function columnsOf(comparison: Comparison): CompareColumn[] {
     number('bytes', (row) => row.bytes, formatBytes, {
       saved: [{ label: COMPARE.saved.bytes, valueOf: (row) => row.bytes }],
     }),
-    text('device', (row) => row.device ?? '–'),
+    text('device', (row) => deviceName(row.device)),
   ]
   return all.filter(
     ({ key, valueOf }) =>
@@ -222,18 +224,6 @@ function lowest<T extends { readonly value: number }>(entries: readonly T[]): T 
     (best, entry) => (best && best.value <= entry.value ? best : entry),
     null,
   )
-}
-
-/** Methods differ in the third digit after the point. */
-export function formatPerplexity(value: number): string {
-  return value >= 1e5 ? value.toExponential(3) : value >= 1000 ? value.toFixed(1) : value.toFixed(4)
-}
-
-/** Three digits say as much as an interval knows. */
-export function formatInterval([low, high]: readonly [number, number]): string {
-  const short = (value: number): string =>
-    value >= 1e5 ? value.toExponential(2) : value >= 100 ? value.toFixed(0) : value.toPrecision(4)
-  return `${short(low)}–${short(high)}`
 }
 
 /** Sorted by a column; what is not known comes last, whichever way. Equal rows keep their order. */

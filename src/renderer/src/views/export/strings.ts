@@ -30,6 +30,7 @@ export const EXPORT = {
   preview: 'What it will be',
   previewing: 'Looking…',
   chooseFirst: 'Choose a folder, and what will be written is shown here.',
+  correctFirst: 'Correct what is marked, and what will be written is shown here.',
   allowOverflow: 'Write weights that F16 cannot hold as infinities',
   allowOverflowNote:
     'F16 ends at 65,504. Without this the export is refused when a weight lies beyond, and the tensors are named.',
@@ -106,6 +107,12 @@ export const DTYPE_NAMES: Readonly<Record<OutputDtype, string>> = {
   f32: 'F32',
 }
 
+/** Of an export that was made, perhaps by a newer version. */
+export function dtypeName(dtype: string): string {
+  const names: Readonly<Record<string, string>> = DTYPE_NAMES
+  return names[dtype] ?? dtype
+}
+
 export const DESTINATIONS: Readonly<Record<ExportPreview['destination'], string>> = {
   free: 'A new folder.',
   empty_folder: 'An empty folder is there; it is used.',
@@ -127,12 +134,13 @@ export const CARD = {
   },
   hints: {
     title: '',
-    author: 'Your name or organisation, if the card shall tell.',
-    baseModel: 'Its id, such as org/name; empty when it is on no hub.',
+    author: 'Your name or organisation; empty to leave it out.',
+    baseModel: 'Its id, such as org/name; empty when it has none.',
     license: 'As the hub names it: apache-2.0, mit, other, …',
-    languages: 'Codes with commas between: en, de.',
+    languages: 'Codes such as en, de, with commas between.',
   },
   baseModelError: 'An id such as org/name, or nothing.',
+  languagesError: 'Language codes such as en, pt or zh-Hant, not names.',
   measurements: 'Measured perplexities that are published',
   measurement: (
     model: string,
