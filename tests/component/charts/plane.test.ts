@@ -54,6 +54,25 @@ describe('points of a plane', () => {
     }
   })
 
+  it('go without a label rather than with one that lies on another', () => {
+    const points = [
+      at(0, 0, '0'),
+      at(100, 100, '1'),
+      ...Array.from({ length: 24 }, (_, i) => at(50 + i * 0.9, 50 - i * 0.9, `${i}½`)),
+    ]
+    const labelled = layOutPlane(points, size).filter(({ label }) => label !== '')
+    expect(labelled.length).toBeGreaterThan(8)
+    for (const [index, one] of labelled.entries()) {
+      for (const other of labelled.slice(index + 1)) {
+        const isClear =
+          Math.abs(one.labelX - other.labelX) >=
+            ((one.label.length + other.label.length) * 7) / 2 ||
+          Math.abs(one.labelY - other.labelY) >= 14
+        expect(isClear, `${one.label} and ${other.label}`).toBe(true)
+      }
+    }
+  })
+
   it('stand in the middle when there is nothing to set them apart', () => {
     expect(layOutPlane([at(2, 2, 'a'), at(2, 2, 'b')], size)).toMatchObject([
       { x: 200, y: 150, label: 'a, b' },

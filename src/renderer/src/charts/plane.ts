@@ -133,7 +133,12 @@ export function layOutPlane(
         distance / 30
       if (cost < best.cost) best = { x, y, cost }
     }
-    placed.push({ ...group, label, labelX: best.x, labelY: best.y })
+    // Two labels on one spot cannot be read; a point without one tells its name when it is pointed at.
+    const isFree = !placed.some(
+      (other) => other.label !== '' && overlap(best.x, best.y, box, other),
+    )
+    if (isFree) placed.push({ ...group, label, labelX: best.x, labelY: best.y })
+    else placed.push({ ...group, label: '', labelX: group.x, labelY: group.y })
   }
   return placed
 }

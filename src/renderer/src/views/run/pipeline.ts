@@ -6,7 +6,7 @@ export type Stage = (typeof STAGES)[number]
 
 /** One stage of one weight type. */
 export interface StageCell {
-  readonly state: 'waiting' | 'active' | 'done' | 'stopped'
+  readonly state: 'waiting' | 'active' | 'done' | 'stopped' | 'skipped'
   /** Done so far, 0 … 1; `null` when that is not known. */
   readonly share: number | null
   /** How long it took; `null` when that is not known. */
@@ -30,6 +30,7 @@ export interface PipelineView {
 }
 
 const WAITING: StageCell = { state: 'waiting', share: null, seconds: null }
+const SKIPPED: StageCell = { ...WAITING, state: 'skipped' }
 
 /**
  * The stages of a run as a grid, from its job while there is one and from what was kept of it afterwards.
@@ -60,10 +61,15 @@ export function pipelineOf(
       cells.set(id, { label, cell: { ...cell, state: 'done', share: 1 } })
     }
   }
+  // Nothing waits in a run that has ended.
+  const idle = isOpen ? WAITING : SKIPPED
+  for (const [id, { label, cell }] of cells) {
+    if (cell.state === 'waiting') cells.set(id, { label, cell: { ...cell, state: idle.state } })
+  }
   const types = new Set([...cells.keys()].flatMap((id) => typeOf(id) ?? []))
   const rows = [...types].map((type) => {
     const own = STAGES.map((stage) => cells.get(`${type}/${stage}`)?.cell)
-    const [decompose = WAITING, train = WAITING, predict = WAITING] = own
+    const [decompose = idle, train = idle, predict = idle] = own
     return { type, cells: { decompose, train, predict } }
   })
   const others = [...cells]

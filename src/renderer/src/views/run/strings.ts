@@ -126,7 +126,13 @@ export const RUN = {
   kept: 'kept',
   keptNote: 'Dashed: taken from what an earlier run had computed, with the time it took then.',
   keptTitle: 'Taken from what an earlier run had computed, with the time it took then.',
-  cell: { waiting: 'waiting', active: 'running', done: 'done', stopped: 'stopped' },
+  cell: {
+    waiting: 'waiting',
+    active: 'running',
+    done: 'done',
+    stopped: 'stopped',
+    skipped: 'not done',
+  },
 
   loss: 'Training loss',
   lossNote:
