@@ -32,6 +32,11 @@ export function shortened(text: string, most: number): string {
   return `${start}…${end}`
 }
 
+/** A value of a JSON file as it stands there, at a length that a message can have. */
+export function shownValue(value: unknown): string {
+  return shortened(JSON.stringify(value) ?? 'nothing', 120)
+}
+
 /** The first of many names, and how many more there are. */
 export function fewOf(names: readonly string[], most = 3): string {
   const first = names.slice(0, most).map((name) => shown(name, 80))

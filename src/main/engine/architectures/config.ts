@@ -1,4 +1,5 @@
 import { AppError } from '@shared/errors'
+import { shownValue } from '@shared/text'
 import { parseRope, type RopeConfig, type RopeRules } from './ropeConfig'
 
 /** One view of `config.json`, whatever spelling the file uses, with the architecture's defaults filled in. */
@@ -266,14 +267,13 @@ export class Fields {
 
   bad(key: string, expected: string): AppError {
     const field = `${this.prefix}${key}`
-    const actual = key in this.raw ? (JSON.stringify(this.raw[key]) ?? 'nothing') : 'nothing'
-    const shown = actual.length > 120 ? `${actual.slice(0, 120)}…` : actual
+    const actual = shownValue(this.raw[key])
     return new AppError(
       'bad_checkpoint',
-      `${this.file}: ${field} should be ${expected}, found ${shown}.`,
+      `${this.file}: ${field} should be ${expected}, found ${actual}.`,
       {
         hint: 'Compare the file with the one the model was published with.',
-        context: { file: this.file, field, expected, actual: shown },
+        context: { file: this.file, field, expected, actual },
       },
     )
   }

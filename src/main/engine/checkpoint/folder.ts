@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
-import { fewOf, shown } from '@shared/text'
+import { fewOf, shown, shownValue } from '@shared/text'
 import { readError, systemCode } from '@system/errors'
 import { modelFolderOf } from '@system/hubCache'
 import { readStart } from '@system/peek'
@@ -237,7 +237,7 @@ function parseWeightMap(
       throw badIndex(indexFile, `names a shard outside the folder for tensor "${tensor}"`, {
         tensor,
         expected: 'the name of a .safetensors file in the folder',
-        actual: JSON.stringify(shard) ?? 'nothing',
+        actual: shownValue(shard),
       })
     }
     map.set(tensor, shard)

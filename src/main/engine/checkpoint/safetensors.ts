@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { AppError, type ErrorContext } from '@shared/errors'
+import { shownValue } from '@shared/text'
 import { bitsPerElement } from './dtypes'
 import { readError } from '@system/errors'
 import { readFully } from './FilePool'
@@ -152,7 +153,7 @@ function parseEntry(
     throw bad(file, `gives tensor "${tensor}" an element type that the format does not have`, {
       tensor,
       field: 'dtype',
-      actual: printable(dtype),
+      actual: shownValue(dtype),
     })
   }
   if (!isNaturals(shape)) {
@@ -160,7 +161,7 @@ function parseEntry(
       tensor,
       field: 'shape',
       expected: 'a list of whole numbers, 0 or more',
-      actual: printable(shape),
+      actual: shownValue(shape),
     })
   }
   if (!isNaturals(offsets) || offsets.length !== 2) {
@@ -168,7 +169,7 @@ function parseEntry(
       tensor,
       field: 'data_offsets',
       expected: 'two whole numbers, 0 or more',
-      actual: printable(offsets),
+      actual: shownValue(offsets),
     })
   }
   const [begin = 0, end = 0] = offsets
@@ -281,11 +282,6 @@ function isNaturals(value: unknown): value is number[] {
   return (
     Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && Number(item) >= 0)
   )
-}
-
-function printable(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text
 }
 
 function bad(file: string, what: string, context: ErrorContext, cause?: unknown): AppError {
