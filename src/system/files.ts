@@ -1,9 +1,11 @@
 /** @file Files and folders that must survive a crash and never be half of themselves. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { access, constants, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { hostname } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { systemCode, writeError } from './errors'
+import { isAlive } from './processes'
 
 /** A virus scanner or indexer may hold what was just written on Windows for a moment. */
 const RENAME_ATTEMPTS = process.platform === 'win32' ? 8 : 1
@@ -16,7 +18,7 @@ const RENAME_ATTEMPTS = process.platform === 'win32' ? 8 : 1
  */
 export async function writeFileAtomic(file: string, content: string): Promise<void> {
   // Several machines may write a file that they share.
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
+  const temporary = `${file}.${HOST}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`
   try {
     const handle = await open(temporary, 'wx')
     try {
@@ -26,10 +28,24 @@ export async function writeFileAtomic(file: string, content: string): Promise<vo
       await handle.close()
     }
     await renameRetrying(temporary, file)
+    await sweepTemporaries(file).catch(() => undefined)
     await syncFolder(dirname(file))
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined)
     throw writeError(error, file)
+  }
+}
+
+/** Names this machine in a file's name. */
+const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+
+/** Removes what processes of this machine left that died while they wrote the file. */
+async function sweepTemporaries(file: string): Promise<void> {
+  const start = `${basename(file)}.${HOST}.`
+  for (const name of await readdir(dirname(file))) {
+    const pid =
+      name.startsWith(start) && /^(\d+)\.[0-9a-f]{12}\.tmp$/.exec(name.slice(start.length))?.[1]
+    if (pid && !isAlive(Number(pid))) await rm(join(dirname(file), name), { force: true })
   }
 }
 

@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { exists, removeFolder, writeFileAtomic, writeJsonAtomic, writeRecord } from '@system/files'
 import { describe, expect, it } from 'vitest'
@@ -12,6 +16,21 @@ describe('an atomic write', () => {
     await Promise.all([1, 2, 3].map((n) => writeJsonAtomic(file, { n })))
     expect(Object.keys(JSON.parse(await readFile(file, 'utf8')) as object)).toEqual(['n'])
     expect(await readdir(folder)).toEqual(['a.json'])
+  })
+
+  it('removes what a process left that was killed while it wrote the same file', async () => {
+    const folder = await tempFolder()
+    const file = join(folder, 'a.json')
+    const dead = spawn(process.execPath, ['-e', ''])
+    await once(dead, 'exit')
+    const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+    const left = (name: string, pid?: number) => `${name}.${host}.${pid}.0123456789ab.tmp`
+    const others = [left('a.json', process.ppid), left('b.json', dead.pid)]
+    for (const name of [...others, left('a.json', dead.pid)]) {
+      await writeFile(join(folder, name), '')
+    }
+    await writeJsonAtomic(file, 1)
+    expect(await readdir(folder)).toEqual(['a.json', ...others].sort())
   })
 
   it('that fails says why, keeps the old file and cleans up', async () => {
