@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 import { modulePath } from './tests/support/modulePath.ts'
+import { isRequired } from './tests/support/requirements.ts'
 
 /** The program's settings and caches, apart from those of whoever runs the tests. */
 const env = { LESA_USER_DATA: join(tmpdir(), 'lesa-test-user') }
@@ -59,6 +60,8 @@ export default defineConfig({
           name: 'e2e',
           env,
           include: ['tests/e2e/**/*.test.ts'],
+          // Starts what `npm run package` left in `dist`, which may be anything unless that has just been run.
+          exclude: isRequired('packaged') ? [] : ['tests/e2e/packaged.test.ts'],
           environment: 'node',
           pool: 'forks',
           fileParallelism: false,

@@ -2,7 +2,7 @@
  * @file The program as `npm run package` left it in `dist`, started as a person starts it. Its switches for debugging
  * Node are off, so that Playwright's Electron driver cannot take hold of it; Chromium's own protocol can.
  *
- * Only where `LESA_REQUIRE` names `packaged`: elsewhere `dist` may hold anything.
+ * Only where `LESA_REQUIRE` names `packaged` (`vitest.config.ts`): elsewhere `dist` may hold anything.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +14,6 @@ import { WebSocket } from 'ws'
 import { describe, expect, it } from 'vitest'
 import { PROJECT } from '../support/built'
 import { electronSwitches } from '../support/electron'
-import { isRequired } from '../support/requirements'
 import { isolated } from '../support/servedWorkbench'
 
 const PROGRAMS: Readonly<Partial<Record<NodeJS.Platform, readonly string[]>>> = {
@@ -110,28 +109,26 @@ const MEASURE = `(async () => {
   return { host, state: job.state, error: job.error ?? null, result: job.result ?? null }
 })()`
 
-if (isRequired('packaged')) {
-  describe('the packaged program', () => {
-    it('opens its window and computes in its engine', async () => {
-      const folder = realpathSync(mkdtempSync(join(tmpdir(), 'lesa-packaged-')))
-      const { ELECTRON_RUN_AS_NODE: _, ...env } = isolated(folder)
-      const args = [...electronSwitches(), '--remote-debugging-port=0']
-      const child = spawn(packagedProgram(), args, { env, stdio: ['ignore', 'inherit', 'pipe'] })
-      const ended = once(child, 'exit')
-      try {
-        const page = await findPage(await debuggingPort(child))
-        // What the demo model was measured to have; see resources/demo-model.
-        expect(await evaluate(page, MEASURE)).toMatchObject({
-          host: 'electron',
-          error: null,
-          state: 'succeeded',
-          result: { results: [{ perplexity: expect.closeTo(1.5536, 3) as unknown }] },
-        })
-      } finally {
-        child.kill()
-        await ended
-        rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
-      }
-    })
+describe('the packaged program', () => {
+  it('opens its window and computes in its engine', async () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'lesa-packaged-')))
+    const { ELECTRON_RUN_AS_NODE: _, ...env } = isolated(folder)
+    const args = [...electronSwitches(), '--remote-debugging-port=0']
+    const child = spawn(packagedProgram(), args, { env, stdio: ['ignore', 'inherit', 'pipe'] })
+    const ended = once(child, 'exit')
+    try {
+      const page = await findPage(await debuggingPort(child))
+      // What the demo model was measured to have; see resources/demo-model.
+      expect(await evaluate(page, MEASURE)).toMatchObject({
+        host: 'electron',
+        error: null,
+        state: 'succeeded',
+        result: { results: [{ perplexity: expect.closeTo(1.5536, 3) as unknown }] },
+      })
+    } finally {
+      child.kill()
+      await ended
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
+    }
   })
-}
+})
