@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 import { modulePath } from './tests/support/modulePath.ts'
-import { isRequired } from './tests/support/requirements.ts'
 
 /** The program's settings and caches, apart from those of whoever runs the tests. */
 const env = { LESA_USER_DATA: join(tmpdir(), 'lesa-test-user') }
@@ -61,7 +60,7 @@ export default defineConfig({
           env,
           include: ['tests/e2e/**/*.test.ts'],
           // Starts what `npm run package` left in `dist`, which may be anything unless that has just been run.
-          exclude: isRequired('packaged') ? [] : ['tests/e2e/packaged.test.ts'],
+          exclude: process.env['LESA_REQUIRE'] === 'packaged' ? [] : ['tests/e2e/packaged.test.ts'],
           environment: 'node',
           pool: 'forks',
           fileParallelism: false,
