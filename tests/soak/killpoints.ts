@@ -18,13 +18,13 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
-  { name: 'lesa with a job folder', spec: { method: quickMethod }, hasJob: true },
-  { name: 'lesa', spec: { method: quickMethod } },
   { name: 'solar', spec: {} },
   { name: 'llama-pro', spec: { method: { name: 'llama-pro' } } },
   { name: 'neighbour-mean', spec: { method: { name: 'neighbour-mean' } } },
   { name: 'shards', spec: { maxShardBytes: 20_000 } },
   { name: 'overwrite', spec: { overwrite: true } },
+  { name: 'lesa with a job folder', spec: { method: quickMethod }, hasJob: true },
+  { name: 'lesa', spec: { method: quickMethod } },
   { name: 'overwrite, killed twice', spec: { overwrite: true }, kills: 2 },
 ]
 
@@ -169,6 +169,7 @@ export const killpoints: Campaign = async (trials) => {
 
   try {
     for (const { name, spec: changes, hasJob, kills = 1 } of KINDS) {
+      if (trials.isOver()) break
       const job = hasJob ? { job: join(place, 'job') } : {}
       const spec = expandSpec({ model, out, ...changes, ...job })
       await put(null)
