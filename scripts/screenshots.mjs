@@ -75,9 +75,7 @@ async function prepare() {
   await page.getByRole('button', { name: /^Measure \d+ models/ }).waitFor()
   say('export')
   await go(page, `${place}/export`)
-  await page.getByRole('button', { name: 'Choose where to write' }).click()
-  await page.getByRole('dialog').getByRole('list').waitFor()
-  await page.getByRole('button', { name: 'Choose this folder' }).click()
+  await chooseOutput(page)
   await page.getByRole('button', { name: 'Export', exact: true }).click()
   await page.getByText('was read back and is what it should be').waitFor()
   await page.context().close()
@@ -144,6 +142,8 @@ async function photograph(place, size, theme) {
   await page.getByText('Only what differs').scrollIntoViewIfNeeded()
   await shoot('compare-settings')
   await go(page, `${place}/export?run=004-lesa`)
+  // What an export came to is told of the place that is chosen.
+  await chooseOutput(page)
   await page.getByText('bit-identical').first().waitFor()
   await shoot('export')
   await page.context().close()
@@ -165,6 +165,13 @@ async function shootLiveRun(page, place, shoot) {
   await page.getByRole('menuitem', { name: /^Delete run/ }).click()
   await page.getByRole('button', { name: /^Delete “/ }).click()
   await article.waitFor({ state: 'hidden' })
+  await page.getByRole('log', { name: 'Messages' }).getByRole('button', { name: 'Close' }).click()
+}
+
+async function chooseOutput(page) {
+  await page.getByRole('button', { name: 'Choose where to write' }).click()
+  await page.getByRole('dialog').getByRole('list').first().waitFor()
+  await page.getByRole('button', { name: 'Choose this folder' }).click()
 }
 
 async function choose(page, method) {
