@@ -78,7 +78,7 @@ function quoted(text: string): string {
   if (/^[A-Za-z][A-Za-z0-9_./-]*$/.test(text) && !WORDS.test(text)) return text
   return JSON.stringify(wellFormed(text)).replace(
     // What JSON leaves as it is and YAML does not allow, or reads as the end of a line.
-     
+
     /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

@@ -44,11 +44,9 @@ describe('an export', () => {
     expect(new Set(measurements).size).toBe(2)
     const [first = ''] = measurements
     expect(
-      exports.specFor(id, { ...options, measurements: [first] }).perplexities.map((each) => [
-        each.model,
-        each.text,
-        each.perLine,
-      ]),
+      exports
+        .specFor(id, { ...options, measurements: [first] })
+        .perplexities.map((each) => [each.model, each.text, each.perLine]),
     ).toEqual([['base', 'a text', false]])
     const spec = exports.specFor(id, { ...options, measurements })
     expect(spec).toMatchObject({ kind: 'export', model: runs.modelOf(id), base: model, ...options })
