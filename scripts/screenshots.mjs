@@ -32,7 +32,14 @@ const home = mkdtempSync(join(tmpdir(), 'lesa-screenshots-'))
 
 const server = spawn(process.execPath, [join(root, 'out/main/cli.js'), 'serve', '--port', '0'], {
   stdio: ['ignore', 'pipe', 'ignore'],
-  env: { ...process.env, HOME: home, USERPROFILE: home, LESA_USER_DATA: join(home, 'user') },
+  env: {
+    ...process.env,
+    HOME: home,
+    USERPROFILE: home,
+    APPDATA: join(home, 'user'),
+    XDG_CONFIG_HOME: join(home, 'user'),
+    LESA_USER_DATA: '',
+  },
 })
 const [url] = await once(createInterface(server.stdout), 'line')
 const browser = await chromium.launch({

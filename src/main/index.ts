@@ -13,7 +13,7 @@ import { serveElectron } from './host/electron'
 import { createWorkbench } from './ipc/workbench'
 import { ElectronEngineProcess } from './jobs/ElectronEngineProcess'
 import { EngineClient } from './jobs/EngineClient'
-import { userFolder } from './storage/userFolder'
+import { defaultProjectsFolder, userFolder } from './storage/userFolder'
 
 const here = import.meta.dirname
 const developmentUrl = app.isPackaged ? undefined : process.env['ELECTRON_RENDERER_URL']
@@ -44,7 +44,7 @@ function start(): void {
     version: app.getVersion(),
     resources: app.isPackaged ? process.resourcesPath : join(here, '../../resources'),
     userFolder: app.getPath('userData'),
-    projectsFolder: join(app.getPath('documents'), 'LESA Workbench'),
+    projectsFolder: defaultProjectsFolder(process.env, app.getPath('documents')),
     ...nativeServices(() => window),
     includeStacks: !app.isPackaged,
     onBug: (error) => console.error(error),

@@ -1,4 +1,4 @@
-import { isAbsolute, posix, win32 } from 'node:path'
+import { isAbsolute, join, posix, win32 } from 'node:path'
 
 export interface UserFolderOptions {
   readonly platform: NodeJS.Platform
@@ -13,8 +13,8 @@ const NAME = 'lesa-workbench'
  * the same. `LESA_USER_DATA` names another one.
  */
 export function userFolder({ platform, env, home }: UserFolderOptions): string {
-  const own = env['LESA_USER_DATA']
-  if (own !== undefined && isAbsolute(own)) return own
+  const own = ownFolder(env)
+  if (own !== null) return own
   switch (platform) {
     case 'win32':
       return win32.join(env['APPDATA'] ?? win32.join(home, 'AppData', 'Roaming'), NAME)
@@ -25,4 +25,18 @@ export function userFolder({ platform, env, home }: UserFolderOptions): string {
       return posix.join(config?.startsWith('/') ? config : posix.join(home, '.config'), NAME)
     }
   }
+}
+
+/**
+ * Where projects are made unless the settings name another place: among the person's documents, or with everything else
+ * in the folder that `LESA_USER_DATA` names, so that a workbench that was sent elsewhere leaves nothing at home.
+ */
+export function defaultProjectsFolder(env: UserFolderOptions['env'], documents: string): string {
+  const own = ownFolder(env)
+  return own === null ? join(documents, 'LESA Workbench') : join(own, 'projects')
+}
+
+function ownFolder(env: UserFolderOptions['env']): string | null {
+  const own = env['LESA_USER_DATA']
+  return own !== undefined && isAbsolute(own) ? own : null
 }

@@ -1,9 +1,8 @@
 import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { version } from '../../../../package.json'
 import { serveWorkbench } from '../../host/browser'
 import { createWorkbench } from '../../ipc/workbench'
-import { userFolder } from '../../storage/userFolder'
+import { defaultProjectsFolder, userFolder } from '../../storage/userFolder'
 import { Interrupt } from '../interrupt'
 import { startEngine } from '../job'
 import { EXIT_OK } from '../exitCodes'
@@ -19,7 +18,7 @@ export async function serve(options: { port?: number }, context: CommandContext)
     version,
     resources: paths.resources,
     userFolder: userFolder({ platform: process.platform, env: io.env, home: homedir() }),
-    projectsFolder: join(homedir(), 'LESA Workbench'),
+    projectsFolder: defaultProjectsFolder(io.env, homedir()),
   })
   try {
     const host = await serveWorkbench({

@@ -1,8 +1,9 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DEFAULT_SETTINGS } from '@shared/settings'
 import { describe, expect, it } from 'vitest'
-import { userFolder } from '../../../../src/main/storage/userFolder'
+import { defaultProjectsFolder, userFolder } from '../../../../src/main/storage/userFolder'
 import { UserStore } from '../../../../src/main/storage/UserStore'
 import { tempFolder } from '../../../support/tempFolder'
 
@@ -133,5 +134,13 @@ describe("the person's folder", () => {
     ['linux', { LESA_USER_DATA: '/elsewhere' }, '/elsewhere'],
   ] as const)('on %s with %j is %s', (platform, env, folder) => {
     expect(userFolder({ platform, env, home })).toBe(folder)
+  })
+
+  it('that is named takes the projects with it', () => {
+    const own = join(tmpdir(), 'own')
+    expect(defaultProjectsFolder({ LESA_USER_DATA: own }, '/documents')).toBe(join(own, 'projects'))
+    for (const env of [{}, { LESA_USER_DATA: 'relative' }]) {
+      expect(defaultProjectsFolder(env, '/documents')).toBe(join('/documents', 'LESA Workbench'))
+    }
   })
 })
