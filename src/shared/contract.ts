@@ -178,6 +178,7 @@ export const callArguments = {
   'jobs:estimate': z.tuple([z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema])]),
   'jobs:start': z.tuple([jobSpecSchema]),
   'jobs:cancel': z.tuple([jobId]),
+  'jobs:pause': z.tuple([jobId]),
   'jobs:get': z.tuple([jobId]),
   'jobs:list': z.tuple([]),
   'jobs:moveBefore': z.tuple([jobId, jobId.nullable()]),
@@ -297,6 +298,8 @@ export interface CallResults {
   'jobs:estimate': Estimate
   'jobs:start': JobSnapshot
   'jobs:cancel': JobSnapshot
+  /** Ends it as `paused` once what it computes is kept; `bad_request` for one that keeps nothing. */
+  'jobs:pause': JobSnapshot
   'jobs:get': JobSnapshot
   /** In the order in which they were or will be run. */
   'jobs:list': readonly JobSnapshot[]

@@ -368,6 +368,22 @@ describe('a run that is stopped', () => {
     expect(id).not.toBe(opened.id)
   })
 
+  it('is paused when what it computes is kept, and goes on from there', async () => {
+    const { id } = await desk.call('projects:createDemo')
+    const started = await desk.call('runs:start', id, { settings: settings(lesa(400)) })
+    await desk.until(started.job ?? '', ({ series }) => 'loss/q_proj' in series)
+    expect((await desk.call('jobs:pause', started.job ?? '')).state).toBe('pausing')
+    expect((await desk.ended(started.job ?? '')).state).toBe('paused')
+    const { run, timings } = await desk.call('runs:get', id, started.id)
+    expect(run).toMatchObject({ state: 'paused', canResume: true, model: null })
+    expect(timings.find((timing) => timing.id === 'q_proj/predict')?.seconds).not.toBeNull()
+
+    const resumed = await desk.call('runs:resume', id, started.id)
+    const end = await desk.ended(resumed.job ?? '')
+    expect(end.state).toBe('succeeded')
+    expect(end.log.map(({ text }) => text)).toContain("q_proj: taken from the job's folder")
+  })
+
   it('leaves no model when it is cancelled, and fails plainly when the engine dies', async () => {
     const { id, path } = await desk.call('projects:createDemo')
     const started = await desk.call('runs:start', id, { settings: settings(lesa(100_000)) })

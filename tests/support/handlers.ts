@@ -61,6 +61,7 @@ export function recordingHandlers(changes: Partial<Handlers> = {}): {
     'folders:choose': note('folders:choose', null),
     'jobs:start': note('jobs:start', snapshot),
     'jobs:cancel': note('jobs:cancel', snapshot),
+    'jobs:pause': note('jobs:pause', snapshot),
     'jobs:get': note('jobs:get', snapshot),
     'jobs:list': note('jobs:list', []),
     ...changes,

@@ -1,4 +1,4 @@
-import { kindOf, type JobState } from '@shared/jobs'
+import { isActive, kindOf, type JobState } from '@shared/jobs'
 import { formatDuration } from '@shared/units'
 import type { JobManager } from '../jobs/JobManager'
 
@@ -25,7 +25,7 @@ export function signalJobs(
 ): () => void {
   const running = new Map<string, number>()
   return jobs.subscribe((job) => {
-    const isRunning = job.state === 'running' || job.state === 'cancelling'
+    const isRunning = isActive(job.state)
     const wasRunning = running.has(job.id)
     if (isRunning) running.set(job.id, job.progress)
     else running.delete(job.id)

@@ -66,6 +66,8 @@ interface Entry {
   waiting: readonly JobChange[]
   /** Set while something waits. */
   timer: NodeJS.Timeout | null
+  /** The one that was told of last. */
+  step: string | null
   readonly extras: JobExtras
   readonly controller: AbortController
 }
@@ -110,7 +112,14 @@ export class JobManager {
     }
     const snapshot = newJob(randomUUID(), spec, Date.now(), extras.owner)
     const controller = new AbortController()
-    const entry: Entry = { snapshot, waiting: [], timer: null, extras, controller }
+    const entry: Entry = {
+      snapshot,
+      waiting: [],
+      timer: null,
+      step: null,
+      extras,
+      controller,
+    }
     this.#entries.set(snapshot.id, entry)
     extras.observer?.onState?.(snapshot)
     this.#forgetOldest()
@@ -127,11 +136,31 @@ export class JobManager {
         this.#change(entry, { state: 'cancelled' })
         break
       case 'running':
+      case 'pausing':
         this.#change(entry, { state: 'cancelling' })
         entry.controller.abort()
         break
       default:
     }
+    return this.#told(entry)
+  }
+
+  /**
+   * Lets a running job go on until all that it has computed is kept, and ends it there as `paused`; one that has ended is
+   * left alone.
+   *
+   * @throws AppError `bad_request` when it does not run yet, or keeps nothing.
+   */
+  pause(id: string): JobSnapshot {
+    const entry = this.#entry(id)
+    const { state, spec } = entry.snapshot
+    if (state === 'queued' || !kindOf(spec).isKeptBefore || entry.extras.workDir === undefined) {
+      throw new AppError('bad_request', 'This job cannot be paused.', {
+        hint: 'Only a running growth of a project keeps what it has computed. Cancel it instead.',
+        context: { expected: 'running', actual: state },
+      })
+    }
+    if (state === 'running') this.#change(entry, { state: 'pausing' })
     return this.#told(entry)
   }
 
@@ -204,14 +233,30 @@ export class JobManager {
         if (isOver(entry.snapshot)) return
         this.#fold(entry, { ...event, at: Date.now() })
         observer?.onEvent?.(event)
+        if (event.type === 'step') this.#reach(entry, event.id)
         entry.timer ??= setTimeout(() => this.#told(entry), UPDATE_INTERVAL_MS)
       },
       ...(workDir === undefined ? {} : { workDir }),
       ...(recordDir === undefined ? {} : { recordDir }),
     })
-    const wasAsked = entry.snapshot.state === 'cancelling'
-    const isInterrupted = outcome.state === 'cancelled' && !wasAsked
-    this.#change(entry, isInterrupted ? { state: 'interrupted' } : outcome)
+    this.#change(entry, outcome.state === 'cancelled' ? this.#stopped(entry) : outcome)
+  }
+
+  /** A job that pauses does so where a step begins before which everything is kept. */
+  #reach(entry: Entry, step: string): void {
+    const isNew = step !== entry.step
+    entry.step = step
+    const { state, spec } = entry.snapshot
+    if (isNew && state === 'pausing' && kindOf(spec).isKeptBefore?.(step) === true) {
+      entry.controller.abort()
+    }
+  }
+
+  /** What a job is whose work was stopped. */
+  #stopped({ snapshot }: Entry): StateChange {
+    if (snapshot.state === 'cancelling') return { state: 'cancelled' }
+    if (snapshot.state === 'pausing' && !this.#disposed) return { state: 'paused' }
+    return { state: 'interrupted' }
   }
 
   #entry(id: string): Entry {

@@ -2,7 +2,7 @@ import { mkdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { EngineVersions } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
-import type { ExpandSpec, JobEvent, JobSnapshot } from '@shared/jobs'
+import { isOpen, type ExpandSpec, type JobEvent, type JobSnapshot } from '@shared/jobs'
 import type {
   ExportRecordEntry,
   RunDetail,
@@ -24,7 +24,6 @@ import { gatherSeries, seriesLine, thinSeries } from './series'
 /** Lines of the log that a window gets. */
 const LOG_LINES = 1_000
 
-const OPEN_STATES: readonly RunFile['state'][] = ['queued', 'running', 'cancelling']
 
 /** What became of reading a run's folder. */
 export type LoadedRun =
@@ -123,7 +122,7 @@ export class Run {
       }
       case 'ok': {
         const run = new Run(folder, { ...stored.value, id: basename(folder) }, listener)
-        if (OPEN_STATES.includes(run.#file.state)) {
+        if (isOpen(run.#file.state)) {
           // The program did not live to say when: the last that it wrote tells.
           const endedAt = await run.#lastSign()
           run.#file = { ...run.#file, state: 'interrupted', endedAt }
@@ -154,12 +153,12 @@ export class Run {
 
   /** Whether its job waits or runs. */
   get isOpen(): boolean {
-    return OPEN_STATES.includes(this.#file.state)
+    return isOpen(this.#file.state)
   }
 
   summary(model: ProjectFile['model']): RunSummary {
     const file = this.#file
-    const isStopped = ['failed', 'cancelled', 'interrupted'].includes(file.state)
+    const isStopped = ['failed', 'cancelled', 'paused', 'interrupted'].includes(file.state)
     return {
       id: file.id,
       name: file.name,

@@ -126,7 +126,7 @@ export class RunBook {
   /** @throws AppError `bad_request` when there is nothing to go on with. */
   async resume(id: string): Promise<RunSummary> {
     const run = this.get(id)
-    if (!['failed', 'cancelled', 'interrupted'].includes(run.file.state)) {
+    if (!['failed', 'cancelled', 'paused', 'interrupted'].includes(run.file.state)) {
       throw new AppError('bad_request', `${run.name} has not been stopped.`, {
         context: { actual: run.file.state },
       })

@@ -167,10 +167,12 @@ export const runFileSchema = z.object({
   state: z.enum([
     'queued',
     'running',
+    'pausing',
     'cancelling',
     'succeeded',
     'failed',
     'cancelled',
+    'paused',
     'interrupted',
   ]),
   createdAt: time,

@@ -38,14 +38,24 @@ export type JobOutcome =
   | { readonly state: 'failed'; readonly error: AppErrorData }
   | { readonly state: 'cancelled' }
 
-/** A change of a job's state. The program ended while an `interrupted` job waited or ran. */
+/**
+ * A change of a job's state. The program ended while an `interrupted` job waited or ran; a `pausing` one goes on until
+ * what it computes is kept, and is `paused` then.
+ */
 export type StateChange =
-  | JobOutcome
-  | { readonly state: 'running' }
-  | { readonly state: 'cancelling' }
-  | { readonly state: 'interrupted' }
+  JobOutcome | { readonly state: 'running' | 'pausing' | 'cancelling' | 'paused' | 'interrupted' }
 
 export type JobState = 'queued' | StateChange['state']
+
+/** Whether a job of this state is being carried out. */
+export function isActive(state: JobState): boolean {
+  return state === 'running' || state === 'pausing' || state === 'cancelling'
+}
+
+/** Whether a job of this state has not ended. */
+export function isOpen(state: JobState): boolean {
+  return state === 'queued' || isActive(state)
+}
 
 /** Everything that happens to a job after it was queued, with its time in milliseconds. */
 export type JobChange = { readonly at: number } & (

@@ -76,4 +76,6 @@ export const expand: RequestedKind<ExpandSpec, ExpandResult> = {
       ? `Growing with ${METHOD_NAMES[method.name]}`
       : `${run}: growing with ${METHOD_NAMES[method.name]}`,
   doing: 'growing the model',
+  // A trained predictor is kept with the layers that it predicts; a written model needs its pictures only.
+  isKeptBefore: (step) => /\/(?:decompose|train)$|^write$/.test(step),
 }

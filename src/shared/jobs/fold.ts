@@ -69,6 +69,7 @@ function stateOf(change: StateChange, at: number): Partial<JobSnapshot> {
   switch (state) {
     case 'running':
       return { state, startedAt: at }
+    case 'pausing':
     case 'cancelling':
       return { state }
     case 'succeeded':
@@ -76,6 +77,7 @@ function stateOf(change: StateChange, at: number): Partial<JobSnapshot> {
     case 'failed':
       return { state, error: change.error, endedAt: at }
     case 'cancelled':
+    case 'paused':
     case 'interrupted':
       return { state, endedAt: at }
   }

@@ -35,6 +35,11 @@ export interface JobKind<Spec extends { readonly kind: string }, Result> {
   title(spec: Spec, run?: string): string
   /** The same of any job of this kind, as it follows "Finished:". */
   readonly doing: string
+  /**
+   * Whether all that was computed before a step begins is kept, so that the job can be paused there. Kinds without it
+   * cannot be paused.
+   */
+  isKeptBefore?(step: string): boolean
 }
 
 /** A kind that can be asked for from outside; the others are made by the program only. */

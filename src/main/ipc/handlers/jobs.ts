@@ -24,6 +24,7 @@ export function jobHandlers({ jobs, grants, estimate, onReordered }: JobServices
       estimate(await opened(spec), { keepsStages: false, isRecorded: false }),
     'jobs:start': async (spec) => jobs.start(await opened(spec)),
     'jobs:cancel': (id) => jobs.cancel(id),
+    'jobs:pause': (id) => jobs.pause(id),
     'jobs:get': (id) => jobs.get(id),
     'jobs:list': () => jobs.list(),
     'jobs:moveBefore': (id, before) => {

@@ -1,4 +1,4 @@
-import { describeJob, isOver, type JobSnapshot } from '@shared/jobs'
+import { describeJob, isActive, isOver, type JobSnapshot } from '@shared/jobs'
 import { formatDuration } from '@shared/units'
 import { computed, watch } from 'vue'
 import { STATE_NAMES } from '../lib/progress'
@@ -19,7 +19,7 @@ export function useJobSignals(): void {
   const project = useProjectStore()
 
   const share = computed(() => {
-    const running = jobs.all.filter(({ state }) => state === 'running' || state === 'cancelling')
+    const running = jobs.all.filter(({ state }) => isActive(state))
     // With several at once the one that is farthest behind counts.
     return running.length === 0 ? null : Math.min(...running.map(({ progress }) => progress))
   })

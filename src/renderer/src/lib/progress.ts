@@ -5,10 +5,12 @@ export { remainingMs } from '@shared/jobs'
 export const STATE_NAMES: Readonly<Record<JobState, string>> = {
   queued: 'Waiting',
   running: 'Running',
+  pausing: 'Pausing',
   cancelling: 'Cancelling',
   succeeded: 'Finished',
   failed: 'Failed',
   cancelled: 'Cancelled',
+  paused: 'Paused',
   interrupted: 'Interrupted',
 }
 

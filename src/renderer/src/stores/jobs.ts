@@ -100,6 +100,11 @@ export const useJobsStore = defineStore('jobs', () => {
     await attempt(async () => accept(await client.call('jobs:cancel', id)))
   }
 
+  /** Ends it once what it computes is kept. */
+  async function pause(id: string): Promise<void> {
+    await attempt(async () => accept(await client.call('jobs:pause', id)))
+  }
+
   /** Cancels the job that is shown, if it has not ended. */
   async function cancelShown(): Promise<void> {
     if (shown.value && !isOver(shown.value)) await cancel(shown.value.id)
@@ -124,6 +129,7 @@ export const useJobsStore = defineStore('jobs', () => {
     load,
     start,
     cancel,
+    pause,
     cancelShown,
   }
 })

@@ -25,6 +25,7 @@ const SAMPLES = {
     ],
   },
   'jobs:cancel': { good: [['id']], bad: [[], [''], ['x'.repeat(65)]] },
+  'jobs:pause': { good: [['id']], bad: [[], [''], ['x'.repeat(65)]] },
   'jobs:get': { good: [['id']], bad: [[], [{ id: 'x' }]] },
 } satisfies Partial<Record<CallName, { good: unknown[][]; bad: unknown[][] }>>
 

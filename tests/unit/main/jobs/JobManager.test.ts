@@ -159,6 +159,40 @@ describe('cancelling', () => {
     expect(runs).toHaveLength(1)
   })
 
+  it('to pause waits until all that was computed is kept', async () => {
+    const { id } = jobs.start(out('a'), { workDir: '/work' })
+    const reach = (step: string, done: number): void =>
+      runs[0]?.emit({ type: 'step', id: step, done, total: 2 })
+    reach('q_proj/train', 1)
+    expect(jobs.pause(id).state).toBe('pausing')
+    expect(jobs.pause(id).state).toBe('pausing')
+    reach('q_proj/train', 2)
+    reach('q_proj/predict', 1)
+    reach('q_proj/predict', 2)
+    expect(runs[0]?.signal.aborted).toBe(false)
+    reach('k_proj/decompose', 0)
+    expect(runs[0]?.signal.aborted).toBe(true)
+    await ended(id)
+    expect(jobs.get(id).state).toBe('paused')
+    expect(jobs.pause(id).state).toBe('paused')
+  })
+
+  it('a job that pauses ends it at once', async () => {
+    const { id } = jobs.start(out('a'), { workDir: '/work' })
+    jobs.pause(id)
+    expect(jobs.cancel(id).state).toBe('cancelling')
+    await ended(id)
+    expect(jobs.get(id).state).toBe('cancelled')
+  })
+
+  it('to pause is refused by what keeps nothing, and by what waits', () => {
+    const running = jobs.start(out('a'))
+    const waiting = jobs.start(out('b'), { workDir: '/work' })
+    for (const { id } of [running, waiting]) {
+      expect(() => jobs.pause(id)).toThrow(expect.objectContaining({ code: 'bad_request' }))
+    }
+  })
+
   it('does nothing to a job that has ended', async () => {
     const { id } = jobs.start(out('a'))
     await runs[0]?.end()

@@ -1,4 +1,4 @@
-import type { JobSnapshot, JobState } from '@shared/jobs'
+import { isOpen, type JobSnapshot, type JobState } from '@shared/jobs'
 import type { RunDetail } from '@shared/projects'
 
 export const STAGES = ['decompose', 'train', 'predict'] as const
@@ -42,7 +42,7 @@ export function pipelineOf(
   steps: JobSnapshot['steps'],
   timings: RunDetail['timings'],
 ): PipelineView {
-  const isOpen = state === 'queued' || state === 'running' || state === 'cancelling'
+  const isRunning = isOpen(state)
   const known = new Map(timings.map((timing) => [timing.id, timing]))
   const cells = new Map<string, { label: string; cell: StageCell }>()
   for (const { id, label, seconds, isKept } of timings) {
@@ -50,9 +50,9 @@ export function pipelineOf(
   }
   for (const { id, label, done, total, kept } of steps) {
     const timing = known.get(id)
-    const took = isOpen ? (kept ?? null) : (timing?.seconds ?? null)
-    const cell = cellOf(done, total, took, isOpen)
-    const isKept = cell.state === 'done' && (timing?.isKept ?? (isOpen && kept !== undefined))
+    const took = isRunning ? (kept ?? null) : (timing?.seconds ?? null)
+    const cell = cellOf(done, total, took, isRunning)
+    const isKept = cell.state === 'done' && (timing?.isKept ?? (isRunning && kept !== undefined))
     cells.set(id, { label, cell: isKept ? { ...cell, isKept } : cell })
   }
   if (state === 'succeeded') {
@@ -62,7 +62,7 @@ export function pipelineOf(
     }
   }
   // Nothing waits in a run that has ended.
-  const idle = isOpen ? WAITING : SKIPPED
+  const idle = isRunning ? WAITING : SKIPPED
   for (const [id, { label, cell }] of cells) {
     if (cell.state === 'waiting') cells.set(id, { label, cell: { ...cell, state: idle.state } })
   }

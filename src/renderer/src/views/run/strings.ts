@@ -81,6 +81,9 @@ export const RUN = {
 
   cancel: 'Cancel',
   cancelling: 'Cancelling…',
+  pause: 'Pause',
+  pauseTitle: 'Stop once the stage that runs is finished and kept; Resume goes on from there',
+  pausing: 'Pausing…',
   resume: 'Resume',
   retry: 'Run again',
   tryAgain: 'Try again',
@@ -113,6 +116,8 @@ export const RUN = {
   cancelledNote:
     'The run was cancelled. No unfinished model was left behind; what was computed is kept, so that it can go on.',
   cancelledNothing: 'The run was cancelled. Nothing unfinished was left behind.',
+  pausingNote: 'It pauses when what it computes now is finished and kept.',
+  pausedNote: 'The run is paused. All that it had computed is kept.',
   interruptedNote: 'The program ended while this run was open.',
   resumeHint: 'Resume goes on from the stages that were finished.',
   failedKept:
@@ -200,19 +205,23 @@ export const STATE_TONES: Readonly<
 > = {
   queued: 'neutral',
   running: 'accent',
+  pausing: 'accent',
   cancelling: 'warning',
   succeeded: 'success',
   failed: 'danger',
   cancelled: 'neutral',
+  paused: 'neutral',
   interrupted: 'warning',
 }
 
 export const STATE_ICONS = {
   queued: 'wait',
   running: 'play',
+  pausing: 'wait',
   cancelling: 'wait',
   succeeded: 'check',
   failed: 'error',
   cancelled: 'stop',
+  paused: 'wait',
   interrupted: 'warning',
 } as const
