@@ -24,7 +24,6 @@ import { gatherSeries, seriesLine, thinSeries } from './series'
 /** Lines of the log that a window gets. */
 const LOG_LINES = 1_000
 
-
 /** What became of reading a run's folder. */
 export type LoadedRun =
   | { readonly state: 'ok'; readonly run: Run }
