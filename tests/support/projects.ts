@@ -1,4 +1,4 @@
-import type { JobSnapshot } from '@shared/jobs'
+import type { ExpandResult, JobSnapshot } from '@shared/jobs'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectView, type RunSummary } from '@shared/projects'
 import { snapshot } from './handlers'
 import { modelSummary } from './summaries'
@@ -29,6 +29,26 @@ export function runSummary(changes: Partial<RunSummary> = {}): RunSummary {
     canResume: false,
     isOfThisModel: true,
     exports: [],
+    ...changes,
+  }
+}
+
+/** What a run's job returned. */
+export function expandResult(changes: Partial<ExpandResult> = {}): ExpandResult {
+  return {
+    kind: 'expand',
+    out: '/o',
+    method: 'lesa',
+    num_hidden_layers: 18,
+    new_layers: [6],
+    parameters: 7,
+    bytes: 14,
+    shards: 1,
+    device: null,
+    seed: 0,
+    seconds: 3,
+    predictors: [],
+    warnings: [],
     ...changes,
   }
 }

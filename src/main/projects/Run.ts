@@ -2,7 +2,7 @@ import { mkdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { EngineVersions } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
-import { isOpen, type ExpandSpec, type JobEvent, type JobSnapshot } from '@shared/jobs'
+import { isOpen, isStopped, type ExpandSpec, type JobEvent, type JobSnapshot } from '@shared/jobs'
 import type {
   ExportRecordEntry,
   RunDetail,
@@ -157,7 +157,6 @@ export class Run {
 
   summary(model: ProjectFile['model']): RunSummary {
     const file = this.#file
-    const isStopped = ['failed', 'cancelled', 'paused', 'interrupted'].includes(file.state)
     return {
       id: file.id,
       name: file.name,
@@ -182,7 +181,7 @@ export class Run {
       error: file.error,
       model: this.#model,
       hasAnalysis: this.#hasAnalysis,
-      canResume: isStopped && file.timings.some(({ seconds }) => seconds !== null),
+      canResume: isStopped(file.state) && file.timings.some(({ seconds }) => seconds !== null),
       isOfThisModel: model.digest === null || file.base.digest === model.digest,
       exports: file.exports,
     }

@@ -1,7 +1,7 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
-import type { ExpandSpec } from '@shared/jobs'
+import { isStopped, type ExpandSpec } from '@shared/jobs'
 import { METHOD_NAMES } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import type { RunDetail, RunSettings, RunSummary } from '@shared/projects'
@@ -126,7 +126,7 @@ export class RunBook {
   /** @throws AppError `bad_request` when there is nothing to go on with. */
   async resume(id: string): Promise<RunSummary> {
     const run = this.get(id)
-    if (!['failed', 'cancelled', 'paused', 'interrupted'].includes(run.file.state)) {
+    if (!isStopped(run.file.state)) {
       throw new AppError('bad_request', `${run.name} has not been stopped.`, {
         context: { actual: run.file.state },
       })

@@ -57,6 +57,11 @@ export function isOpen(state: JobState): boolean {
   return state === 'queued' || isActive(state)
 }
 
+/** Whether a job of this state ended before it was done. */
+export function isStopped(state: JobState): boolean {
+  return !isOpen(state) && state !== 'succeeded'
+}
+
 /** Everything that happens to a job after it was queued, with its time in milliseconds. */
 export type JobChange = { readonly at: number } & (
   JobEvent | ({ readonly type: 'state' } & StateChange)

@@ -4,7 +4,7 @@ import type { RunSummary } from '@shared/projects'
 import type { Method } from '@shared/methods'
 import { expect, it } from 'vitest'
 import RunResult from '../../../../src/renderer/src/views/run/RunResult.vue'
-import { runSummary } from '../../../support/projects'
+import { expandResult, runSummary } from '../../../support/projects'
 
 const report = (mse: number | null): PredictorReport => ({
   weightType: 'q_proj',
@@ -25,21 +25,7 @@ function run(method: Method, predictors: readonly PredictorReport[]): RunSummary
   return runSummary({
     method,
     state: 'succeeded',
-    result: {
-      kind: 'expand',
-      out: '/o',
-      method,
-      num_hidden_layers: 18,
-      new_layers: [6],
-      parameters: 7,
-      bytes: 14,
-      shards: 1,
-      device: null,
-      seed: 0,
-      seconds: 3,
-      predictors,
-      warnings: [],
-    },
+    result: expandResult({ method, predictors }),
     hasAnalysis: true,
   })
 }

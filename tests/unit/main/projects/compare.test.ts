@@ -3,6 +3,7 @@ import type { PredictorReport } from '@shared/jobs'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft, type RunSummary } from '@shared/projects'
 import { describe, expect, it } from 'vitest'
 import { compareRuns, describeSettings } from '../../../../src/main/projects/compare'
+import { expandResult } from '../../../support/projects'
 
 const report = (mse: number, holdout?: PredictorReport['holdout']): PredictorReport => ({
   weightType: 'q_proj',
@@ -33,21 +34,7 @@ function run(id: string, draft: Partial<ProjectDraft>, predictors: PredictorRepo
     layersAfter: 18,
     newLayers: [6],
     device: null,
-    result: {
-      kind: 'expand',
-      out: '/o',
-      method: settings.method.name,
-      num_hidden_layers: 18,
-      new_layers: [6],
-      parameters: 7,
-      bytes: 14,
-      shards: 1,
-      device: null,
-      seed: 0,
-      seconds: 3,
-      predictors,
-      warnings: [],
-    },
+    result: expandResult({ method: settings.method.name, predictors }),
     error: null,
     model: null,
     hasAnalysis: false,
