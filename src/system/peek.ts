@@ -1,6 +1,7 @@
 /** @file Looking into files that may be anything, or nothing: what cannot be read is answered by `null`. */
 import type { Dirent } from 'node:fs'
-import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
+import { boundedRead } from './boundedRead'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -27,9 +28,8 @@ export async function readStart(file: string, bytes: number): Promise<Buffer | n
 /** A file's JSON object. */
 export async function readObject(file: string, maxBytes: number): Promise<JsonObject | null> {
   try {
-    const found = await stat(file)
-    if (!found.isFile() || found.size > maxBytes) return null
-    return objectOf(JSON.parse(await readFile(file, 'utf8')))
+    const bytes = await boundedRead(file, maxBytes, 'damaged_file')
+    return objectOf(JSON.parse(Buffer.from(bytes).toString()))
   } catch {
     return null
   }

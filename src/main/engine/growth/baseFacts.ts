@@ -1,7 +1,7 @@
 /** @file What a card has to say of the model that was grown: its name on the hub, its licence, its languages. */
-import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hubPlaceOf, isRepositoryId, modelNameOf } from '@shared/hub'
+import { boundedRead } from '@system/boundedRead'
 import { hubPlaceAt } from '@system/hubCache'
 import { readFrontMatter, type Fields } from './frontMatter'
 
@@ -69,10 +69,8 @@ export async function readBaseFacts(
 async function cardOf(folder: string): Promise<Fields | null> {
   const file = join(folder, 'README.md')
   try {
-    const found = await stat(file)
-    return found.isFile() && found.size <= MAX_CARD_BYTES
-      ? readFrontMatter(await readFile(file, 'utf8'))
-      : null
+    const bytes = await boundedRead(file, MAX_CARD_BYTES, 'bad_checkpoint')
+    return readFrontMatter(Buffer.from(bytes).toString())
   } catch {
     return null
   }

@@ -1,10 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { ModelConfigText } from '@shared/model'
 import type { TensorTable } from '@shared/statistics'
 import { Checkpoint, MAX_CONFIG_BYTES, type TensorInfo } from '../checkpoint/Checkpoint'
-import { readError } from '@system/errors'
+import { boundedRead } from '@system/boundedRead'
 import { JsonProblem, parseLenientJson, stringifyPython } from '../checkpoint/json'
 
 /**
@@ -14,23 +13,13 @@ import { JsonProblem, parseLenientJson, stringifyPython } from '../checkpoint/js
  */
 export async function readConfigText(folder: string): Promise<ModelConfigText> {
   const file = join(folder, 'config.json')
-  const bytes = await readBounded(file)
+  const bytes = await boundedRead(file, MAX_CONFIG_BYTES, 'bad_checkpoint')
   const config = parseConfigFile(file, bytes)
   const entries = Object.entries(config).map(([key, value]) => ({
     key,
     value: stringifyPython(value),
   }))
   return { text: new TextDecoder().decode(bytes), entries }
-}
-
-async function readBounded(file: string): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(file)
-    if (size > MAX_CONFIG_BYTES) throw bad(file, `${size} bytes`)
-    return await readFile(file)
-  } catch (error) {
-    throw readError(error, file)
-  }
 }
 
 function parseConfigFile(file: string, bytes: Uint8Array): object {

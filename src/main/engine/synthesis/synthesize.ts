@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { AppError } from '@shared/errors'
 import type { SynthSpec, TensorDtype } from '@shared/jobs'
 import { architectureOf } from '../architectures'
@@ -12,7 +11,8 @@ import {
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement } from '../checkpoint/dtypes'
-import { readError } from '@system/errors'
+import { boundedRead } from '@system/boundedRead'
+import { MAX_CONFIG_BYTES } from '../checkpoint/Checkpoint'
 import { JsonProblem, parseLenientJson } from '../checkpoint/json'
 import { biasVector, matrixBlocks, normVector } from './matrix'
 import { PRESET_CONFIGS } from './presets'
@@ -69,11 +69,7 @@ export async function planSynthesis(
 }
 
 async function readConfigText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    throw readError(error, file)
-  }
+  return Buffer.from(await boundedRead(file, MAX_CONFIG_BYTES, 'bad_checkpoint')).toString()
 }
 
 function parseObject(text: string, source: string): RawConfig {
