@@ -15,6 +15,8 @@ const ENGINE_LAYERS = [
   ['checkpoint'],
   ['decoder', 'stages', 'synthesis', 'training'],
   ['evaluation', 'lesa'],
+  ['corpus'],
+  ['pretraining'],
   ['growth'],
   ['analysis', 'export'],
   ['costs', 'queries'],

@@ -1,4 +1,10 @@
-import { DEFAULT_SHARD_BYTES, type EvaluateSpec, type ExpandSpec } from '@shared/jobs'
+import {
+  DEFAULT_SHARD_BYTES,
+  type EvaluateSpec,
+  type ExpandSpec,
+  type PretrainSpec,
+} from '@shared/jobs'
+import { PRETRAIN_DEFAULTS } from '@shared/pretraining'
 
 /** A spec that is valid throughout; tests change what they are about. */
 export function expandSpec(changes: Partial<ExpandSpec> = {}): ExpandSpec {
@@ -23,6 +29,25 @@ export function evaluateSpec(changes: Partial<EvaluateSpec> = {}): EvaluateSpec 
     models: ['/models/base'],
     text: '/models/base/eval.txt',
     perLine: false,
+    device: 'cpu',
+    ...changes,
+  }
+}
+
+export function pretrainSpec(changes: Partial<PretrainSpec> = {}): PretrainSpec {
+  const { steps, learningRate, ...rest } = PRETRAIN_DEFAULTS
+  return {
+    kind: 'pretrain',
+    models: [{ path: '/models/grown', name: 'grown' }],
+    texts: ['/texts/train.txt'],
+    amount: { steps },
+    learningRates: [learningRate],
+    ...rest,
+    train: 'new',
+    trainedParts: 'all',
+    out: '/models/trained',
+    overwrite: false,
+    maxShardBytes: DEFAULT_SHARD_BYTES,
     device: 'cpu',
     ...changes,
   }

@@ -4,6 +4,7 @@ import { evaluate } from './evaluate'
 import { expand } from './expand'
 import { exportModel } from './export'
 import type { JobKind, PathRole } from './kind'
+import { pretrain } from './pretrain'
 import { stages } from './stages'
 import { statistics } from './statistics'
 import { synth } from './synth'
@@ -12,6 +13,7 @@ export * from './assemble'
 export * from './evaluate'
 export * from './expand'
 export * from './export'
+export * from './pretrain'
 export * from './stages'
 export * from './statistics'
 export * from './synth'
@@ -25,6 +27,7 @@ export const JOB_KINDS = {
   assemble,
   statistics,
   export: exportModel,
+  pretrain,
 }
 
 type Kinds = typeof JOB_KINDS

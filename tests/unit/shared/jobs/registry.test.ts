@@ -13,7 +13,7 @@ import {
 import type { PathRole } from '@shared/jobs/kind'
 import { describe, expect, it } from 'vitest'
 import { loadRunner } from '../../../../src/main/engine/process/runJob'
-import { evaluateSpec, expandSpec } from '../../../support/specs'
+import { evaluateSpec, expandSpec, pretrainSpec } from '../../../support/specs'
 
 const output = { out: '/out', overwrite: false, maxShardBytes: 5e9 }
 const { method, rest, dtype, device, seed } = expandSpec()
@@ -35,6 +35,15 @@ const SPECS: { readonly [K in JobKindName]: SpecOf<K> } = {
     grown: { spec: expandSpec(), result: {} as never },
     perplexities: [],
   },
+  pretrain: pretrainSpec({
+    models: [{ path: '/grown', name: 'grown' }],
+    base: '/base',
+    texts: ['/texts'],
+    evalText: '/eval',
+    forgettingText: '/old',
+    job: '/work',
+    out: '/out',
+  }),
 }
 
 const kinds = Object.keys(JOB_KINDS) as JobKindName[]
@@ -54,6 +63,10 @@ describe('the kinds of jobs', () => {
     ['assemble', { reads: [], writes: ['/out'], keeps: ['/work'] }],
     ['statistics', { reads: ['/base'], writes: [], keeps: ['/cache.json'] }],
     ['export', { reads: ['/grown', '/base'], writes: ['/out'], keeps: [] }],
+    [
+      'pretrain',
+      { reads: ['/grown', '/base', '/texts', '/eval', '/old'], writes: ['/out'], keeps: ['/work'] },
+    ],
   ])('%s says what it reads and writes', (name, paths) => {
     for (const role of ['reads', 'writes', 'keeps'] as const) {
       expect(pathsOf(SPECS[name], role), role).toEqual(paths[role])
@@ -74,7 +87,7 @@ describe('the kinds of jobs', () => {
 
   it('can be asked for from outside, all but two', () => {
     const asked = kinds.filter((name) => jobSpecSchema.safeParse(SPECS[name]).success)
-    expect(asked).toEqual(['expand', 'evaluate', 'synth', 'stages', 'assemble'])
+    expect(asked).toEqual(['expand', 'evaluate', 'synth', 'stages', 'assemble', 'pretrain'])
     expect(jobSpecSchema.safeParse({ ...SPECS.expand, seed: -1 }).error?.issues[0]?.path).toEqual([
       'seed',
     ])

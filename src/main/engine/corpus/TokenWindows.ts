@@ -1,0 +1,8 @@
+/** Token ids of a text, cut into windows of one length that do not overlap; the rest at the end belongs to none. */
+export interface TokenWindows {
+  /** Tokens of a window. */
+  readonly length: number
+  readonly count: number
+  /** `[length]`. */
+  at(index: number): Promise<Int32Array>
+}
