@@ -169,6 +169,9 @@ function isCurveKind(kind: string): kind is CurveKind {
   return (CURVE_KINDS as readonly string[]).includes(kind)
 }
 
+/** How many tokens an optimiser step has: a series of one point, at step 0, which is told before the first step. */
+export const STEP_TOKENS_SERIES = 'tokens-per-step'
+
 /** The series of the base's losses, single points at step 0; a model's name has no line break. */
 export const BASE_NAME = '\nbase'
 
