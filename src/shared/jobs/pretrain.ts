@@ -82,6 +82,8 @@ export interface PretrainResult {
   readonly results: readonly PretrainedModel[]
   /** The base's losses on the same texts, if it was given. */
   readonly base: { readonly eval: number | null; readonly forgetting: number | null } | null
+  /** That the evaluation loss is the mean of; `null` where nothing was measured. */
+  readonly eval_tokens: number | null
   /** Of an optimiser step. */
   readonly tokens_per_step: number
   readonly device: DeviceDecision
