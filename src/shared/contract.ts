@@ -11,6 +11,7 @@ import {
   jobSpecSchema,
   type JobSnapshot,
   type JobUpdate,
+  pretrainSpecSchema,
 } from './jobs'
 import type { ModelCache } from './hub'
 import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
@@ -175,7 +176,9 @@ export const callArguments = {
   'exports:preview': z.tuple([...run, exportOptionsSchema]),
   'exports:start': z.tuple([...run, exportOptionsSchema]),
 
-  'jobs:estimate': z.tuple([z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema])]),
+  'jobs:estimate': z.tuple([
+    z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema, pretrainSpecSchema]),
+  ]),
   'jobs:start': z.tuple([jobSpecSchema]),
   'jobs:cancel': z.tuple([jobId]),
   'jobs:pause': z.tuple([jobId]),

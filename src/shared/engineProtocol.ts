@@ -3,13 +3,24 @@ import type { AppErrorData } from './errors'
 import type { DirectionProjection, ProjectionMethod } from './analysis'
 import type { Estimate } from './estimate'
 import type { ExportPreview } from './exports'
-import type { EvaluateSpec, ExpandSpec, ExportSpec, JobEvent, JobOutcome, JobSpec } from './jobs'
+import type {
+  EvaluateSpec,
+  ExpandSpec,
+  ExportSpec,
+  JobEvent,
+  JobOutcome,
+  JobSpec,
+  PretrainSpec,
+} from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
 import type { RunSettings } from './projects'
 import type { TensorDetails, TensorTable } from './statistics'
 
+/** What an estimate can be made of. */
+export type EstimatedSpec = ExpandSpec | EvaluateSpec | PretrainSpec
+
 export interface EstimateRequest {
-  readonly spec: ExpandSpec | EvaluateSpec
+  readonly spec: EstimatedSpec
   /** Keeps what was measured of this machine's speed. */
   readonly calibrationFile?: string
   /** Of the person; what is free counts when it is less. */

@@ -16,6 +16,15 @@ export interface EstimateRefusal {
   readonly bytes: number
 }
 
+/** The pace of a training, for one of its models; for several that differ, their mean. */
+export interface TrainingPace {
+  /** The range in which most steps' wall time is, evaluations and saved states left out. */
+  readonly secondsPerStep: { readonly low: number; readonly high: number }
+  /** Of one training, without trials of learning rates and repeats. */
+  readonly steps: number
+  readonly tokensPerStep: number
+}
+
 /** What a job will cost, from the model's shapes and this machine's measured speed. */
 export interface Estimate {
   /** Wall time: the range in which most runs end. */
@@ -36,6 +45,8 @@ export interface Estimate {
   readonly device: Device | null
   /** Why the job would be refused; `null` when it can be tried, whatever the verdict. */
   readonly refusal: EstimateRefusal | null
+  /** Of a job that trains. */
+  readonly training?: TrainingPace
   readonly verdict: Verdict
   /** Why the verdict is what it is, in sentences; one at least. */
   readonly reasons: readonly string[]

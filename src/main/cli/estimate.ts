@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import type { EstimatedSpec } from '@shared/engineProtocol'
 import type { Estimate } from '@shared/estimate'
-import type { ExpandSpec } from '@shared/jobs'
 import { formatBytes, formatDuration } from '@shared/units'
 import type { EngineClient } from '../jobs/EngineClient'
 import { userFolder } from '../storage/userFolder'
@@ -12,7 +12,7 @@ import { paint } from './progress'
 /** Says on stderr what a job will cost. What is wrong with the job is for the job itself to say. */
 export async function showEstimate(
   engine: EngineClient,
-  spec: ExpandSpec,
+  spec: EstimatedSpec,
   { io }: CommandContext,
 ): Promise<void> {
   const user = userFolder({ platform: process.platform, env: io.env, home: homedir() })

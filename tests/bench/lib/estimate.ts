@@ -1,21 +1,18 @@
 /** @file What the program itself says of a run before it begins, to be printed beside what it took. */
 import { join } from 'node:path'
-import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
+import type { EstimatedSpec } from '@shared/engineProtocol'
 import { buildExpandSpec, type ExpandOptions } from '../../../src/main/cli/expandSpec'
 import { numberOf, runChild } from './measure'
 import type { BenchContext, Estimate } from './types'
 
 export interface EstimateTask {
-  readonly spec: ExpandSpec | EvaluateSpec
+  readonly spec: EstimatedSpec
   /** Keeps the machine's measured speed for the next estimate. */
   readonly calibrationFile: string
 }
 
 /** The engine's estimate of a job. */
-export async function estimateJob(
-  context: BenchContext,
-  spec: ExpandSpec | EvaluateSpec,
-): Promise<Estimate> {
+export async function estimateJob(context: BenchContext, spec: EstimatedSpec): Promise<Estimate> {
   const calibrationFile = join(context.work, '..', 'calibration.json')
   const task: EstimateTask = { spec, calibrationFile }
   const { report } = await runChild(context, 'estimate', task)

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { freemem } from 'node:os'
 import type { Device } from '@shared/devices'
 import type { EstimateRequest } from '@shared/engineProtocol'
+import { AppError } from '@shared/errors'
 import type { Estimate, EstimateItem, EstimateRefusal, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
 import { isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
@@ -65,6 +66,7 @@ interface Cost {
  */
 export async function estimate(request: EstimateRequest): Promise<Estimate> {
   const { spec } = request
+  if (spec.kind === 'pretrain') throw new AppError('bug', 'Not built yet.')
   const calibration = await Calibration.open(request.calibrationFile)
   const limit = request.memoryLimitBytes ?? Infinity
   const freeMemory = Math.min(availableMemory(), limit)

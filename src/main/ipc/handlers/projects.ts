@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { parseAnalysis, type RunAnalysis } from '@shared/analysis'
+import type { EstimatedSpec } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
-import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
 import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
 import type { EngineClient } from '../../jobs/EngineClient'
@@ -19,7 +19,7 @@ type ProjectHandlers = Pick<
 >
 
 export type Estimator = (
-  spec: ExpandSpec | EvaluateSpec,
+  spec: EstimatedSpec,
   options: { readonly keepsStages: boolean; readonly isRecorded: boolean },
 ) => Promise<Estimate>
 
