@@ -1,6 +1,6 @@
 import type { TrainedParts } from '@shared/pretraining'
+import type { Schedule } from '@shared/schedules'
 import type { AdamWSettings } from '../training/adamw'
-import type { Schedule } from '../training/schedules'
 
 /** What decides the weights that a training of layers arrives at, beside the windows that it is given. */
 export interface LayerTrainingSettings {

@@ -1,3 +1,4 @@
+import { constant, type Schedule } from '@shared/schedules'
 import type { Graph } from '../onnx/graph'
 import type { Feeds, Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import { adamwScalars, SCALARS, STATE_PARTS, type AdamWSettings } from './adamw'
@@ -10,7 +11,6 @@ import {
   type ParameterGroup,
   type ParameterValues,
 } from './parameters'
-import { constant, type Schedule } from './schedules'
 import { stateNames } from './trainingSteps'
 
 /** Elements of a large weight that the optimiser treats at once on the host: 1 MiB, of which a core's cache holds some. */

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { cosine, type Schedule } from '@shared/schedules'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeFloatTensors } from '../../../../src/main/engine/checkpoint/floatTensors'
 import { readSafetensorsHeader } from '../../../../src/main/engine/checkpoint/safetensors'
@@ -7,7 +8,6 @@ import { bytesOf } from '../../../../src/main/engine/lib/matrix'
 import { Graph } from '../../../../src/main/engine/onnx/graph'
 import { Runtime, type Feeds } from '../../../../src/main/engine/onnx/Runtime'
 import type { Parameter, ParameterValues } from '../../../../src/main/engine/training/parameters'
-import { cosine, type Schedule } from '../../../../src/main/engine/training/schedules'
 import {
   readTrainingState,
   writeTrainingState,

@@ -1,4 +1,5 @@
 /** @file Schedules of the learning rate: what it is multiplied by, 0 … 1, at each step, counted from 1. */
+import { decaySteps, type ScheduleName } from './pretraining'
 
 export type Schedule = (step: number) => number
 
@@ -30,6 +31,18 @@ export function wsd(options: {
     step <= start ? 1 : 1 - (1 - final) * Math.sqrt(Math.min(1, (step - start) / decay))
   const rising = warmUp(options.warmUp, constant)
   return (step) => Math.min(rising(step), falling(step))
+}
+
+/** The schedule of a training of so many steps, by its name; the decay of `wsd` is {@link decaySteps}. */
+export function scheduleNamed(name: ScheduleName, steps: number, warmup: number): Schedule {
+  switch (name) {
+    case 'wsd':
+      return wsd({ steps, warmUp: warmup, decay: decaySteps(steps) })
+    case 'cosine':
+      return warmUp(warmup, cosine(steps - warmup))
+    case 'constant':
+      return warmUp(warmup, constant)
+  }
 }
 
 /** How much of `steps` lies behind at a step: 0 at the first, 1 at the last and after it. */

@@ -1,12 +1,6 @@
+import { constant, cosine, scheduleNamed, warmUp, wsd, type Schedule } from '@shared/schedules'
 import { describe, expect, test } from 'vitest'
-import { adamwScalars } from '../../../../src/main/engine/training/adamw'
-import {
-  constant,
-  cosine,
-  warmUp,
-  wsd,
-  type Schedule,
-} from '../../../../src/main/engine/training/schedules'
+import { adamwScalars } from '../../../src/main/engine/training/adamw'
 
 const over = (schedule: Schedule, steps: number): number[] =>
   Array.from({ length: steps }, (_, index) => Number(schedule(index + 1).toFixed(4)))
@@ -25,6 +19,9 @@ describe('schedules', () => {
       [0.3333, 0.6667, 1, 1, 1, 0.5, 0.2929, 0.134, 0],
     ],
     ['a decay to a fifth', wsd({ steps: 4, warmUp: 0, decay: 1, final: 0.2 }), [1, 1, 1, 0.2, 0.2]],
+    ['wsd by its name', scheduleNamed('wsd', 5, 1), [0.5, 1, 1, 1, 0]],
+    ['cosine by its name', scheduleNamed('cosine', 4, 1), [0.5, 1, 0.5, 0]],
+    ['constant by its name', scheduleNamed('constant', 3, 1), [0.5, 1, 1]],
     ['no decay', wsd({ steps: 3, warmUp: 0, decay: 0 }), [1, 1, 1]],
   ])('%s', (_, schedule, expected) => {
     expect(over(schedule, expected.length)).toEqual(expected)
