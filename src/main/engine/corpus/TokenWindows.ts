@@ -6,3 +6,9 @@ export interface TokenWindows {
   /** `[length]`. */
   at(index: number): Promise<Int32Array>
 }
+
+/** Windows that are read from files. */
+export interface OpenTokenWindows extends TokenWindows {
+  /** Closes the files; reading is an error afterwards. */
+  close(): Promise<void>
+}
