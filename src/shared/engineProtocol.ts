@@ -98,6 +98,8 @@ export type EngineRequest =
       readonly recordDir?: string
     }
   | { readonly type: 'job:cancel'; readonly jobId: string }
+  /** To a job whose kind keeps what it has when it is asked to: it ends as cancelled once it has. */
+  | { readonly type: 'job:pause'; readonly jobId: string }
 
 /** Engine → main. */
 export type EngineAnswer =

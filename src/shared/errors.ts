@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'path_denied',
   'shape_mismatch',
   'system_failed',
+  'training_diverged',
   'unsupported_architecture',
   'unsupported_dtype',
   'unsupported_version',

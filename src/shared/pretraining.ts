@@ -111,7 +111,10 @@ export interface TextFacts {
   readonly tokens: number
 }
 
-/** What a trained checkpoint says of its training: `training` of its `lesa.json`, and a section of its model card. */
+/**
+ * What a trained checkpoint says of a training of it: one of `training` of its `lesa.json`, in their order, and a section
+ * of its model card. It holds nothing that differs from run to run, such as times: the same command writes the same bytes.
+ */
 export interface TrainingRecord {
   readonly steps: number
   readonly tokens: number
@@ -136,7 +139,6 @@ export interface TrainingRecord {
   readonly eval: MeasuredText | null
   readonly forgetting: MeasuredText | null
   readonly device: Device
-  readonly seconds: number
 }
 
 export interface MeasuredText {

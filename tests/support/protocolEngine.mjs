@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs'
 
 const send = (message) => new Promise((resolve) => process.send(message, resolve))
 const cancels = new Map()
+const pauses = new Map()
 
 const result = (spec) => ({ kind: 'evaluate', results: [], spec })
 
@@ -42,6 +43,14 @@ const jobs = {
     await send({ type: 'job:event', jobId, event: { type: 'log', level: 'info', text: 'begun' } })
     await cancelled
     rmSync(`${spec.out}.partial`, { recursive: true })
+    return { state: 'cancelled' }
+  },
+  /** Keeps what it has when it is asked to, and says that it has. */
+  async '/pauses'(jobId) {
+    const asked = new Promise((resolve) => pauses.set(jobId, resolve))
+    await send({ type: 'job:event', jobId, event: { type: 'log', level: 'info', text: 'begun' } })
+    await asked
+    await send({ type: 'job:event', jobId, event: { type: 'log', level: 'info', text: 'kept' } })
     return { state: 'cancelled' }
   },
   /** Computes for ever without reading a message, as native code would. */
@@ -83,6 +92,8 @@ process.on('message', async (message) => {
     const { jobId, spec } = message
     const outcome = await jobs[spec.model](jobId, spec)
     await send({ type: 'job:end', jobId, outcome })
+  } else if (message.type === 'job:pause') {
+    pauses.get(message.jobId)?.()
   } else {
     cancels.get(message.jobId)?.()
   }

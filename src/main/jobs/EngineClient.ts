@@ -25,6 +25,8 @@ export interface RunJobOptions {
   readonly recordDir?: string
   /** Aborting it cancels the job. */
   readonly signal?: AbortSignal
+  /** Aborting it asks the job to keep what it has and to end, of a kind that does so. */
+  readonly pauses?: AbortSignal
   readonly onEvent: (event: JobEvent) => void
 }
 
@@ -108,9 +110,14 @@ export class EngineClient {
       session.send({ type: 'job:cancel', jobId })
       grace = setTimeout(() => session.kill(), this.#graceMs)
     }
+    const pause = (): void => session.send({ type: 'job:pause', jobId })
     signal.addEventListener('abort', cancel, { once: true })
+    options.pauses?.addEventListener('abort', pause, { once: true })
     try {
-      return await session.runJob(jobId, spec, options)
+      const running = session.runJob(jobId, spec, options)
+      // It was asked while the engine started.
+      if (options.pauses?.aborted === true) pause()
+      return await running
     } catch (thrown) {
       // The engine could not clean up behind the job.
       if (session.lost) await clearOutput(spec)
@@ -118,6 +125,7 @@ export class EngineClient {
     } finally {
       clearTimeout(grace)
       signal.removeEventListener('abort', cancel)
+      options.pauses?.removeEventListener('abort', pause)
     }
   }
 

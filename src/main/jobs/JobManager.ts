@@ -6,6 +6,7 @@ import {
   kindOf,
   LANES,
   newJob,
+  pathsOf,
   queueChange,
   type JobChange,
   type JobEvent,
@@ -26,6 +27,7 @@ export type RunJob = (
   options: {
     readonly jobId: string
     readonly signal: AbortSignal
+    readonly pauses: AbortSignal
     readonly onEvent: (event: JobEvent) => void
     readonly workDir?: string
     readonly recordDir?: string
@@ -69,7 +71,8 @@ interface Entry {
   /** The one that was told of last. */
   step: string | null
   readonly extras: JobExtras
-  readonly controller: AbortController
+  readonly cancels: AbortController
+  readonly pauses: AbortController
 }
 
 /**
@@ -111,14 +114,14 @@ export class JobManager {
       })
     }
     const snapshot = newJob(randomUUID(), spec, Date.now(), extras.owner)
-    const controller = new AbortController()
     const entry: Entry = {
       snapshot,
       waiting: [],
       timer: null,
       step: null,
       extras,
-      controller,
+      cancels: new AbortController(),
+      pauses: new AbortController(),
     }
     this.#entries.set(snapshot.id, entry)
     extras.observer?.onState?.(snapshot)
@@ -138,7 +141,7 @@ export class JobManager {
       case 'running':
       case 'pausing':
         this.#change(entry, { state: 'cancelling' })
-        entry.controller.abort()
+        entry.cancels.abort()
         break
       default:
     }
@@ -154,13 +157,19 @@ export class JobManager {
   pause(id: string): JobSnapshot {
     const entry = this.#entry(id)
     const { state, spec } = entry.snapshot
-    if (state === 'queued' || !kindOf(spec).isKeptBefore || entry.extras.workDir === undefined) {
+    const kind = kindOf(spec)
+    const canPause = kind.isKeptBefore !== undefined || kind.keepsOnPause === true
+    const keeps = entry.extras.workDir !== undefined || pathsOf(spec, 'keeps').length > 0
+    if (state === 'queued' || !keeps || !canPause) {
       throw new AppError('bad_request', 'This job cannot be paused.', {
-        hint: 'Only a running growth of a project keeps what it has computed. Cancel it instead.',
+        hint: 'Only a running growth or training that has a folder keeps what it has computed. Cancel it instead.',
         context: { expected: 'running', actual: state },
       })
     }
-    if (state === 'running') this.#change(entry, { state: 'pausing' })
+    if (state === 'running') {
+      this.#change(entry, { state: 'pausing' })
+      if (kind.keepsOnPause === true) entry.pauses.abort()
+    }
     return this.#told(entry)
   }
 
@@ -202,7 +211,7 @@ export class JobManager {
     for (const entry of this.#entries.values()) {
       if (entry.snapshot.state === 'queued') {
         this.#change(entry, { state: 'interrupted' })
-      } else entry.controller.abort()
+      } else entry.cancels.abort()
     }
     await Promise.all(this.#current.values())
   }
@@ -228,7 +237,8 @@ export class JobManager {
     const { workDir, recordDir, observer } = entry.extras
     const outcome = await this.#run(spec, {
       jobId,
-      signal: entry.controller.signal,
+      signal: entry.cancels.signal,
+      pauses: entry.pauses.signal,
       onEvent: (event) => {
         if (isOver(entry.snapshot)) return
         this.#fold(entry, { ...event, at: Date.now() })
@@ -248,7 +258,7 @@ export class JobManager {
     entry.step = step
     const { state, spec } = entry.snapshot
     if (isNew && state === 'pausing' && kindOf(spec).isKeptBefore?.(step) === true) {
-      entry.controller.abort()
+      entry.cancels.abort()
     }
   }
 

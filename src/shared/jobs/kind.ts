@@ -35,11 +35,13 @@ export interface JobKind<Spec extends { readonly kind: string }, Result> {
   title(spec: Spec, run?: string): string
   /** The same of any job of this kind, as it follows "Finished:". */
   readonly doing: string
-  /**
-   * Whether all that was computed before a step begins is kept, so that the job can be paused there. Kinds without it
-   * cannot be paused.
-   */
+  /** Whether all that was computed before a step begins is kept, so that the job can be paused there. */
   isKeptBefore?(step: string): boolean
+  /**
+   * When it is asked to pause, the job itself keeps what it has as soon as that can be gone on with, and ends there. Kinds
+   * with neither cannot be paused.
+   */
+  readonly keepsOnPause?: true
 }
 
 /** A kind that can be asked for from outside; the others are made by the program only. */

@@ -115,4 +115,5 @@ export const pretrain: RequestedKind<PretrainSpec, PretrainResult> = {
       ? `Training ${models[0]?.name ?? baseName(out)}`
       : `Training ${models.length} models`,
   doing: 'training the new layers',
+  keepsOnPause: true,
 }

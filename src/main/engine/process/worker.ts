@@ -9,15 +9,24 @@ const UNWIND_MS = 5_000
 export interface WorkerTasks {
   runJob(
     spec: JobSpec,
-    env: { readonly signal: AbortSignal; readonly workDir?: string; readonly recordDir?: string },
+    env: {
+      readonly signal: AbortSignal
+      readonly pauses: AbortSignal
+      readonly workDir?: string
+      readonly recordDir?: string
+    },
   ): AsyncGenerator<JobEvent, JobResult>
   readonly engineCalls: EngineCalls
 }
 
 interface RunningJob {
-  readonly controller: AbortController
+  readonly cancels: AbortController
+  readonly pauses: AbortController
   readonly done: Promise<void>
 }
+
+/** What ends a job from outside. */
+type Stops = Readonly<Record<'signal' | 'pauses', AbortSignal>>
 
 /** Serves one parent: answers its calls, runs its jobs, and ends when it goes. */
 export class EngineWorker {
@@ -64,14 +73,20 @@ export class EngineWorker {
         void this.#answer(request)
         return
       case 'job:start': {
-        const controller = new AbortController()
+        const cancels = new AbortController()
+        const pauses = new AbortController()
         // The promise is stored before the job's first step, so that a cancel can never miss it.
-        const done = Promise.resolve().then(() => this.#run(request, controller.signal))
-        this.#jobs.set(request.jobId, { controller, done })
+        const done = Promise.resolve().then(() =>
+          this.#run(request, { signal: cancels.signal, pauses: pauses.signal }),
+        )
+        this.#jobs.set(request.jobId, { cancels, pauses, done })
         return
       }
       case 'job:cancel':
-        this.#jobs.get(request.jobId)?.controller.abort()
+        this.#jobs.get(request.jobId)?.cancels.abort()
+        return
+      case 'job:pause':
+        this.#jobs.get(request.jobId)?.pauses.abort()
     }
   }
 
@@ -89,10 +104,10 @@ export class EngineWorker {
 
   async #run(
     request: Extract<EngineRequest, { type: 'job:start' }>,
-    signal: AbortSignal,
+    signals: Stops,
   ): Promise<void> {
     const { jobId } = request
-    const outcome = await this.#drive(request, signal)
+    const outcome = await this.#drive(request, signals)
     // Gone from the map: the process is failing and has said so.
     if (!this.#jobs.delete(jobId)) return
     await this.#port.send({ type: 'job:end', jobId, outcome })
@@ -100,11 +115,12 @@ export class EngineWorker {
 
   async #drive(
     { jobId, spec, workDir, recordDir }: Extract<EngineRequest, { type: 'job:start' }>,
-    signal: AbortSignal,
+    { signal, pauses }: Stops,
   ): Promise<JobOutcome> {
     try {
       const job = this.#tasks.runJob(spec, {
         signal,
+        pauses,
         ...(workDir === undefined ? {} : { workDir }),
         ...(recordDir === undefined ? {} : { recordDir }),
       })
@@ -116,7 +132,7 @@ export class EngineWorker {
         await new Promise((resolve) => setImmediate(resolve))
       }
     } catch (thrown) {
-      if (signal.aborted && isAbort(thrown)) return { state: 'cancelled' }
+      if ((signal.aborted || pauses.aborted) && isAbort(thrown)) return { state: 'cancelled' }
       return { state: 'failed', error: toAppError(thrown).toData() }
     }
   }
@@ -124,7 +140,7 @@ export class EngineWorker {
   /** The parent has gone: jobs get a moment to remove their unfinished output, then the process ends. */
   async #leave(): Promise<void> {
     const jobs = [...this.#jobs.values()]
-    for (const { controller } of jobs) controller.abort()
+    for (const { cancels } of jobs) cancels.abort()
     const limit = setTimeout(() => this.#exit(0), UNWIND_MS)
     await Promise.all(jobs.map(({ done }) => done))
     clearTimeout(limit)

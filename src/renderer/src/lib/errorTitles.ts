@@ -20,6 +20,7 @@ export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   path_denied: 'This folder cannot be used',
   shape_mismatch: 'The tensors do not fit together',
   system_failed: 'The system refused',
+  training_diverged: 'The training diverged',
   unsupported_architecture: 'This architecture is not supported',
   unsupported_dtype: 'This element type is not supported',
   unsupported_version: 'It was made by a newer version',

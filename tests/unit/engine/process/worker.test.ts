@@ -144,6 +144,20 @@ describe('jobs', () => {
     expect(await end).toMatchObject({ outcome: { state: 'cancelled' } })
   })
 
+  it('keep what they have when they are asked to pause, and end there', async () => {
+    const { first, end } = startJob(async function* (_spec, { signal, pauses }) {
+      yield log('on')
+      await aborted(pauses)
+      expect(signal.aborted).toBe(false)
+      yield log('kept')
+      throw pauses.reason
+    })
+    await first
+    port.receive({ type: 'job:pause', jobId: 'a' })
+    expect(await end).toMatchObject({ outcome: { state: 'cancelled' } })
+    expect(port.sent.at(-2)).toMatchObject({ event: { text: 'kept' } })
+  })
+
   it('fail, not cancelled, when something else goes wrong after the abort, or it comes by itself', async () => {
     const wrong = startJob(async function* (_spec, { signal }) {
       yield log('on')

@@ -190,6 +190,23 @@ describe('jobs', () => {
   })
 })
 
+describe('pausing', () => {
+  it.each(['while it runs', 'before it has started'])('asks the job, %s', async (when) => {
+    const pauses = new AbortController()
+    if (when !== 'while it runs') pauses.abort()
+    const events: JobEvent[] = []
+    const result = client.runJob(expandSpec({ model: '/pauses' }), {
+      pauses: pauses.signal,
+      onEvent: (event) => {
+        events.push(event)
+        pauses.abort()
+      },
+    })
+    expect(await result).toEqual({ state: 'cancelled' })
+    expect(events.at(-1)).toMatchObject({ text: 'kept' })
+  })
+})
+
 describe('cancelling', () => {
   it('lets the job clean up and keeps the process', async () => {
     const controller = new AbortController()

@@ -10,11 +10,12 @@ import {
 } from '@shared/jobs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { JobManager } from '../../../../src/main/jobs/JobManager'
-import { evaluateSpec, expandSpec } from '../../../support/specs'
+import { evaluateSpec, expandSpec, pretrainSpec } from '../../../support/specs'
 
 interface Run {
   readonly spec: JobSpec
   readonly signal: AbortSignal
+  readonly pauses: AbortSignal
   emit(event: JobEvent): void
   /** Ends the job and resolves when the queue has taken note. */
   end(outcome?: JobOutcome): Promise<void>
@@ -46,11 +47,12 @@ beforeEach(() => {
   seen = []
   updates = []
   jobs = new JobManager(
-    (spec, { jobId, signal, onEvent }) =>
+    (spec, { jobId, signal, pauses, onEvent }) =>
       new Promise((resolve) => {
         runs.push({
           spec,
           signal,
+          pauses,
           emit: onEvent,
           end: (outcome = DONE) => {
             resolve(outcome)
@@ -177,6 +179,25 @@ describe('cancelling', () => {
     expect(jobs.pause(id).state).toBe('paused')
   })
 
+  it.each([
+    ['the folder of a run', {}, { workDir: '/work' }],
+    ['a folder of its own', { job: '/job' }, {}],
+  ])('to pause asks a job that keeps its state itself, in %s', async (_what, changes, extras) => {
+    const { id } = jobs.start(pretrainSpec(changes), extras)
+    expect(jobs.pause(id).state).toBe('pausing')
+    expect(runs[0]?.pauses.aborted).toBe(true)
+    expect(runs[0]?.signal.aborted).toBe(false)
+    await runs[0]?.end({ state: 'cancelled' })
+    expect(jobs.get(id).state).toBe('paused')
+  })
+
+  it('a job that has ended before it could pause has ended', async () => {
+    const { id } = jobs.start(pretrainSpec(), { workDir: '/work' })
+    jobs.pause(id)
+    await runs[0]?.end()
+    expect(jobs.get(id).state).toBe('succeeded')
+  })
+
   it('a job that pauses ends it at once', async () => {
     const { id } = jobs.start(out('a'), { workDir: '/work' })
     jobs.pause(id)
@@ -188,7 +209,8 @@ describe('cancelling', () => {
   it('to pause is refused by what keeps nothing, and by what waits', () => {
     const running = jobs.start(out('a'))
     const waiting = jobs.start(out('b'), { workDir: '/work' })
-    for (const { id } of [running, waiting]) {
+    const training = jobs.start(pretrainSpec())
+    for (const { id } of [running, waiting, training]) {
       expect(() => jobs.pause(id)).toThrow(expect.objectContaining({ code: 'bad_request' }))
     }
   })
