@@ -37,6 +37,13 @@ import {
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
 import type { StatisticsState, TensorDetails, TensorTable } from './statistics'
 import { weightTypeSchema } from './slots'
+import {
+  trainingIdSchema,
+  trainingRequestSchema,
+  type StartChoice,
+  type TrainingDetail,
+  type TrainingSummary,
+} from './trainings'
 
 /** What carries the window: the desktop shell, or a browser on this machine. */
 export type HostKind = 'electron' | 'browser'
@@ -90,6 +97,8 @@ const path = z.string().min(1).max(4096)
 const tensorName = z.string().min(1).max(4096)
 const jobId = z.string().min(1).max(64)
 const run = [projectIdSchema, runIdSchema] as const
+const training = [projectIdSchema, trainingIdSchema] as const
+const seriesOptions = z.object({ maxPoints: z.int().min(2).max(2_000_000) })
 
 /**
  * Validators of every call's arguments. The router checks them; everything else is derived from here.
@@ -156,7 +165,7 @@ export const callArguments = {
   'runs:resume': z.tuple(run),
   'runs:retry': z.tuple(run),
   'runs:get': z.tuple(run),
-  'runs:series': z.tuple([...run, z.object({ maxPoints: z.int().min(2).max(2_000_000) })]),
+  'runs:series': z.tuple([...run, seriesOptions]),
   'runs:analysis': z.tuple(run),
   'runs:projection': z.tuple([
     ...run,
@@ -171,6 +180,15 @@ export const callArguments = {
   'runs:rename': z.tuple([...run, projectNameSchema]),
   'runs:delete': z.tuple(run),
   'runs:deleteModel': z.tuple(run),
+
+  'trainings:starts': z.tuple([projectIdSchema, runSettingsSchema]),
+  'trainings:estimate': z.tuple([projectIdSchema, trainingRequestSchema]),
+  'trainings:start': z.tuple([projectIdSchema, trainingRequestSchema]),
+  'trainings:resume': z.tuple(training),
+  'trainings:get': z.tuple(training),
+  'trainings:series': z.tuple([...training, seriesOptions]),
+  'trainings:rename': z.tuple([...training, projectNameSchema]),
+  'trainings:delete': z.tuple(training),
 
   'evaluations:start': z.tuple([projectIdSchema, evaluationRequestSchema]),
   'exports:preview': z.tuple([...run, exportOptionsSchema]),
@@ -256,7 +274,7 @@ export interface CallResults {
   'projects:rename': ProjectView
   /** A copy beside it, opened. Grown checkpoints are not copied. */
   'projects:duplicate': ProjectView
-  /** Removes the stages that are kept for later runs; `bad_request` while a job of the project is open. */
+  /** Removes what later runs could use and unfinished trainings could go on from; `bad_request` while a job of the project is open. */
   'projects:clearWork': ProjectView
   /** To the trash, once its jobs have ended (`bad_request` before); answers where to, where that is a folder. */
   'projects:delete': { readonly movedTo: string | null }
@@ -277,7 +295,8 @@ export interface CallResults {
   'runs:resume': RunSummary
   /**
    * Runs the same once more, with the same settings and seed. Such a run goes on with its record; of one that has
-   * succeeded, or was made from another model, a new run is made, and its own record stays.
+   * succeeded, or was made from another model, a new run is made, and its own record stays. `bad_request` for one that was
+   * trained: its training is started again.
    */
   'runs:retry': RunSummary
   'runs:get': RunDetail
@@ -287,10 +306,32 @@ export interface CallResults {
   /** `not_found` where the method has no directions. */
   'runs:projection': DirectionProjection
   'runs:rename': ProjectView
-  /** With everything in its folder, for good; `bad_request` while its job is open. */
+  /** With everything in its folder, for good; `bad_request` while a job makes or reads it. Its trainings stay. */
   'runs:delete': ProjectView
   /** The grown checkpoint only, to free its space. */
   'runs:deleteModel': ProjectView
+
+  /** Every method at the depth of these settings: which run is one, what has to be grown, what cannot be. */
+  'trainings:starts': readonly StartChoice[]
+  /**
+   * What the training itself will cost, without growing what is missing (`runs:estimate`); `bad_request` as long as none
+   * of its models has been grown.
+   */
+  'trainings:estimate': Estimate
+  /**
+   * Queues what is to be grown, and the training behind it, which waits for all its runs; when one of them is not grown it
+   * fails and says which. Its job is `training.job`, the curves are the job's series. Each model that it has trained
+   * becomes a run of its own (`RunSummary.training`). Paths must have been opened (`files:chooseText`, `folders:open` …).
+   */
+  'trainings:start': TrainingSummary
+  /** Goes on with a training that was interrupted, paused, cancelled or failed, from the last state that it kept. */
+  'trainings:resume': TrainingSummary
+  'trainings:get': TrainingDetail
+  /** All its curves, by the names of `curveSeries`; `BASE_NAME` for the base's. */
+  'trainings:series': RunSeries
+  'trainings:rename': ProjectView
+  /** For good, with what it could go on from; the runs that it has made stay. `bad_request` while its job is open. */
+  'trainings:delete': ProjectView
 
   /** Subjects that have been measured so are left out; `bad_request` when nothing is left. */
   'evaluations:start': JobSnapshot

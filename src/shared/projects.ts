@@ -32,6 +32,8 @@ import {
   type DraftOptions,
 } from './methods/schema'
 import type { ModelSummary } from './model'
+import type { TrainingRecord } from './pretraining'
+import type { TrainingId, TrainingSummary } from './trainings'
 import { PRESET_SETTINGS, type PredictorPreset } from './predictorSettings'
 
 /** Opaque, the same whenever the same folder is opened. */
@@ -225,6 +227,18 @@ export const evaluationRequestSchema = z.object({
 })
 export type EvaluationRequest = z.infer<typeof evaluationRequestSchema>
 
+/** Where a run's model comes from that was trained after it had been grown. */
+export interface RunTraining {
+  /** The training, which may have been deleted since, and its name then. */
+  readonly training: TrainingId
+  readonly trainingName: string
+  /** The run as which it was grown, which may have been deleted since, and its name then. */
+  readonly run: RunId
+  readonly runName: string
+  /** What its model card tells. */
+  readonly record: TrainingRecord
+}
+
 /** An export that was made of a run. */
 export interface ExportRecordEntry {
   readonly out: string
@@ -263,6 +277,11 @@ export interface RunSummary {
   /** False when it was made from another base model than the project has now. */
   readonly isOfThisModel: boolean
   readonly exports: readonly ExportRecordEntry[]
+  /**
+   * Of a model that a training has made of a run's, which is a run of its own, with the settings and the result of that
+   * run's growth. It cannot be run again; its new layers are not what the method made of them any more.
+   */
+  readonly training: RunTraining | null
 }
 
 /** How long a step of a run took. */
@@ -325,7 +344,9 @@ export interface ProjectView {
   /** Newest first. */
   readonly runs: readonly RunSummary[]
   readonly perplexities: readonly Perplexity[]
-  /** Finished stages that later runs can use. */
+  /** Newest first. */
+  readonly trainings: readonly TrainingSummary[]
+  /** Finished stages that later runs can use, and what unfinished trainings can go on from. */
   readonly workBytes: number
   readonly problems: readonly ProjectProblem[]
 }

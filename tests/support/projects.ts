@@ -29,6 +29,7 @@ export function runSummary(changes: Partial<RunSummary> = {}): RunSummary {
     canResume: false,
     isOfThisModel: true,
     exports: [],
+    training: null,
     ...changes,
   }
 }
@@ -66,6 +67,7 @@ export function projectView(changes: Partial<ProjectView> = {}): ProjectView {
     texts: [],
     runs: [],
     perplexities: [],
+    trainings: [],
     workBytes: 0,
     problems: [],
     ...changes,

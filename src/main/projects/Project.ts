@@ -121,6 +121,7 @@ export class Project {
       texts: this.texts.list(),
       runs: this.runs.summaries(),
       perplexities: this.texts.perplexities(),
+      trainings: [],
       workBytes: this.runs.workBytes,
       problems: [...this.#record.problems],
     }

@@ -184,6 +184,7 @@ export class Run {
       canResume: isStopped(file.state) && file.timings.some(({ seconds }) => seconds !== null),
       isOfThisModel: model.digest === null || file.base.digest === model.digest,
       exports: file.exports,
+      training: null,
     }
   }
 

@@ -10,7 +10,9 @@ export interface JobOwner {
   readonly project: string
   /** The run that the job computes or exports. */
   readonly run?: string
-  /** What people call the run and its project, when the job was started. */
+  /** The training that the job carries out. */
+  readonly training?: string
+  /** What people call the run or training and its project, when the job was started. */
   readonly name?: string
 }
 

@@ -15,7 +15,7 @@ import type { Handlers } from '../router'
 
 type ProjectHandlers = Pick<
   Handlers,
-  Extract<keyof Handlers, `${'projects' | 'runs' | 'evaluations' | 'exports'}:${string}`>
+  Extract<keyof Handlers, `${'projects' | 'runs' | 'trainings' | 'evaluations' | 'exports'}:${string}`>
 >
 
 export type Estimator = (
@@ -122,6 +122,15 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'runs:delete': (id, run) => changed(id, (project) => project.runs.delete(run)),
     'runs:deleteModel': (id, run) => changed(id, (project) => project.runs.deleteModel(run)),
 
+    'trainings:starts': notBuilt,
+    'trainings:estimate': notBuilt,
+    'trainings:start': notBuilt,
+    'trainings:resume': notBuilt,
+    'trainings:get': notBuilt,
+    'trainings:series': notBuilt,
+    'trainings:rename': notBuilt,
+    'trainings:delete': notBuilt,
+
     'evaluations:start': (id, request) => projects.get(id).texts.measure(request),
     'exports:preview': async (id, run, options) => {
       const out = await grants.require(options.out)
@@ -142,6 +151,10 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       return projects.get(id).exports.start(run, { ...options, out })
     },
   }
+}
+
+function notBuilt(): Promise<never> {
+  return Promise.reject(new AppError('bug', 'Not built yet.'))
 }
 
 /** What the engine has left of a run; `null` while there is nothing. @throws AppError `damaged_file` */
