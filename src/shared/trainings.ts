@@ -11,10 +11,11 @@ import {
   path,
   pretrainSpecSchema,
   type JobState,
+  type PretrainResult,
   type PretrainSpec,
 } from './jobs'
 import type { Method } from './methods'
-import { PRETRAIN_DEFAULTS, type PretrainedModel } from './pretraining'
+import { PRETRAIN_DEFAULTS, type PretrainedModel, type TrainingCurves } from './pretraining'
 import {
   projectNameSchema,
   runIdSchema,
@@ -105,47 +106,44 @@ export interface CurveEnds {
   readonly last: number
 }
 
-/** What became of one of the models: a {@link PretrainedModel} whose curves are asked for by `trainings:series`. */
-export interface TrainedStart extends Omit<
-  PretrainedModel,
-  | 'model'
-  | 'name'
-  | 'out'
-  | 'loss'
-  | 'eval'
-  | 'forgetting'
-  | 'gradient_norm'
-  | 'elapsed'
-  | 'repeats'
-> {
+/** Of each curve of a training; `null` for one that has no point. */
+export interface CurvesEnds {
+  readonly seed: number
+  readonly loss: CurveEnds | null
+  readonly eval: CurveEnds | null
+  readonly forgetting: CurveEnds | null
+}
+
+/**
+ * What became of one of the models: a {@link PretrainedModel} whose curves are asked for by `trainings:series`. Losses that
+ * are no number are `null`.
+ */
+export interface TrainedStart
+  extends
+    Omit<
+      PretrainedModel,
+      keyof TrainingCurves | 'model' | 'name' | 'out' | 'repeats' | 'diverged' | 'trials'
+    >,
+    CurvesEnds {
   /** Which run it was before; the names in `steps_to_reach` are runs too. */
   readonly run: RunId
   /** The run that it has become; `null` where it diverged, or that run was deleted. */
   readonly trained: RunId | null
-  readonly loss: CurveEnds | null
-  readonly eval: CurveEnds | null
-  readonly forgetting: CurveEnds | null
   /** The same with further seeds. */
-  readonly repeats: readonly {
-    readonly seed: number
-    readonly loss: CurveEnds | null
-    readonly eval: CurveEnds | null
-    readonly forgetting: CurveEnds | null
+  readonly repeats: readonly CurvesEnds[]
+  readonly diverged: { readonly step: number; readonly loss: number | null } | null
+  readonly trials: readonly {
+    readonly lr: number
+    readonly steps: number
+    readonly loss: number | null
+    readonly seconds: number
   }[]
 }
 
-export interface TrainingResult {
+/** Its seconds are those of the attempt that finished it. */
+export interface TrainingResult extends Omit<PretrainResult, 'kind' | 'results' | 'device'> {
   /** As `settings.runs` lists them. */
   readonly starts: readonly TrainedStart[]
-  /** The base's losses on the same texts. */
-  readonly base: { readonly eval: number | null; readonly forgetting: number | null } | null
-  /** Of an optimiser step. */
-  readonly tokens_per_step: number
-  /** Of the attempt that finished it. */
-  readonly seconds: number
-  /** Of that, for trials of learning rates that were not gone on with. */
-  readonly trial_seconds: number
-  readonly warnings: readonly string[]
 }
 
 /** A training in lists. States are those of jobs; `interrupted` means that the program ended while it was open. */
@@ -176,11 +174,11 @@ export interface TrainingSummary {
   readonly device: DeviceDecision | null
   /** Present once it has succeeded. */
   readonly result: TrainingResult | null
-  /** Also says which start is missing where one could not be grown (its context names the run as `run`). */
+  /** Also says which start is missing where one was not grown. */
   readonly error: AppErrorData | null
   /** Whether work of an earlier attempt is kept, so that `trainings:resume` goes on rather than starts again. */
   readonly canResume: boolean
-  /** Bytes of that work: texts, tokens, states. */
+  /** Bytes of that work: tokens, states. */
   readonly workBytes: number
   /** False when the project has another base model now: it cannot be gone on with. */
   readonly isOfThisModel: boolean

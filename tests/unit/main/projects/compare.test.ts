@@ -41,6 +41,7 @@ function run(id: string, draft: Partial<ProjectDraft>, predictors: PredictorRepo
     canResume: false,
     isOfThisModel: true,
     exports: [],
+    training: null,
     earlierMs: 0,
   }
 }
