@@ -1,5 +1,5 @@
 import type { Graph } from '../onnx/graph'
-import type { Kernel, Runtime } from '../onnx/Runtime'
+import type { CompileOptions, Kernel, Runtime } from '../onnx/Runtime'
 
 /** Graphs compiled when they are first asked for. */
 export class KernelCache {
@@ -7,10 +7,10 @@ export class KernelCache {
 
   constructor(private readonly runtime: Runtime) {}
 
-  get(key: string, build: () => Graph): Promise<Kernel> {
+  get(key: string, build: () => Graph, options: CompileOptions = {}): Promise<Kernel> {
     let kernel = this.#kernels.get(key)
     if (!kernel) {
-      kernel = this.runtime.compile(build())
+      kernel = this.runtime.compile(build(), options)
       this.#kernels.set(key, kernel)
     }
     return kernel

@@ -113,7 +113,7 @@ export class OutputHead {
 }
 
 /** Targets as rows of a tile; 0 stands for those of other tiles. */
-function within(
+export function within(
   { start, end }: VocabularyTile,
   targets: Int32Array,
 ): { readonly local: BigInt64Array; readonly isHere: (target: number) => boolean } {

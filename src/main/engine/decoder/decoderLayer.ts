@@ -82,21 +82,39 @@ export function buildDecoderLayer(
   shape: LayerShape,
 ): Graph {
   const g = new Graph()
-  const half = config.rope.dim / 2
-  const chunk = queryChunk(shape.length)
-  const hidden = g.input(LAYER_IO.input, ['batch', shape.length, config.hiddenSize])
-  const cos = g.input(LAYER_IO.cos, [shape.length, half])
-  const sin = g.input(LAYER_IO.sin, [shape.length, half])
-  const mask = g.input(LAYER_IO.mask, [chunk, maskWidth(shape)])
-  const weights = new Map(
-    layerInputs(architecture, config).map((input) => [
-      input.name,
-      g.input(input.name, input.shape),
-    ]),
-  )
-  const inputs = { hidden, weights, cos, sin, mask }
+  const inputs = inputLayer(g, config, architecture, shape)
   g.output(LAYER_IO.output, decoderLayer(g, config, architecture, shape, inputs))
   return g
+}
+
+/**
+ * A layer's inputs, as {@link buildDecoderLayer} has them.
+ *
+ * @param given Those that are values of the graph already; a layer that has its weights under other names has `prefix`.
+ */
+export function inputLayer(
+  g: Graph,
+  config: ModelConfig,
+  architecture: Architecture,
+  shape: LayerShape,
+  { prefix = '', ...given }: Partial<LayerInputs> & { readonly prefix?: string } = {},
+): LayerInputs {
+  const { length } = shape
+  const half = config.rope.dim / 2
+  return {
+    hidden: given.hidden ?? g.input(LAYER_IO.input, ['batch', length, config.hiddenSize]),
+    cos: given.cos ?? g.input(LAYER_IO.cos, [length, half]),
+    sin: given.sin ?? g.input(LAYER_IO.sin, [length, half]),
+    mask: given.mask ?? g.input(LAYER_IO.mask, [queryChunk(length), maskWidth(shape)]),
+    weights:
+      given.weights ??
+      new Map(
+        layerInputs(architecture, config).map(({ name, shape: dims }) => [
+          name,
+          g.input(`${prefix}${name}`, dims),
+        ]),
+      ),
+  }
 }
 
 /** The layer as an expression, for graphs of more than one layer. Returns the shape of `hidden`. */

@@ -5,7 +5,7 @@ import { Graph, type Value } from '../onnx/graph'
 import { normOf } from './norms'
 
 /** What the head asks of a checkpoint. */
-interface Model {
+export interface HeadModel {
   readonly architecture: Architecture
   readonly config: ModelConfig
 }
@@ -27,10 +27,12 @@ export const HEAD_IO = {
  * memory. Inputs: `hidden` `['rows', hiddenSize]` before the final norm, `norm` `[hiddenSize]`, `matrix`
  * `['vocab', hiddenSize]`, `target` int64 `['rows', 1]`. Outputs, each `['rows', 1]`: the largest logit `max`, `sum` of
  * exp(logit − max), and the target's `logit`.
+ *
+ * @param length Tokens of a sequence where `hidden` is `['batch', length, hiddenSize]`.
  */
-export function buildScoringHead(model: Model): Graph {
+export function buildScoringHead(model: HeadModel, length?: number): Graph {
   const g = new Graph()
-  const logits = headLogits(g, model)
+  const logits = headLogits(g, model, length)
   const target = g.input(HEAD_IO.target, ['rows', 1], 'int64')
   const max = g.reduceMax(logits, [1], true)
   g.output(HEAD_IO.max, max)
@@ -40,18 +42,33 @@ export function buildScoringHead(model: Model): Graph {
 }
 
 /** As {@link buildScoringHead}, with the logits themselves as the output: `['rows', 'vocab']`. */
-export function buildLogitsHead(model: Model): Graph {
+export function buildLogitsHead(model: HeadModel): Graph {
   const g = new Graph()
   g.output(HEAD_IO.logits, headLogits(g, model))
   return g
 }
 
-function headLogits(g: Graph, { architecture, config }: Model): Value {
+function headLogits(g: Graph, model: HeadModel, length?: number): Value {
+  const { normed, matrix } = inputHead(g, model, length)
+  return g.linear(normed, matrix)
+}
+
+/** The head's inputs as values: `hidden` as it is fed, its rows `normed`, and the output matrix. */
+export function inputHead(
+  g: Graph,
+  { architecture, config }: HeadModel,
+  length?: number,
+): { readonly hidden: Value; readonly normed: Value; readonly matrix: Value } {
   const { hiddenSize, rmsNormEps } = config
-  const hidden = g.input(HEAD_IO.hidden, ['rows', hiddenSize])
+  const isFlat = length === undefined
+  const hidden = g.input(
+    HEAD_IO.hidden,
+    isFlat ? ['rows', hiddenSize] : ['batch', length, hiddenSize],
+  )
+  const rows = isFlat ? hidden : g.reshape(hidden, ['rows', hiddenSize])
   const norm = g.input(HEAD_IO.norm, [hiddenSize])
   const matrix = g.input(HEAD_IO.matrix, ['vocab', hiddenSize])
-  return g.linear(normOf(architecture)(g, hidden, norm, rmsNormEps), matrix)
+  return { hidden, normed: normOf(architecture)(g, rows, norm, rmsNormEps), matrix }
 }
 
 /** Merges the outcomes of {@link buildScoringHead} over parts of the vocabulary, in float64. */
@@ -76,9 +93,13 @@ export class TargetScores {
     if (logit !== null) this.#logit[position] = logit
   }
 
+  /** ln Σ exp(logit) over the vocabulary. */
+  logSum(position: number): number {
+    return (this.#max[position] ?? NaN) + Math.log(this.#sum[position] ?? NaN)
+  }
+
   /** −ln p of the position's target. */
   nll(position: number): number {
-    const [max = NaN, sum = NaN] = [this.#max[position], this.#sum[position]]
-    return max + Math.log(sum) - (this.#logit[position] ?? NaN)
+    return this.logSum(position) - (this.#logit[position] ?? NaN)
   }
 }

@@ -26,7 +26,7 @@ export async function* streamLayers(
     for (const [place, layer] of order.entries()) {
       signal.throwIfAborted()
       const read = await reader.read(layer, order[place + 1] ?? null)
-      const weights = await feed(checkpoint, runtime, read)
+      const weights = await feedLayer(checkpoint, runtime, read)
       try {
         yield { layer, weights }
       } finally {
@@ -42,7 +42,8 @@ function allLayers({ config }: Checkpoint): number[] {
   return Array.from({ length: config.numHiddenLayers }, (_, layer) => layer)
 }
 
-async function feed(
+/** Puts a layer's weights on the device, by the names of `layerInputs`; on the host they are views of what was read. */
+export async function feedLayer(
   { architecture, config }: Checkpoint,
   runtime: Runtime,
   weights: LayerWeights,

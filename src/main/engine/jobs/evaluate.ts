@@ -19,6 +19,7 @@ import {
 } from '../evaluation/sequences'
 import { checkIds, loadTokenizer } from '../evaluation/tokenizer'
 import { scoringArrays, scoringWork, tokensOf } from '../evaluation/work'
+import { mapEvents } from '../lib/reporting'
 import { weightOf } from '../lib/work'
 import { requireArrays } from '../lib/arrays'
 import { chooseDevice } from '../onnx/devices'
@@ -140,23 +141,6 @@ function cautions(
       ? [`Guessing among its ${vocabSize} tokens would do better than this perplexity.`]
       : []),
   ]
-}
-
-/** The same generator with other events; ending it ends the one inside. */
-async function* mapEvents<E, F, R>(
-  inner: AsyncGenerator<E, R>,
-  map: (event: E) => F,
-): AsyncGenerator<F, R> {
-  let next: IteratorResult<E, R> | null = null
-  try {
-    for (;;) {
-      next = await inner.next()
-      if (next.done) return next.value
-      yield map(next.value)
-    }
-  } finally {
-    if (next?.done !== true) await inner.return(undefined as never)
-  }
 }
 
 /** The text's tokens; tokenised again only for a model with another tokenizer. */

@@ -40,3 +40,20 @@ export async function* reporting<E, T>(
     }
   }
 }
+
+/** The same generator with other events; ending it ends the one inside. */
+export async function* mapEvents<E, F, R>(
+  inner: AsyncGenerator<E, R>,
+  map: (event: E) => F,
+): AsyncGenerator<F, R> {
+  let next: IteratorResult<E, R> | null = null
+  try {
+    for (;;) {
+      next = await inner.next()
+      if (next.done) return next.value
+      yield map(next.value)
+    }
+  } finally {
+    if (next?.done !== true) await inner.return(undefined as never)
+  }
+}

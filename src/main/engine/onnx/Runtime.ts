@@ -28,7 +28,10 @@ const LOG_FATAL = 4
  * moments of a parameter that gets no gradient any more shrink into that range and stay there. The first session sets it
  * for the whole process.
  */
-const FLUSH_TO_ZERO = { session: { set_denormal_as_zero: '1' } } as const
+const FLUSH_TO_ZERO = { set_denormal_as_zero: '1' } as const
+
+/** Threads wait for their next work asleep. */
+const NO_SPINNING = { intra_op: { allow_spinning: '0' } } as const
 
 export interface CompileOptions {
   /** Outputs that stay on the device, to be fed to another run or {@link Runtime.read}. */
@@ -38,6 +41,11 @@ export interface CompileOptions {
    * memory in powers of two and gives none back while the kernel lives.
    */
   readonly keepsMemory?: boolean
+  /**
+   * Whether threads spin while they wait for the kernel's next run (the default): they take up the next one at once, but
+   * where several kernels are called in turn each one's threads take the processors from the others'.
+   */
+  readonly spins?: boolean
 }
 
 /**
@@ -82,7 +90,9 @@ export class Runtime {
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
         enableCpuMemArena: options.keepsMemory ?? true,
-        extra: FLUSH_TO_ZERO,
+        extra: {
+          session: { ...FLUSH_TO_ZERO, ...(options.spins === false ? NO_SPINNING : {}) },
+        },
         ...(resident.length > 0 ? { preferredOutputLocation: locations } : {}),
       })
       const kernel = new Kernel(session, this.device, this.placement, () =>
