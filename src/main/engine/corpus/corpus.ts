@@ -30,6 +30,8 @@ export interface CorpusProgress {
 export interface Corpus {
   /** One for each path that was asked for; the files of a folder are summed up. */
   readonly texts: readonly TextFacts[]
+  /** Of all its tokens and where its documents end: equal digests have equal windows. */
+  readonly digest: string
   /** End-of-text tokens included. */
   readonly tokens: number
   readonly documents: number
