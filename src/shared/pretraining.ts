@@ -195,6 +195,16 @@ export function stepsToReach(curve: Curve, target: number): number | null {
   return null
 }
 
+/** A curve's value at a step, between its points along a line; that of its nearest end outside of them. */
+export function valueAt(curve: Curve, step: number): number | null {
+  const index = curve.findIndex(([known]) => known >= step)
+  const after = curve[index] ?? curve.at(-1)
+  if (after === undefined) return null
+  const before = curve[index - 1] ?? after
+  const width = after[0] - before[0]
+  return width === 0 ? after[1] : before[1] + ((step - before[0]) / width) * (after[1] - before[1])
+}
+
 /** What {@link stepsToReach} is asked of: the evaluation loss, or the smoothed training loss where nothing was measured. */
 export function comparedCurve({
   eval: measured,
