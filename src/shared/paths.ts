@@ -17,3 +17,19 @@ export function folderNameOf(name: string): string {
   const isReserved = /^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$/i.test(cleaned)
   return cleaned === '' ? 'Project' : isReserved ? `_${cleaned}` : cleaned
 }
+
+/** {@link folderNameOf} each, numbered where two would be one folder: also on systems that do not tell cases apart. */
+export function folderNamesOf(names: readonly string[]): string[] {
+  const taken = new Set<string>()
+  return names.map((name) => {
+    const wanted = folderNameOf(name)
+    let unique = wanted
+    for (let number = 2; taken.has(folded(unique)); number += 1) unique = `${wanted}-${number}`
+    taken.add(folded(unique))
+    return unique
+  })
+}
+
+function folded(name: string): string {
+  return name.normalize('NFC').toLowerCase()
+}

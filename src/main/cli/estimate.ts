@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { EstimatedSpec } from '@shared/engineProtocol'
-import type { Estimate } from '@shared/estimate'
+import type { Estimate, TrainingPace } from '@shared/estimate'
 import { formatBytes, formatDuration } from '@shared/units'
 import type { EngineClient } from '../jobs/EngineClient'
 import { userFolder } from '../storage/userFolder'
@@ -38,12 +38,24 @@ export async function showEstimate(
 
 /** One line for the figures, and one for each reason why they may not fit. */
 export function formatEstimate(estimate: Estimate): string[] {
-  const { seconds, hostBytesPeak, deviceBytes, diskBytes, verdict, reasons } = estimate
+  const { seconds, hostBytesPeak, deviceBytes, diskBytes, training, verdict, reasons } = estimate
   const parts = [
     `${formatDuration(seconds.low * 1000)} to ${formatDuration(seconds.high * 1000)}`,
     `${formatBytes(hostBytesPeak)} of memory`,
     ...(deviceBytes === null ? [] : [`${formatBytes(deviceBytes)} on the device`]),
     `${formatBytes(diskBytes)} of disk`,
+    ...(training === undefined ? [] : [formatPace(training)]),
   ]
   return [`estimate: ${parts.join(', ')}`, ...(verdict === 'fits' ? [] : reasons)]
+}
+
+function formatPace({ secondsPerStep: { low, high }, tokensPerStep }: TrainingPace): string {
+  const [least, most] = [formatShort(low), formatShort(high)]
+  const range = least === most ? most : `${least} to ${most}`
+  return `${range} a step of ${tokensPerStep} tokens`
+}
+
+/** Steps of small models take milliseconds. */
+function formatShort(seconds: number): string {
+  return seconds < 1 ? `${Math.ceil(seconds * 1000)} ms` : formatDuration(seconds * 1000)
 }

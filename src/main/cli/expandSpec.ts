@@ -7,7 +7,6 @@ import {
   type ExpandSpec,
   type StagesSpec,
 } from '@shared/jobs'
-import type { z } from 'zod'
 import { methodNamed, type Method, type MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
 import { defaultOf, isOptional } from '@shared/methods/options'
@@ -17,6 +16,7 @@ import {
   PRESET_SETTINGS,
   type PredictorSettings,
 } from '@shared/predictorSettings'
+import { checkedSpec, uncapitalise } from './checkedSpec'
 import {
   attributeOfField,
   attributeOfOption,
@@ -72,13 +72,17 @@ export async function buildExpandSpec(
 ): Promise<ExpandSpec> {
   const growth = await buildGrowth(model, options, context)
   if (options.out === undefined) throw new UsageError("required option '--out <dir>' not specified")
-  return checked(expandSpecSchema, {
-    kind: 'expand',
-    ...growth,
-    out: resolve(context.cwd, options.out),
-    overwrite: options.overwrite ?? false,
-    maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
-  })
+  return checkedSpec(
+    expandSpecSchema,
+    {
+      kind: 'expand',
+      ...growth,
+      out: resolve(context.cwd, options.out),
+      overwrite: options.overwrite ?? false,
+      maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
+    },
+    FLAG_OF_FIELD,
+  )
 }
 
 /**
@@ -102,7 +106,7 @@ export async function buildStagesSpec(
     const expected = known.map((type) => `"${type}"`).join('|')
     throw new UsageError(`--only: invalid option: expected one of ${expected}`)
   }
-  return checked(stagesSpecSchema, { kind: 'stages', ...growth, only })
+  return checkedSpec(stagesSpecSchema, { kind: 'stages', ...growth, only }, FLAG_OF_FIELD)
 }
 
 async function buildGrowth(
@@ -123,15 +127,6 @@ async function buildGrowth(
     ...(options.deviceMemory === undefined ? {} : { deviceMemoryBytes: options.deviceMemory }),
     ...(options.job === undefined ? {} : { job: resolve(context.cwd, options.job) }),
   }
-}
-
-function checked<T>(schema: z.ZodType<T>, spec: unknown): T {
-  const parsed = schema.safeParse(spec)
-  if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  throw new UsageError(
-    `${flagOfPath(issue?.path ?? [])}: ${uncapitalise(issue?.message ?? 'wrong')}`,
-  )
 }
 
 async function buildMethod(options: ExpandOptions, context: SpecContext): Promise<MethodSpec> {
@@ -196,18 +191,4 @@ function rejectUnused(options: ExpandOptions): void {
       '--energy and --no-svd exclude each other: without the SVD nothing is cut off',
     )
   }
-}
-
-function flagOfPath(path: readonly PropertyKey[]): string {
-  const names = path.map(String)
-  for (let end = names.length; end > 0; end -= 1) {
-    const flag = FLAG_OF_FIELD[names.slice(0, end).join('.')]
-    if (flag !== undefined) return flag
-  }
-  // The last name that is not an index is the option's own.
-  return flagOf(names.filter((name) => !/^\d+$/.test(name)).at(-1) ?? 'options')
-}
-
-function uncapitalise(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1)
 }

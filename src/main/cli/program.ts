@@ -1,5 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { DEFAULT_METHOD, METHODS } from '@shared/methods'
+import { MAX_DEFAULT_CONTEXT, PRETRAIN_DEFAULTS, SCHEDULES, TEXT_ORDERS } from '@shared/pretraining'
+import { formatNumber } from '@shared/units'
 import { version } from '../../../package.json'
 import { DEVICE_CHOICES, DTYPE_CHOICES, SYNTH_DTYPE_CHOICES, SYNTH_PRESET_CHOICES } from './choices'
 import type { AssembleOptions } from './commands/assemble'
@@ -8,8 +10,9 @@ import type { SynthOptions } from './commands/synth'
 import type { ExpandOptions } from './expandSpec'
 import type { CliIo, ProgramPaths } from './io'
 import { METHOD_FLAGS, type MethodFlag } from './methodFlags'
+import type { PretrainOptions } from './pretrainSpec'
 import { UsageError } from './usage'
-import { decimal, integer, layerRange, port, size } from './values'
+import { decimal, decimals, integer, layerRange, port, size } from './values'
 
 /** What a command is called with, beside its own arguments. */
 export interface CommandContext {
@@ -37,7 +40,7 @@ export function buildProgram(
   const program = new Command('lesa')
     .description(
       'Grow a trained language model in depth: predict new layers with LESA, compare with other methods, ' +
-        'and write a Hugging Face checkpoint.',
+        'train the new layers, and write a Hugging Face checkpoint.',
     )
     .version(version, '-V, --version')
     .helpCommand(false)
@@ -46,7 +49,8 @@ export function buildProgram(
       '\nExamples:\n' +
         '  lesa inspect resources/demo-model\n' +
         '  lesa expand resources/demo-model --out grown --method lesa --gaps 5-10\n' +
-        '  lesa evaluate resources/demo-model grown --text resources/demo-model/eval.txt\n\n' +
+        '  lesa evaluate resources/demo-model grown --text resources/demo-model/eval.txt\n' +
+        '  lesa pretrain grown --text README.md --out trained --steps 20\n\n' +
         'Exit codes: 0 done, 1 the job failed, 2 wrong usage, 130 cancelled with Ctrl-C.',
     )
 
@@ -100,6 +104,21 @@ export function buildProgram(
       const { evaluate } = await import('./commands/evaluate')
       setExitCode(await evaluate(models, options, context(options.json)))
     })
+
+  addPretrainOptions(
+    program
+      .command('pretrain')
+      .description(
+        'continue the pre-training of the new layers of a grown model, or of several to compare their starts',
+      )
+      .argument(
+        '<model...>',
+        'folders of grown checkpoints; several are trained on the same batches',
+      ),
+  ).action(async (models: string[], options: PretrainOptions & { json?: boolean }) => {
+    const { pretrain } = await import('./commands/pretrain')
+    setExitCode(await pretrain(models, options, context(options.json)))
+  })
 
   program
     .command('synth')
@@ -193,6 +212,109 @@ function addExpandOptions(command: Command): Command {
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
     .addOption(deviceOption())
     .option('--seed <n>', 'of everything random (default: 0)', integer)
+    .addOption(jsonOption())
+}
+
+function addPretrainOptions(command: Command): Command {
+  const usual = PRETRAIN_DEFAULTS
+  return command
+    .requiredOption(
+      '--text <path...>',
+      'texts to train on: .txt, .jsonl, either gzipped, .parquet, or folders of them',
+    )
+    .requiredOption(
+      '--out <dir>',
+      'folder for the trained checkpoint; for several, of a folder for each',
+    )
+    .option('--overwrite', 'replace checkpoints that are there')
+    .optionsGroup('Texts:')
+    .option(
+      '--text-field <name>',
+      `field of .jsonl and column of .parquet that holds the text (default: ${usual.textField})`,
+    )
+    .addOption(
+      choice('--order <order>', `order of the windows (default: ${usual.order})`, TEXT_ORDERS),
+    )
+    .option('--eval-text <file>', 'text to measure the evaluation loss on')
+    .option(
+      '--eval-share <x>',
+      `without it: share of the windows that is held back for that (default: ${usual.evalShare})`,
+      decimal,
+    )
+    .option(
+      '--forgetting-text <file>',
+      'text that the base knows: its loss tells what is forgotten',
+    )
+    .option('--base <model>', 'measured on the same texts as a yardstick, not trained')
+    .optionsGroup('How long:')
+    .option('--steps <n>', `optimiser steps (default: ${usual.steps})`, integer)
+    .option('--tokens <n>', 'instead of steps: tokens seen', integer)
+    .option('--epochs <x>', 'instead of steps: times through the texts', decimal)
+    .option(
+      '--context <tokens>',
+      `tokens of a window (default: the model's own context, at most ${MAX_DEFAULT_CONTEXT})`,
+      integer,
+    )
+    .option('--batch <n>', `windows of a step (default: ${usual.batch})`, integer)
+    .optionsGroup('Training:')
+    .option(
+      '--train <layers>',
+      'new, or layers such as 4,6-9; everything else is frozen (default: new)',
+    )
+    .option('--norms-only', 'train nothing but the norm weights of these layers')
+    .option(
+      '--lr <rates>',
+      `learning rate; of several (1e-4,3e-4) each model takes its best in short trials (default: ${formatNumber(usual.learningRate)})`,
+      decimals,
+    )
+    .option(
+      '--output-lr-factor <x>',
+      `multiplies the rate of output matrices that start as zero, as LLaMA Pro's do (default: ${usual.outputRateFactor})`,
+      decimal,
+    )
+    .addOption(
+      choice(
+        '--schedule <name>',
+        `course of the rate: warm-up, level, decay; cosine; level (default: ${usual.schedule})`,
+        SCHEDULES,
+      ),
+    )
+    .option('--warmup <n>', 'steps of warm-up (default: a tenth, at most 100)', integer)
+    .option('--weight-decay <x>', `(default: ${usual.weightDecay})`, decimal)
+    .option(
+      '--clip <x>',
+      `longest gradient of all trained weights together; 0 for any (default: ${usual.clip})`,
+      decimal,
+    )
+    .option('--beta1 <x>', `of AdamW (default: ${usual.beta1})`, decimal)
+    .option('--beta2 <x>', `of AdamW (default: ${usual.beta2})`, decimal)
+    .option('--epsilon <x>', `of AdamW (default: ${formatNumber(usual.epsilon)})`, decimal)
+    .option('--seed <n>', `of the order of the windows (default: ${usual.seed})`, integer)
+    .option(
+      '--seeds <n>',
+      `train each model so many times, with the seeds that follow, and tell the spread (default: ${usual.repeats})`,
+      integer,
+    )
+    .optionsGroup('Measuring and keeping:')
+    .option('--eval-every <n>', 'steps between evaluations (default: a twentieth of all)', integer)
+    .option(
+      '--save-every <minutes>',
+      `between states that are kept in --job (default: ${usual.saveEvery})`,
+      decimal,
+    )
+    .option(
+      '--job <dir>',
+      'keep tokens and states here: the same command, given again, goes on from there',
+    )
+    .optionsGroup('Output and device:')
+    .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
+    .addOption(deviceOption())
+    .option('--memory <size>', 'bound on host memory, such as 8GB (default: what is free)', size)
+    .option(
+      '--device-memory <size>',
+      'memory of a GPU that weights and states may take to stay there',
+      size,
+    )
     .addOption(jsonOption())
 }
 

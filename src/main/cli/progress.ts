@@ -7,6 +7,7 @@ import {
   type JobSnapshot,
   type JobSpec,
 } from '@shared/jobs'
+import { readCurveSeries, STEP_TOKENS_SERIES } from '@shared/pretraining'
 import { shortened } from '@shared/text'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { CliIo } from './io'
@@ -26,6 +27,7 @@ export class Progress {
   readonly #now: () => number
   readonly #warned = new Set<string>()
   readonly #loss = new LatestLoss()
+  readonly #speed = new TrainingSpeed()
   #snapshot: JobSnapshot
 
   constructor(io: CliIo, spec: JobSpec, now: () => number = Date.now) {
@@ -57,11 +59,13 @@ export class Progress {
       case 'step': {
         const step = this.#snapshot.steps.find(({ id }) => id === event.id)
         const loss = this.#loss.during(event.id)
-        if (step) this.#view.show(this.#snapshot, step, loss)
+        const measures = { loss, tokensPerSecond: loss === null ? null : this.#speed.value }
+        if (step) this.#view.show(this.#snapshot, step, measures)
         break
       }
       case 'metric':
         this.#loss.note(event)
+        this.#speed.note(event, this.#now())
         break
       case 'plan':
     }
@@ -106,6 +110,42 @@ class LatestLoss {
   }
 }
 
+/** How long tokens are counted for a speed. */
+const SPEED_OVER_MS = 20_000
+
+/** Tokens a second of a training, from the points of its loss in the last seconds; `null` while there are too few. */
+class TrainingSpeed {
+  readonly #reached = new Map<string, number>()
+  #tokensPerStep: number | null = null
+  /** Steps counted until then, oldest first. */
+  #counts: readonly { readonly at: number; readonly steps: number }[] = []
+
+  note({ series, x, y }: Extract<JobEvent, { type: 'metric' }>, now: number): void {
+    if (series === STEP_TOKENS_SERIES) this.#tokensPerStep = y.at(-1) ?? null
+    if (readCurveSeries(series)?.kind !== 'loss') return
+    const [step = 0, before] = [x.at(-1), this.#reached.get(series)]
+    this.#reached.set(series, step)
+    // What was kept of an earlier run comes at once, and took no time now.
+    const taken = before === undefined ? 0 : Math.max(0, step - before)
+    const steps = (this.#counts.at(-1)?.steps ?? 0) + taken
+    const recent = this.#counts.filter(({ at }) => now - at <= SPEED_OVER_MS)
+    this.#counts = [...recent, { at: now, steps }]
+  }
+
+  get value(): number | null {
+    const [first, last] = [this.#counts[0], this.#counts.at(-1)]
+    if (this.#tokensPerStep === null || !first || !last || last.at === first.at) return null
+    const value = (1000 * this.#tokensPerStep * (last.steps - first.steps)) / (last.at - first.at)
+    return value > 0 ? value : null
+  }
+}
+
+/** What is told beside a step. */
+interface Measures {
+  readonly loss: number | null
+  readonly tokensPerSecond: number | null
+}
+
 /** One line that is drawn over and over. */
 class LiveLine {
   readonly #io: CliIo
@@ -118,14 +158,16 @@ class LiveLine {
     this.#now = now
   }
 
-  show(snapshot: JobSnapshot, step: Step, loss: number | null): void {
+  show(snapshot: JobSnapshot, step: Step, measures: Measures): void {
     const now = this.#now()
     if (now - this.#drawnAt < REDRAW_MS) return
     this.#drawnAt = now
     this.#isDrawn = true
     // A terminal that does not know its width says 0.
     const width = (this.#io.stderr.columns || 80) - 1
-    this.#io.stderr.write(`\r\u001b[K${fit(liveText(snapshot, step, loss, now, this.#io), width)}`)
+    this.#io.stderr.write(
+      `\r\u001b[K${fit(liveText(snapshot, step, measures, now, this.#io), width)}`,
+    )
   }
 
   clear(): void {
@@ -148,7 +190,7 @@ class PlainLines {
     this.#saidAt = now()
   }
 
-  show(snapshot: JobSnapshot, step: Step, loss: number | null): void {
+  show(snapshot: JobSnapshot, step: Step, measures: Measures): void {
     const now = this.#now()
     const isOver = step.total > 0 && step.done >= step.total
     if (isOver ? this.#ended.has(step.id) : now - this.#saidAt < PLAIN_INTERVAL_MS) return
@@ -156,7 +198,7 @@ class PlainLines {
     this.#saidAt = now
     const parts = [
       `[${percent(snapshot)}] ${printable(step.label)}`,
-      ...facts(snapshot, step, loss, now),
+      ...facts(snapshot, step, measures, now),
     ]
     this.#io.stderr.write(`${parts.join('  ')}\n`)
   }
@@ -167,7 +209,7 @@ class PlainLines {
 function liveText(
   snapshot: JobSnapshot,
   step: Step,
-  loss: number | null,
+  measures: Measures,
   now: number,
   io: CliIo,
 ): string {
@@ -175,17 +217,19 @@ function liveText(
   const bar = paint(io, '36', '='.repeat(filled)) + paint(io, '2', '-'.repeat(BAR_WIDTH - filled))
   return [
     `[${bar}] ${percent(snapshot)}  ${printable(step.label)}`,
-    ...facts(snapshot, step, loss, now),
+    ...facts(snapshot, step, measures, now),
   ].join('  ')
 }
 
-/** What there is to say of a step: how far it is, the latest loss, the time left. */
-function facts(snapshot: JobSnapshot, step: Step, loss: number | null, now: number): string[] {
+/** What there is to say of a step: how far it is, the latest loss, the speed of a training, the time left. */
+function facts(snapshot: JobSnapshot, step: Step, measures: Measures, now: number): string[] {
+  const { loss, tokensPerSecond } = measures
   const isOver = step.total > 0 && step.done >= step.total
   const left = remainingMs(snapshot, now)
   return [
     ...(isOver ? ['done'] : step.total > 1 ? [`${count(step.done)}/${count(step.total)}`] : []),
     ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
+    ...(tokensPerSecond === null ? [] : [`${formatCount(tokensPerSecond)} tokens/s`]),
     // Less than a second is no news.
     ...(left === null || left < 1_000 ? [] : [`ETA ${formatDuration(left)}`]),
   ]

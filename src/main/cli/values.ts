@@ -26,6 +26,20 @@ export function decimal(text: string): number {
   return read.value
 }
 
+/**
+ * `1e-3`, or several with commas between: `1e-3,3e-3`. With semicolons between, each may have a decimal comma.
+ */
+export function decimals(text: string): number[] {
+  const hasSemicolons = text.includes(';')
+  const parts = text.split(hasSemicolons ? ';' : ',').map((part) => part.trim())
+  if (!hasSemicolons && parts.length === 2 && parts[0] === '0' && /^\d+$/.test(parts[1] ?? '')) {
+    throw new InvalidArgumentError(
+      `Commas separate numbers here; with a decimal point it is 0.${parts[1]}.`,
+    )
+  }
+  return parts.map(decimal)
+}
+
 /** `5GB`, `500 MB`, `4GiB` or bytes. */
 export function size(text: string): number {
   const bytes = parseSize(text)

@@ -1,8 +1,9 @@
 /** @file Gap `i` lies between layer `i` and layer `i + 1`; naming it k times asks for k new layers in it. */
 import { AppError } from '../errors'
+import { MAX_RANGE, parseRanges } from '../ranges'
 
 /** More than anybody asks for, and few enough for a request. */
-export const MAX_GAPS = 10_000
+export const MAX_GAPS = MAX_RANGE
 
 /** The later half's gaps, one layer each, ending before the last layer: 12 layers → 5 … 10; 32 → 15 … 30. */
 export function defaultGaps(layerCount: number): number[] {
@@ -12,21 +13,9 @@ export function defaultGaps(layerCount: number): number[] {
 
 /** Parses `5-10` or `3,7,7` (ranges and single gaps mix). Throws `bad_request` when it is neither. */
 export function parseGaps(text: string): number[] {
-  const gaps: number[] = []
-  for (const part of text.split(/[,;]/)) {
-    const match = /^\s*(\d+)(?:\s*[-–]\s*(\d+))?\s*$/.exec(part)
-    const first = Number(match?.[1])
-    const last = Number(match?.[2] ?? match?.[1])
-    if (!match || last < first || last - first > MAX_GAPS) {
-      throw badOption(
-        'gaps',
-        'gaps such as 5-10 or 3,7,7',
-        part.trim() === '' ? 'nothing' : part.trim(),
-      )
-    }
-    for (let gap = first; gap <= last; gap += 1) gaps.push(gap)
-  }
-  return gaps
+  const read = parseRanges(text)
+  if ('numbers' in read) return read.numbers
+  throw badOption('gaps', 'gaps such as 5-10 or 3,7,7', read.wrong)
 }
 
 /** `[5,6,7,9,9]` → `5-7,9,9`. */

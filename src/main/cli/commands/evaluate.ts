@@ -2,11 +2,11 @@ import { resolve } from 'node:path'
 import type { DeviceChoice } from '@shared/devices'
 import { evaluateSpecSchema } from '@shared/jobs'
 import { modelFolderOf } from '@system/hubCache'
+import { checkedSpec } from '../checkedSpec'
 import { runJob } from '../job'
 import { EXIT_OK } from '../exitCodes'
 import type { CommandContext } from '../program'
 import { formatPerplexities, toJson } from '../results'
-import { UsageError } from '../usage'
 
 export interface EvaluateOptions {
   readonly text: string
@@ -22,20 +22,19 @@ export async function evaluate(
   context: CommandContext,
 ): Promise<number> {
   const { io, json } = context
-  const parsed = evaluateSpecSchema.safeParse({
-    kind: 'evaluate',
-    models: await Promise.all(models.map((model) => modelFolderOf(model, io.cwd))),
-    text: resolve(io.cwd, options.text),
-    ...(options.context === undefined ? {} : { context: options.context }),
-    perLine: options.perLine ?? false,
-    device: options.device ?? 'auto',
-  })
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    const field = String(issue?.path[0])
-    throw new UsageError(`${field === 'models' ? 'MODEL' : `--${field}`}: ${issue?.message ?? ''}`)
-  }
-  const end = await runJob(parsed.data, context)
+  const spec = checkedSpec(
+    evaluateSpecSchema,
+    {
+      kind: 'evaluate',
+      models: await Promise.all(models.map((model) => modelFolderOf(model, io.cwd))),
+      text: resolve(io.cwd, options.text),
+      ...(options.context === undefined ? {} : { context: options.context }),
+      perLine: options.perLine ?? false,
+      device: options.device ?? 'auto',
+    },
+    { models: 'MODEL' },
+  )
+  const end = await runJob(spec, context)
   if ('exitCode' in end) return end.exitCode
   const { results } = end.result
   io.stdout.write(json ? toJson({ results }) : formatPerplexities(results, io.cwd))

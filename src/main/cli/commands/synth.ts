@@ -6,13 +6,13 @@ import {
   type SynthSpec,
 } from '@shared/jobs'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
+import { checkedSpec } from '../checkedSpec'
 import { SYNTH_PRESET_CHOICES } from '../choices'
 import { EXIT_OK } from '../exitCodes'
 import { runJob } from '../job'
 import type { CommandContext } from '../program'
 import { toJson } from '../results'
 import { formatFields } from '../table'
-import { flagOf, UsageError } from '../usage'
 
 export interface SynthOptions {
   readonly like: string
@@ -37,21 +37,20 @@ export async function synth(options: SynthOptions, context: CommandContext): Pro
 /** @throws UsageError when a value is out of range. */
 export function buildSynthSpec(options: SynthOptions, cwd: string): SynthSpec {
   const preset = SYNTH_PRESET_CHOICES.find((name) => name === options.like)
-  const parsed = synthSpecSchema.safeParse({
-    kind: 'synth',
-    like: preset ? { preset } : { config: resolve(cwd, options.like) },
-    ...(options.layers === undefined ? {} : { layers: options.layers }),
-    out: resolve(cwd, options.out),
-    overwrite: options.overwrite ?? false,
-    dtype: options.dtype ?? 'bf16',
-    maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
-    seed: options.seed ?? 0,
-  })
-  if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  const field = String(issue?.path[0])
-  const flag = field === 'maxShardBytes' ? '--max-shard-size' : flagOf(field)
-  throw new UsageError(`${flag}: ${issue?.message ?? 'wrong'}`)
+  return checkedSpec(
+    synthSpecSchema,
+    {
+      kind: 'synth',
+      like: preset ? { preset } : { config: resolve(cwd, options.like) },
+      ...(options.layers === undefined ? {} : { layers: options.layers }),
+      out: resolve(cwd, options.out),
+      overwrite: options.overwrite ?? false,
+      dtype: options.dtype ?? 'bf16',
+      maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
+      seed: options.seed ?? 0,
+    },
+    { maxShardBytes: '--max-shard-size' },
+  )
 }
 
 function formatSynthesis(result: SynthResult): string {
