@@ -128,7 +128,17 @@ async function matches(name: string, value: unknown): Promise<void> {
 }
 
 describe('what the command line says stays the same', () => {
-  const commands = ['', 'inspect', 'expand', 'assemble', 'evaluate', 'synth', 'devices', 'serve']
+  const commands = [
+    '',
+    'inspect',
+    'expand',
+    'assemble',
+    'evaluate',
+    'pretrain',
+    'synth',
+    'devices',
+    'serve',
+  ]
   it.each(commands)('lesa %s --help', async (command) => {
     const { code, stdout } = lesa(...[command, '--help'].filter(Boolean))
     expect(code).toBe(0)

@@ -55,6 +55,33 @@ describe('Progress without a terminal', () => {
     expect(lines[0]).toBe('[  5 %] train q_proj  100/1000  loss 0.01000  ETA 3 min 10 s')
   })
 
+  it('tells the speed of a training, of what this run has done alone', () => {
+    const io = fakeIo()
+    let now = 0
+    const progress = new Progress(io, spec, () => now)
+    progress.onEvent({
+      type: 'plan',
+      steps: [
+        { id: 'train', label: 'train grown', weight: 9 },
+        { id: 'write', label: 'write', weight: 1 },
+      ],
+    })
+    progress.onEvent({ type: 'metric', series: 'tokens-per-step', x: [0], y: [1536] })
+    // Kept from an earlier run.
+    const kept = Array.from({ length: 40 }, (_, index) => index + 1)
+    progress.onEvent({ type: 'metric', series: 'loss/0/grown', x: kept, y: kept })
+    for (let step = 41; step <= 100; step += 1) {
+      now += 500
+      progress.onEvent({ type: 'metric', series: 'loss/0/grown', x: [step], y: [4] })
+      progress.onEvent({ type: 'step', id: 'train', done: step, total: 100 })
+    }
+    progress.onEvent({ type: 'step', id: 'write', done: 1, total: 1 })
+    const lines = io.stderr.text.trimEnd().split('\n')
+    expect(lines[0]).toMatch(/^\[.*\] train grown {2}60\/100 {2}loss 4\.000 {2}3\.07 k tokens\/s/)
+    expect(lines.at(-2)).toMatch(/train grown {2}done {2}loss 4\.000 {2}3\.07 k tokens\/s/)
+    expect(lines.at(-1)).not.toContain('tokens/s')
+  })
+
   it('has no control characters, not even those of a file name', () => {
     const io = fakeIo()
     const progress = play(io, 10, 5_000)
