@@ -8,6 +8,8 @@ export interface WrongContent {
   readonly what: string
   readonly hint: string
   readonly actual?: string
+  /** Whether somebody may well mean it, where text is expected. */
+  readonly mayBeText?: true
 }
 
 /** What a file is instead of JSON or weights, from its first bytes; `null` when they tell of nothing else. */
@@ -24,6 +26,7 @@ export function wrongContentOf(file: Uint8Array): WrongContent | null {
     return {
       what: 'is a web page that was saved in its place',
       hint: 'The download was answered by an error or a login. Download the file again with hf download.',
+      mayBeText: true,
     }
   }
   if (
@@ -35,6 +38,7 @@ export function wrongContentOf(file: Uint8Array): WrongContent | null {
       what: 'is the answer of a server that refused the download',
       hint: 'Log in (hf auth login), accept the terms of the model, and download it again.',
       actual: text.slice(0, 100),
+      mayBeText: true,
     }
   }
   if (bytes.length > 1 && (bytes.readUInt16BE(0) === 0xfffe || bytes.readUInt16BE(0) === 0xfeff)) {
@@ -44,6 +48,7 @@ export function wrongContentOf(file: Uint8Array): WrongContent | null {
     ? {
         what: 'begins with a byte order mark, which cannot be seen and is no JSON',
         hint: 'Save the file as UTF-8 without BOM.',
+        mayBeText: true,
       }
     : null
 }

@@ -1,11 +1,11 @@
 /** @file Notices when a file changes while something is computed from it. */
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { AppError } from '@shared/errors'
+import { AppError, type ErrorCode } from '@shared/errors'
 import { readError, systemCode } from '@system/errors'
 
 /** What a file was when it was first looked at. */
-type FileIdentity = Pick<
+export type FileIdentity = Pick<
   BigIntStats,
   'size' | 'mtimeNs' | 'ctimeNs' | 'ino' | 'mode' | 'nlink' | 'uid' | 'gid'
 >
@@ -20,17 +20,26 @@ const PARALLEL = 16
 export class SourceFiles {
   readonly #known = new Map<string, FileIdentity>()
 
-  /** Looks at a file: the first time it is remembered, later compared. @throws AppError `bad_checkpoint` */
+  /**
+   * @param what What they are together, in a word.
+   * @param code Of the error when one was changed.
+   */
+  constructor(
+    private readonly what = 'model',
+    private readonly code: ErrorCode = 'bad_checkpoint',
+  ) {}
+
+  /** Looks at a file: the first time it is remembered, later compared. @throws AppError when it was changed. */
   see(file: string, stats: FileIdentity): void {
     const known = this.#known.get(file)
     if (!known) this.#known.set(file, stats)
-    else if (isChanged(known, stats)) throw changed(file, known, stats)
+    else if (isChanged(known, stats)) throw this.#changed(file, known, stats)
   }
 
   /**
    * Looks at every file again. To be asked before anything computed from them is kept.
    *
-   * @throws AppError `bad_checkpoint` naming a file that was changed or replaced, `not_found` for one that is gone.
+   * @throws AppError naming a file that was changed or replaced, `not_found` for one that is gone.
    */
   async assertUnchanged(): Promise<void> {
     const files = [...this.#known.keys()]
@@ -52,22 +61,24 @@ export class SourceFiles {
     const stats = await stat(file, { bigint: true }).catch((error: unknown) => {
       if (systemCode(error) !== 'ENOENT') throw readError(error, file)
       throw new AppError('not_found', `${file} was removed while it was read.`, {
-        hint: HINT,
+        hint: this.#hint,
         context: { file, expected: 'the file that was opened', actual: 'removed' },
         cause: error,
       })
     })
     this.see(file, stats)
   }
-}
 
-const HINT = 'Nothing was kept of what was computed. Start again when nobody writes to the model.'
+  #changed(file: string, known: FileIdentity, now: FileIdentity): AppError {
+    return new AppError(this.code, `${file} was changed while it was read.`, {
+      hint: this.#hint,
+      context: { file, expected: describe(known), actual: describe(now) },
+    })
+  }
 
-function changed(file: string, known: FileIdentity, now: FileIdentity): AppError {
-  return new AppError('bad_checkpoint', `${file} was changed while it was read.`, {
-    hint: HINT,
-    context: { file, expected: describe(known), actual: describe(now) },
-  })
+  get #hint(): string {
+    return `Nothing was kept of what was computed. Start again when nobody writes to the ${this.what}.`
+  }
 }
 
 function describe({ size, mtimeNs, ino }: FileIdentity): string {

@@ -1,7 +1,13 @@
 /** @file Runs the tokenizer library where it can be ended. */
 import { fork } from 'node:child_process'
 import { Worker } from 'node:worker_threads'
-import type { EncodeAnswer, EncodeRequest, TokenizerLibrary } from './tokenizerProcess'
+import type {
+  EncodeAnswer,
+  EncodeRequest,
+  FurtherRequest,
+  TokenizerLibrary,
+  TokenizerSource,
+} from './tokenizerProcess'
 import entry from './tokenizerProcess?modulePath'
 
 /** Loading takes seconds for the largest tokenizers on a slow machine. */
@@ -25,16 +31,17 @@ export async function availableLibrary(): Promise<TokenizerLibrary> {
   }
 }
 
-/** A process or thread that answers once. */
+/** A process or thread that answers one request after another. */
 interface Runner {
-  /** @param ended What it said before it ended without an answer. */
-  start(
-    request: EncodeRequest,
-    answered: (answer: EncodeAnswer) => void,
-    ended: (reason: string) => void,
-  ): void
+  send(request: EncodeRequest | FurtherRequest): void
   /** Ends it at once. */
   end(): void
+}
+
+interface RunnerEvents {
+  readonly answered: (answer: EncodeAnswer) => void
+  /** Told what it said before it ended. */
+  readonly ended: (reason: string) => void
 }
 
 /** Electron's own processes cannot start a plain Node process. */
@@ -43,36 +50,79 @@ const IN_ELECTRON = process.versions['electron'] !== undefined
 export interface EncodeLimits {
   readonly signal: AbortSignal
   readonly limitMs: number
-  readonly inThread?: boolean
 }
 
-/**
- * Tokenises texts. Whatever the library does, this ends: with its answer, with `failed` when the process ended or took
- * longer than `limitMs`, or with the signal's reason.
- */
-export async function encodeApart(
-  request: EncodeRequest,
-  { signal, limitMs, inThread = IN_ELECTRON }: EncodeLimits,
-): Promise<EncodeAnswer> {
-  signal.throwIfAborted()
-  const runner = inThread ? thread() : childProcess()
-  const failed = (reason: string): EncodeAnswer => ({ state: 'failed', part: 'text', reason })
-  const over = AbortSignal.timeout(limitMs)
-  const ends = AbortSignal.any([signal, over])
-  try {
-    return await new Promise<EncodeAnswer>((resolve, reject) => {
-      ends.addEventListener('abort', () => {
-        if (signal.aborted) reject(signal.reason as Error)
-        else resolve(failed(`it took longer than ${Math.round(limitMs / 1000)} s`))
-      })
-      runner.start(request, resolve, (reason) => resolve(failed(reason)))
+/** A tokenizer in a process of its own, for texts that come one after another. To be ended. */
+export class Encoder {
+  readonly #runner: Runner
+  #source: TokenizerSource | null
+  #waiting: ((answer: EncodeAnswer) => void) | null = null
+  /** Why there will be no more answers. */
+  #over: EncodeAnswer | null = null
+
+  constructor(source: TokenizerSource, inThread = IN_ELECTRON) {
+    this.#source = source
+    this.#runner = (inThread ? thread : childProcess)({
+      answered: (answer) => this.#waiting?.(answer),
+      ended: (reason) => {
+        this.#over = failed(reason)
+        this.#waiting?.(this.#over)
+      },
     })
-  } finally {
-    runner.end()
+  }
+
+  /**
+   * Tokenises texts; one call at a time. Whatever the library does, this ends: with its answer, with `failed` when the
+   * process ended or took longer than `limitMs`, or with the signal's reason. After the last two there is no process.
+   */
+  async encode(texts: readonly string[], { signal, limitMs }: EncodeLimits): Promise<EncodeAnswer> {
+    signal.throwIfAborted()
+    if (this.#over) return this.#over
+    const over = AbortSignal.timeout(limitMs)
+    const ends = AbortSignal.any([signal, over])
+    const stop = (): void => {
+      this.end()
+      this.#waiting?.(failed(`it took longer than ${Math.round(limitMs / 1000)} s`))
+    }
+    try {
+      return await new Promise<EncodeAnswer>((resolve) => {
+        this.#waiting = resolve
+        ends.addEventListener('abort', stop)
+        this.#runner.send({ ...this.#source, texts })
+        this.#source = null
+      })
+    } finally {
+      ends.removeEventListener('abort', stop)
+      this.#waiting = null
+      signal.throwIfAborted()
+    }
+  }
+
+  end(): void {
+    this.#over ??= failed('its process was ended')
+    this.#runner.end()
   }
 }
 
-function childProcess(): Runner {
+/** Tokenises texts in a process that is there for them alone. */
+export async function encodeApart(
+  { texts, ...source }: EncodeRequest,
+  { inThread, ...limits }: EncodeLimits & { readonly inThread?: boolean },
+): Promise<EncodeAnswer> {
+  limits.signal.throwIfAborted()
+  const encoder = new Encoder(source, inThread)
+  try {
+    return await encoder.encode(texts, limits)
+  } finally {
+    encoder.end()
+  }
+}
+
+function failed(reason: string): EncodeAnswer {
+  return { state: 'failed', part: 'text', reason }
+}
+
+function childProcess({ answered, ended }: RunnerEvents): Runner {
   const child = fork(entry, [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -82,30 +132,26 @@ function childProcess(): Runner {
   child.stderr?.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(0, 4_000)
   })
+  child.on('message', (answer) => answered(answer as EncodeAnswer))
+  child.once('error', (error) => ended(error.message))
+  child.once('close', (code, signal) => {
+    ended(reasonIn(said) ?? `its process ended (${signal ?? `exit code ${code}`})`)
+  })
   return {
-    start(request, answered, ended) {
-      child.once('message', (answer) => answered(answer as EncodeAnswer))
-      child.once('error', (error) => ended(error.message))
-      child.once('close', (code, signal) => {
-        ended(reasonIn(said) ?? `its process ended (${signal ?? `exit code ${code}`})`)
-      })
-      // A failed write means that it is going, which `close` tells.
-      child.send(request, () => {})
-    },
+    // A failed write means that it is going, which `close` tells.
+    send: (request) => void child.send(request, () => {}),
     end: () => void child.kill('SIGKILL'),
   }
 }
 
 /** A thread that panics takes the engine with it; it can still be left alone when it has no end. */
-function thread(): Runner {
+function thread({ answered, ended }: RunnerEvents): Runner {
   const worker = new Worker(entry)
+  worker.on('message', answered)
+  worker.once('error', (error) => ended(error.message))
+  worker.once('exit', (code) => ended(`its thread ended (exit code ${code})`))
   return {
-    start(request, answered, ended) {
-      worker.once('message', answered)
-      worker.once('error', (error) => ended(error.message))
-      worker.once('exit', (code) => ended(`its thread ended (exit code ${code})`))
-      worker.postMessage(request)
-    },
+    send: (request) => worker.postMessage(request),
     end: () => void worker.terminate(),
   }
 }

@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { shortened } from '@shared/text'
-import { availableLibrary, encodeApart, timeLimit } from './encoder'
+import { availableLibrary, Encoder, timeLimit } from './encoder'
 import { readTokenizerFiles, TOKENIZER_HINT, type TokenizerFiles } from './tokenizerFiles'
-import type { TokenizerLibrary } from './tokenizerProcess'
+import type { EncodeAnswer, TokenizerLibrary } from './tokenizerProcess'
 
 /** Reasons of a library can hold a whole file. */
 const MAX_REASON = 300
@@ -34,6 +34,14 @@ export interface Tokenizer {
    * @throws AppError `bad_tokenizer` when the library refuses the file or a text, ends its process, or finds no end.
    */
   encode(texts: readonly string[], options?: EncodeOptions): Promise<Tokenized>
+  /** The same for texts that come one after another: the process is started once, and kept until it is closed. */
+  open(): TokenizerSession
+}
+
+export interface TokenizerSession {
+  /** As {@link Tokenizer.encode}, one call at a time; the remarks are about all texts so far. */
+  encode(texts: readonly string[], options?: EncodeOptions): Promise<Tokenized>
+  close(): void
 }
 
 /**
@@ -48,9 +56,19 @@ export async function loadTokenizer(
 ): Promise<Tokenizer> {
   const files = await readTokenizerFiles(folder)
   const used = library ?? (await availableLibrary())
+  const open = (): TokenizerSession => new Session(files, used)
   return {
     fingerprint: `${used}:${files.digest}`,
-    encode: (texts, options = {}) => encode(files, used, texts, options),
+    encode: async (texts, options = {}) => {
+      options.signal?.throwIfAborted()
+      const session = open()
+      try {
+        return await session.encode(texts, options)
+      } finally {
+        session.close()
+      }
+    },
+    open,
   }
 }
 
@@ -76,35 +94,46 @@ export function checkIds(ids: Int32Array, vocabSize: number, folder: string): vo
   )
 }
 
-async function encode(
-  files: TokenizerFiles,
-  library: TokenizerLibrary,
-  texts: readonly string[],
-  options: EncodeOptions,
-): Promise<Tokenized> {
-  const { file, tokenizer, config, tokens } = files
-  const characters = texts.reduce((sum, text) => sum + text.length, 0)
-  const { signal = new AbortController().signal, limitMs = timeLimit(characters) } = options
-  const answer = await encodeApart(
-    { library, tokenizer, config, tokens, texts },
-    { signal, limitMs },
-  )
-  if (answer.state === 'failed') {
-    const actual = shortened(answer.reason, MAX_REASON)
-    const what =
-      answer.part === 'text' ? 'The text cannot be tokenised' : 'The tokenizer cannot be used'
-    throw new AppError('bad_tokenizer', `${what}: ${actual}`, {
-      hint: answer.part === 'text' ? TEXT_HINT : TOKENIZER_HINT,
-      context: { file, actual },
+class Session implements TokenizerSession {
+  readonly #encoder: Encoder
+  readonly #dropped = new Set<string>()
+
+  constructor(
+    private readonly files: TokenizerFiles,
+    private readonly library: TokenizerLibrary,
+  ) {
+    const { tokenizer, config, tokens } = files
+    this.#encoder = new Encoder({ library, tokenizer, config, tokens })
+  }
+
+  async encode(texts: readonly string[], options: EncodeOptions = {}): Promise<Tokenized> {
+    const characters = texts.reduce((sum, text) => sum + text.length, 0)
+    const { signal = new AbortController().signal, limitMs = timeLimit(characters) } = options
+    const answer = await this.#encoder.encode(texts, { signal, limitMs })
+    if (answer.state === 'failed') throw this.#refused(answer)
+    for (const character of answer.dropped) this.#dropped.add(character)
+    return { ids: answer.ids.map((ids) => Int32Array.from(ids)), remarks: this.#remarks() }
+  }
+
+  close(): void {
+    this.#encoder.end()
+  }
+
+  #refused({ part, reason }: Extract<EncodeAnswer, { state: 'failed' }>): AppError {
+    const actual = shortened(reason, MAX_REASON)
+    const what = part === 'text' ? 'The text cannot be tokenised' : 'The tokenizer cannot be used'
+    return new AppError('bad_tokenizer', `${what}: ${actual}`, {
+      hint: part === 'text' ? TEXT_HINT : TOKENIZER_HINT,
+      context: { file: this.files.file, actual },
     })
   }
-  return {
-    ids: answer.ids.map((ids) => Int32Array.from(ids)),
-    remarks: [
-      ...(library === 'native' ? [] : [javaScriptRemark()]),
-      ...files.remarks,
-      ...(answer.dropped.length === 0 ? [] : [droppedRemark(answer.dropped)]),
-    ],
+
+  #remarks(): string[] {
+    return [
+      ...(this.library === 'native' ? [] : [javaScriptRemark()]),
+      ...this.files.remarks,
+      ...(this.#dropped.size === 0 ? [] : [droppedRemark([...this.#dropped])]),
+    ]
   }
 }
 
@@ -115,7 +144,7 @@ const TEXT_HINT =
 function javaScriptRemark(): string {
   return (
     `The reference's tokenizer library cannot be loaded here (${process.platform} ${process.arch}); its version in ` +
-    'JavaScript is used, which gives other tokens for some models, so the perplexity may differ from that of other computers.'
+    'JavaScript is used, which gives other tokens for some models, so losses and perplexities may differ from those of other computers.'
   )
 }
 

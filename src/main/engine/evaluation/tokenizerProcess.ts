@@ -17,14 +17,21 @@ export interface ExtraToken {
   readonly normalized?: boolean
 }
 
-export interface EncodeRequest {
+export interface TokenizerSource {
   readonly library: TokenizerLibrary
   /** `tokenizer.json`, and `tokenizer_config.json` as far as it is there. */
   readonly tokenizer: string
   readonly config: string
   readonly tokens: readonly ExtraToken[]
+}
+
+/** What a process is told first. */
+export interface EncodeRequest extends TokenizerSource {
   readonly texts: readonly string[]
 }
+
+/** What it is told after that: texts for the same tokenizer. */
+export type FurtherRequest = Pick<EncodeRequest, 'texts'>
 
 export type EncodeAnswer =
   | {
@@ -40,7 +47,7 @@ const BATCH = 512
 
 type Encode = (texts: string[]) => Promise<readonly (readonly number[])[]>
 
-async function load(request: EncodeRequest): Promise<Encode> {
+async function load(request: TokenizerSource): Promise<Encode> {
   if (request.library === 'native') {
     const { AddedToken, Tokenizer } = await import('@anush008/tokenizers')
     const tokenizer = Tokenizer.fromString(request.tokenizer)
@@ -88,21 +95,26 @@ async function encodeAll(encode: Encode, texts: readonly string[]): Promise<Uint
   return all
 }
 
-async function answer(request: EncodeRequest): Promise<EncodeAnswer> {
+/** The tokenizer that was last loaded, and of which characters is known whether they alone give a token. */
+let current: { readonly encode: Encode; readonly dropped: Map<string, boolean> } | null = null
+
+async function answer(request: EncodeRequest | FurtherRequest): Promise<EncodeAnswer> {
   let part: 'tokenizer' | 'text' = 'tokenizer'
   try {
-    const encode = await load(request)
+    if ('library' in request) current = { encode: await load(request), dropped: new Map() }
+    if (!current) throw new Error('no tokenizer was named')
+    const { encode, dropped } = current
     part = 'text'
     const ids = await encodeAll(encode, request.texts)
     const characters = new Set<string>()
     for (const text of request.texts) for (const character of text) characters.add(character)
     const visible = [...characters].filter((character) => !/^[\s\p{C}]$/u.test(character))
-    const alone = await encodeAll(encode, visible)
-    return {
-      state: 'done',
-      ids,
-      dropped: visible.filter((_, index) => alone[index]?.length === 0),
+    const unknown = visible.filter((character) => !dropped.has(character))
+    const alone = await encodeAll(encode, unknown)
+    for (const [index, character] of unknown.entries()) {
+      dropped.set(character, alone[index]?.length === 0)
     }
+    return { state: 'done', ids, dropped: visible.filter((character) => dropped.get(character)) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     return { state: 'failed', part, reason }
@@ -111,11 +123,11 @@ async function answer(request: EncodeRequest): Promise<EncodeAnswer> {
 
 const thread = parentPort
 if (thread) {
-  thread.on('message', (request: EncodeRequest) => {
+  thread.on('message', (request: EncodeRequest | FurtherRequest) => {
     void answer(request).then((message) => thread.postMessage(message))
   })
 } else {
-  process.on('message', (request: EncodeRequest) => {
+  process.on('message', (request: EncodeRequest | FurtherRequest) => {
     void answer(request).then((message) => process.send?.(message))
   })
   // Ending politely would wait for the library.
