@@ -1,4 +1,5 @@
 /** @file Texts as the token ids that a model is trained on. */
+import { createHash } from 'node:crypto'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -62,7 +63,7 @@ export interface CorpusProgress {
 export interface Corpus {
   /** One for each path that was asked for; the files of a folder are summed up. */
   readonly texts: readonly TextFacts[]
-  /** Of all its tokens and where its documents end: equal digests have equal windows. */
+  /** Of its tokens: equal digests have equal windows. */
   readonly digest: string
   /** End-of-text tokens included. */
   readonly tokens: number
@@ -82,6 +83,8 @@ export interface Corpus {
 /** What is known of a part's files once they are tokenised. */
 const factsSchema = z.object({
   tokens: z.int().min(0),
+  /** Of the tokens' bytes. */
+  sha256: z.string(),
   /** -1 where there is no token. */
   largestId: z.int().min(-1),
   files: z.array(
@@ -139,6 +142,7 @@ export async function* readCorpus(request: CorpusRequest): AsyncGenerator<Corpus
         each.filter(({ file }) => file.source === source),
       ),
     ),
+    digest: digestOf(parts),
     tokens,
     documents,
     endOfText: endOfText.id,
@@ -258,6 +262,7 @@ class Count {
   documents = 0
   tokens = 0
   #largestId = -1
+  readonly #hash = createHash('sha256')
   /** Tokens of the document that has begun. */
   #begun = 0
   readonly #files: FileFacts[]
@@ -274,7 +279,7 @@ class Count {
     }))
   }
 
-  /** The pieces' tokens, with the end-of-text token after each document that has any. */
+  /** The pieces' tokens, with the end-of-text token after each document that has any. To be asked in order. */
   add(pieces: readonly PlacedPiece[], ids: readonly Int32Array[]): Int32Array {
     const longest = ids.reduce((sum, each) => sum + each.length + 1, 0)
     const joined = new Int32Array(longest)
@@ -301,6 +306,7 @@ class Count {
     }
     const result = joined.subarray(0, length)
     for (const id of result) this.#largestId = Math.max(this.#largestId, id)
+    this.#hash.update(result)
     this.tokens += length
     return result
   }
@@ -308,6 +314,7 @@ class Count {
   facts(remarks: readonly string[]): PartFacts {
     return {
       tokens: this.tokens,
+      sha256: this.#hash.digest('hex'),
       largestId: this.#largestId,
       files: this.#files,
       remarks: [...remarks],
@@ -357,6 +364,12 @@ function partsOf(files: readonly TextFile[]): TextFile[][] {
     room -= Number(file.identity.size)
   }
   return parts
+}
+
+function digestOf(parts: readonly Part[]): string {
+  const hash = createHash('sha256')
+  for (const { facts } of parts) hash.update(`${facts.tokens} ${facts.sha256}\n`)
+  return hash.digest('hex')
 }
 
 interface ReadFile {
