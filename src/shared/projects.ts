@@ -235,8 +235,10 @@ export interface RunTraining {
   /** The run as which it was grown, which may have been deleted since, and its name then. */
   readonly run: RunId
   readonly runName: string
-  /** What its model card tells. */
-  readonly record: TrainingRecord
+  /** What its `lesa.json` and its model card tell of each training, the last one's last. */
+  readonly records: readonly TrainingRecord[]
+  /** That its trainings took, without reading texts, evaluations and trials. */
+  readonly seconds: number
 }
 
 /** An export that was made of a run. */

@@ -1,8 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
-import type { ExpandResult, JobEvent, JobResult, JobSnapshot, JobSpec } from '@shared/jobs'
+import type {
+  ExpandResult,
+  JobEvent,
+  JobResult,
+  JobSnapshot,
+  JobSpec,
+  PretrainResult,
+  PretrainSpec,
+} from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
+import type { PretrainedModel, TrainingRecord } from '@shared/pretraining'
 import { DEFAULT_DRAFT, runSettingsOf, type RunSettings } from '@shared/projects'
 import { DEFAULT_SETTINGS } from '@shared/settings'
 import type { JobExtras } from '../../src/main/jobs/JobManager'
@@ -15,6 +24,7 @@ import { RunBook } from '../../src/main/projects/RunBook'
 import type { ProjectFile } from '../../src/main/projects/schemas'
 import type { PartServices } from '../../src/main/projects/services'
 import { Texts } from '../../src/main/projects/Texts'
+import { Trainings } from '../../src/main/projects/Trainings'
 import { modelSummary } from './summaries'
 import { tempFolder } from './tempFolder'
 
@@ -115,6 +125,7 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
       draft: DEFAULT_DRAFT,
       texts: [],
       perplexities: [],
+      deleted: { runs: 0, trainings: 0 },
       ...changes,
     },
     () => (told.changed += 1),
@@ -123,10 +134,100 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
   const base = new BaseModel(record, services.engine)
   const runs = new RunBook(record, base, services)
   const texts = new Texts(record, base, runs, services)
+  const trainings = new Trainings(record, base, runs, texts, services)
   const exports = new Exports(record, base, runs, services)
   await base.check()
-  const settle = () => runs.settle().then(() => record.settle())
-  return { home, folder, model, program, told, record, base, runs, texts, exports, settle }
+  const settle = async () => {
+    await trainings.settle()
+    await runs.settle()
+    await record.settle()
+  }
+  return {
+    home,
+    folder,
+    model,
+    program,
+    told,
+    record,
+    base,
+    runs,
+    texts,
+    trainings,
+    exports,
+    settle,
+  }
+}
+
+/** What a training of one step says of itself, in its checkpoint. */
+export const TRAINING_RECORD = {
+  steps: 1,
+  tokens: 64,
+  context: 32,
+  batch: 2,
+  lr: 0.0002,
+  output_lr_factor: 1,
+  schedule: 'wsd',
+  warmup: 0,
+  weight_decay: 0.01,
+  betas: [0.9, 0.95],
+  epsilon: 1e-8,
+  clip: 1,
+  trained_layers: [9],
+  trained_parts: 'all',
+  order: 'shuffled',
+  seed: 0,
+  texts: [{ name: 'a.txt', bytes: 3, documents: 1, tokens: 64 }],
+  loss: { first: 4, last: 3 },
+  eval: { text: 'a.txt', tokens: 31, first: 4, last: 3.5 },
+  forgetting: null,
+  device: 'cpu',
+} satisfies TrainingRecord
+
+/** What the job of a training says, with a checkpoint of a kind in the place of each model. */
+export async function train(spec: PretrainSpec): Promise<PretrainResult> {
+  const isRace = spec.models.length > 1
+  const results = spec.models.map(({ path, name }): PretrainedModel => ({
+    model: path,
+    name,
+    out: isRace ? join(spec.out, name) : spec.out,
+    seed: 0,
+    loss: [[1, 4]],
+    eval: [
+      [0, 4],
+      [1, 3.5],
+    ],
+    forgetting: [],
+    gradient_norm: [[1, 2]],
+    elapsed: [[1, 0.5]],
+    steps: 1,
+    tokens: 64,
+    lr: 0.0002,
+    trained_layers: [9],
+    trained_parameters: 10,
+    seconds: 0.5,
+    steps_to_reach: {},
+    diverged: null,
+    repeats: [],
+    trials: [],
+  }))
+  for (const { out } of results) {
+    if (out === null) continue
+    await mkdir(out, { recursive: true })
+    await writeFile(join(out, 'lesa.json'), JSON.stringify({ training: [TRAINING_RECORD] }))
+    await writeFile(join(out, 'model.safetensors'), 'trained')
+    await writeFile(join(out, 'config.json'), '{}')
+  }
+  return {
+    kind: 'pretrain',
+    results,
+    base: { eval: 3, forgetting: null },
+    eval_tokens: 31,
+    tokens_per_step: 64,
+    device: { device: 'cpu', reason: 'asked for' },
+    seconds: 2,
+    trial_seconds: 0,
+    warnings: [],
+  }
 }
 
 /** The quickest to plan: nothing is trained. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { AppError } from '@shared/errors'
+import { AppError, toAppError } from '@shared/errors'
 import {
   foldChange,
   isOver,
@@ -48,6 +48,12 @@ export interface JobExtras {
   /** Where the job leaves its record. */
   readonly recordDir?: string
   readonly observer?: JobObserver
+  /**
+   * Whether its turn may come, asked whenever another job has ended; the others go before it until then.
+   *
+   * @throws AppError why it never can: the job fails with it.
+   */
+  readonly mayBegin?: () => boolean
 }
 
 type Listener = (job: JobSnapshot, update: JobUpdate) => void
@@ -137,6 +143,8 @@ export class JobManager {
     switch (entry.snapshot.state) {
       case 'queued':
         this.#change(entry, { state: 'cancelled' })
+        // What has waited for it waits in vain.
+        this.#next()
         break
       case 'running':
       case 'pausing':
@@ -217,17 +225,27 @@ export class JobManager {
   }
 
   #next(): void {
+    const ready = [...this.#entries.values()].filter(
+      (entry) => entry.snapshot.state === 'queued' && this.#mayBegin(entry),
+    )
     for (const lane of LANES) {
       if (this.#current.has(lane)) continue
-      const entry = [...this.#entries.values()].find(
-        ({ snapshot }) => snapshot.state === 'queued' && kindOf(snapshot.spec).lane === lane,
-      )
+      const entry = ready.find(({ snapshot }) => kindOf(snapshot.spec).lane === lane)
       if (!entry) continue
       const done = this.#carryOut(entry).finally(() => {
         this.#current.delete(lane)
         this.#next()
       })
       this.#current.set(lane, done)
+    }
+  }
+
+  #mayBegin(entry: Entry): boolean {
+    try {
+      return entry.extras.mayBegin?.() ?? true
+    } catch (error) {
+      this.#change(entry, { state: 'failed', error: toAppError(error).toData() })
+      return false
     }
   }
 

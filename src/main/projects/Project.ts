@@ -17,6 +17,7 @@ import { RunBook } from './RunBook'
 import { SCHEMA_VERSION, type ProjectFile } from './schemas'
 import type { PartServices } from './services'
 import { Texts } from './Texts'
+import { Trainings } from './Trainings'
 
 export interface ProjectServices extends PartServices {
   /** Something that the window shows has changed. */
@@ -28,6 +29,7 @@ export class Project {
   readonly base: BaseModel
   readonly runs: RunBook
   readonly texts: Texts
+  readonly trainings: Trainings
   readonly exports: Exports
   readonly #record: ProjectRecord
 
@@ -42,6 +44,7 @@ export class Project {
     this.base = new BaseModel(record, services.engine)
     this.runs = new RunBook(record, this.base, services)
     this.texts = new Texts(record, this.base, this.runs, services)
+    this.trainings = new Trainings(record, this.base, this.runs, this.texts, services)
     this.exports = new Exports(record, this.base, this.runs, services)
   }
 
@@ -73,6 +76,7 @@ export class Project {
         draft: { ...DEFAULT_DRAFT, device },
         texts: [],
         perplexities: [],
+        deleted: { runs: 0, trainings: 0 },
       },
       services,
     )
@@ -96,6 +100,7 @@ export class Project {
     }
     await project.runs.load()
     await project.texts.load()
+    await project.trainings.load()
     await project.base.check()
     return project
   }
@@ -121,8 +126,8 @@ export class Project {
       texts: this.texts.list(),
       runs: this.runs.summaries(),
       perplexities: this.texts.perplexities(),
-      trainings: [],
-      workBytes: this.runs.workBytes,
+      trainings: this.trainings.summaries(),
+      workBytes: this.runs.workBytes + this.trainings.workBytes,
       problems: [...this.#record.problems],
     }
   }
@@ -155,7 +160,7 @@ export class Project {
     })
   }
 
-  /** Whether a run, an evaluation or an export of it waits or runs. */
+  /** Whether a run, a training, an evaluation or an export of it waits or runs. */
   get isBusy(): boolean {
     return this.services.jobs
       .list()
@@ -173,10 +178,13 @@ export class Project {
   async clearWork(): Promise<void> {
     this.refuseBusy()
     await this.runs.clearWork()
+    await this.trainings.clearWork()
   }
 
   /** Resolves when everything is on the disk. */
   async settle(): Promise<void> {
+    // A training that has ended makes runs.
+    await this.trainings.settle()
     await this.runs.settle()
     await this.#record.settle()
   }

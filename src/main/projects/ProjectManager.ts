@@ -116,7 +116,7 @@ export class ProjectManager {
     })
   }
 
-  /** A copy in a folder beside it. Grown checkpoints and the work for later runs are not copied. */
+  /** A copy in a folder beside it. Grown checkpoints and the work for later runs and trainings are not copied. */
   async duplicate(
     id: ProjectId,
     { name, withRuns }: { name: string; withRuns: boolean },
@@ -125,10 +125,11 @@ export class ProjectManager {
     await source.settle()
     const { folder: from } = source
     const isCopied = (path: string): boolean => {
-      const names = relative(from, path).split(/[\\/]/)
-      if (names[0] === 'work') return false
-      if (names[0] !== 'runs') return true
-      return withRuns && !/^model(?:\.|$)/.test(names[2] ?? '')
+      const [part, , entry = ''] = relative(from, path).split(/[\\/]/)
+      if (part === 'work') return false
+      if (part === 'trainings')
+        return withRuns && !/^(?:work|texts|models|runs)(?:\.|$)/.test(entry)
+      return part !== 'runs' || (withRuns && !/^model(?:\.|$)/.test(entry))
     }
     return this.#inNewFolder(dirname(from), name, async (folder) => {
       await cp(from, folder, { recursive: true, filter: isCopied })
@@ -141,6 +142,7 @@ export class ProjectManager {
   /** Its jobs go on; opening it again finds them. */
   async close(id: ProjectId): Promise<void> {
     const project = this.get(id)
+    await project.settle()
     // Its jobs write to it: it stays open behind the scenes until they have ended.
     if (project.isBusy) return
     await this.#release(id)
@@ -153,6 +155,8 @@ export class ProjectManager {
    */
   async delete(id: ProjectId): Promise<string | null> {
     const project = this.get(id)
+    // What has just ended may have left work for another job.
+    await project.settle()
     project.refuseBusy()
     const { folder } = project
     const { trash, user } = this.options

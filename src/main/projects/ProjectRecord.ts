@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { AppError, toAppError } from '@shared/errors'
-import type { Perplexity, ProjectId, ProjectProblem } from '@shared/projects'
+import type { ProjectId, ProjectProblem } from '@shared/projects'
 import { writeJsonAtomic } from '@system/files'
 import { Serial } from '../storage/Serial'
 import { readStored, setAside } from '../storage/stored'
@@ -84,12 +84,6 @@ export class ProjectRecord {
     this.#file = { ...this.#file, ...change }
     await this.write()
     this.changed()
-  }
-
-  async forgetPerplexities(isForgotten: (perplexity: Perplexity) => boolean): Promise<void> {
-    await this.change({
-      perplexities: this.#file.perplexities.filter((each) => !isForgotten(each)),
-    })
   }
 
   write(): Promise<void> {

@@ -1,14 +1,16 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
-import { isStopped, type ExpandSpec } from '@shared/jobs'
+import { isStopped, pathsOf, type ExpandSpec } from '@shared/jobs'
 import { METHOD_NAMES } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import type { RunDetail, RunSettings, RunSummary } from '@shared/projects'
-import { removeFolder } from '@system/files'
+import { exists, removeFolder, renameRetrying, syncFolder } from '@system/files'
+import { isWithin } from '@system/paths'
 import { Serial } from '../storage/Serial'
 import type { BaseModel } from './BaseModel'
 import { projectPaths, runPaths } from './layout'
+import { newFolder, numberOf, placeForFolder, unusedName } from './numbering'
 import type { ProjectRecord } from './ProjectRecord'
 import { Run, type RunListener } from './Run'
 import type { PartServices } from './services'
@@ -50,6 +52,7 @@ export class RunBook {
       }
     }
     this.#workBytes = await workBytes(this.#work)
+    for (const run of this.#runs.values()) await this.#analyse(run)
   }
 
   has(id: string): boolean {
@@ -68,6 +71,14 @@ export class RunBook {
     return [...this.#runs.values()]
       .map((run) => run.summary(this.record.file.model))
       .sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1))
+  }
+
+  /** The run that a training has made of another; `null` when there is none, or none any more. */
+  trainedFrom(training: string, run: string): string | null {
+    const found = [...this.#runs.values()].find(
+      ({ file }) => file.training?.training === training && file.training.run === run,
+    )
+    return found?.id ?? null
   }
 
   summary(id: string): RunSummary {
@@ -98,12 +109,12 @@ export class RunBook {
     const { summary } = await this.base.ready()
     const plan = planExpansion(settings.method, summary.num_hidden_layers)
     const run = await this.#serial.run(async () => {
-      const folder = await this.#newFolder(settings.method.name)
+      const folder = await newFolder(this.#root, settings.method.name, this.#deleted)
       const { name: baseName, digest, shape } = this.record.file.model
       return Run.create(
         folder,
         {
-          name: name ?? this.#unusedName(METHOD_NAMES[settings.method.name]),
+          name: name ?? this.unusedName(METHOD_NAMES[settings.method.name]),
           settings,
           plan,
           layersBefore: summary.num_hidden_layers,
@@ -140,12 +151,17 @@ export class RunBook {
    * Runs the same once more. A run that was stopped goes on; one that has ended well, or was made from another model,
    * keeps its record, its model and its measurements, and a new one is made.
    *
-   * @throws AppError `bad_request` while its job is open.
+   * @throws AppError `bad_request` while its job is open, or for one that a training has made.
    */
   async retry(id: string): Promise<RunSummary> {
     const run = this.#closed(id)
+    if (run.file.training) {
+      throw new AppError('bad_request', `${run.name} was trained, which growing does not repeat.`, {
+        hint: 'Train the run again that it comes from.',
+      })
+    }
     if (run.file.state === 'succeeded' || !this.summary(id).isOfThisModel) {
-      return this.start(run.file.settings, this.#unusedName(run.name.replace(/ \d+$/, '')))
+      return this.start(run.file.settings, this.unusedName(run.name.replace(/ \d+$/, '')))
     }
     await this.#begin(run)
     return this.summary(id)
@@ -160,7 +176,36 @@ export class RunBook {
   async delete(id: string): Promise<void> {
     await this.#closed(id).remove()
     this.#runs.delete(id)
-    await this.record.forgetPerplexities(({ subject }) => subject === id)
+    const { perplexities, deleted } = this.record.file
+    await this.record.change({
+      perplexities: perplexities.filter(({ subject }) => subject !== id),
+      deleted: { ...deleted, runs: Math.max(deleted.runs, numberOf(id)) },
+    })
+  }
+
+  /**
+   * Makes a run of a folder that holds one: it is moved among the runs.
+   *
+   * @returns Its id.
+   */
+  async adopt(folder: string, method: string): Promise<string> {
+    const run = await this.#serial.run(async () => {
+      const place = await placeForFolder(this.#root, method, this.#deleted)
+      await renameRetrying(folder, place)
+      await syncFolder(this.#root)
+      const loaded = await Run.load(place, this.#listener)
+      if (loaded.state === 'ok') return loaded.run
+      throw new AppError('damaged_file', loaded.message, { context: { file: place } })
+    })
+    this.#runs.set(run.id, run)
+    this.record.changed()
+    await this.#analyse(run)
+    return run.id
+  }
+
+  /** `LESA`, or `LESA 2` and so on when that is taken. */
+  unusedName(wanted: string): string {
+    return unusedName(wanted, this.#runs.values())
   }
 
   async deleteModel(id: string): Promise<void> {
@@ -200,6 +245,15 @@ export class RunBook {
     await this.#serial.idle()
   }
 
+  get #root(): string {
+    return projectPaths.runs(this.record.folder)
+  }
+
+  /** No run made from now on has this number, or a lower one. */
+  get #deleted(): number {
+    return this.record.file.deleted.runs
+  }
+
   get #work(): string {
     return projectPaths.work(this.record.folder)
   }
@@ -214,7 +268,7 @@ export class RunBook {
           endedAt === undefined &&
           owner?.project === this.record.id &&
           (owner.run === run.id ||
-            (spec.kind === 'evaluate' && spec.models.includes(runPaths.model(run.folder)))),
+            pathsOf(spec, 'reads').some((path) => isWithin(path, run.folder))),
       )
     if (!isBusy && !run.isOpen) return run
     throw new AppError('bad_request', `${run.name} has a job that waits or runs.`, {
@@ -250,25 +304,29 @@ export class RunBook {
     return specIn(folder, settings, path, memoryLimitBytes)
   }
 
-  /** Numbers are never given twice, so that a folder's name means one run. */
-  async #newFolder(method: string): Promise<string> {
-    const runs = projectPaths.runs(this.record.folder)
-    await mkdir(runs, { recursive: true })
-    const used = (await readdir(runs)).map((name) => Number(/^(\d+)-/.exec(name)?.[1] ?? 0))
-    const number = used.reduce((most, value) => Math.max(most, value), 0) + 1
-    const folder = join(runs, `${String(number).padStart(3, '0')}-${method}`)
-    await mkdir(folder)
-    return folder
-  }
-
-  /** `LESA`, or `LESA 2` and so on when that is taken. */
-  #unusedName(wanted: string): string {
-    const names = new Set([...this.#runs.values()].map(({ name }) => name))
-    for (let n = 1; ; n += 1) {
-      // A run's name has at most 100 characters.
-      const name = n === 1 ? wanted : `${wanted.slice(0, 92)} ${n}`
-      if (!names.has(name)) return name
-    }
+  /**
+   * Queues the analysis of a trained model whose pictures are still those of the model before: norms and resemblances of
+   * the layers that moved are others now.
+   */
+  async #analyse(run: Run): Promise<void> {
+    const before = runPaths.earlierAnalysis(run.folder)
+    if (!this.summary(run.id).model || !(await exists(before))) return
+    const model = runPaths.model(run.folder)
+    this.services.jobs.start(
+      { kind: 'analyse', model, before },
+      {
+        owner: { project: this.record.id, run: run.id, name: run.name },
+        recordDir: run.folder,
+        observer: {
+          onState: ({ state }) => {
+            if (state !== 'succeeded') return
+            void rm(before, { force: true })
+              .then(() => run.lookAgain())
+              .catch((error: unknown) => this.record.report(error))
+          },
+        },
+      },
+    )
   }
 
   async #onEnd(run: Run): Promise<void> {

@@ -19,6 +19,7 @@ import {
   type RunSettings,
   type RunSummary,
 } from '@shared/projects'
+import { formatCount, formatNumber } from '@shared/units'
 
 /** Every setting in the order of the forms; a row has those that its method has. */
 const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
@@ -27,6 +28,7 @@ const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   { key: 'rest', label: 'Norms and biases' },
   { key: 'dtype', label: 'Element type' },
   { key: 'seed', label: 'Seed' },
+  { key: 'training', label: 'Trained since' },
 ]
 
 const REST_TEXTS: Readonly<Record<RestChoice, string>> = {
@@ -68,7 +70,9 @@ export function compareRuns(input: CompareInput): Comparison {
         },
       ]
     : []
-  const runRows = input.runs.flatMap((run) => (run.result ? [rowOf(run, of(run.id))] : []))
+  const compared = input.runs.filter(({ result }) => result)
+  const isAnyTrained = compared.some(({ training }) => training)
+  const runRows = compared.map((run) => rowOf(run, of(run.id), isAnyTrained))
   const rows = [...baseRow, ...runRows]
   const used = SETTINGS.filter(({ key }) => rows.some(({ settings }) => key in settings))
   return {
@@ -82,8 +86,8 @@ export function compareRuns(input: CompareInput): Comparison {
   }
 }
 
-function rowOf(run: RunSummary, perplexities: Perplexity[]): CompareRow {
-  const { result, settings } = run
+function rowOf(run: RunSummary, perplexities: Perplexity[], tellsTraining: boolean): CompareRow {
+  const { result, settings, training } = run
   return {
     subject: run.id,
     name: run.name,
@@ -92,12 +96,16 @@ function rowOf(run: RunSummary, perplexities: Perplexity[]): CompareRow {
     newLayers: run.newLayers.length,
     parameters: result?.parameters ?? 0,
     bytes: result?.bytes ?? 0,
-    seconds: result?.seconds ?? null,
+    seconds: result && result.seconds + (training?.seconds ?? 0),
     device: run.device?.device ?? null,
     perplexities,
-    quality: qualityOf(ownReports(run.method, result?.predictors ?? [])),
-    verdict: heldOutVerdict(run.method, result?.predictors ?? []),
-    settings: describeSettings(settings, run.layersBefore),
+    // Trained layers are no predictions any more.
+    quality: training ? null : qualityOf(ownReports(run.method, result?.predictors ?? [])),
+    verdict: training ? null : heldOutVerdict(run.method, result?.predictors ?? []),
+    settings: {
+      ...describeSettings(settings, run.layersBefore),
+      ...(tellsTraining ? { training: describeTraining(training) } : {}),
+    },
   }
 }
 
@@ -146,6 +154,16 @@ export function describeSettings(
     dtype: dtype === 'keep' ? 'as the base' : dtype,
     seed: String(seed),
   }
+}
+
+function describeTraining(training: RunSummary['training']): string {
+  if (!training) return 'no'
+  return training.records
+    .map(
+      ({ steps, tokens, lr }) =>
+        `${formatCount(steps)} steps, ${formatCount(tokens)} tokens, rate ${formatNumber(lr)}`,
+    )
+    .join('; ')
 }
 
 function measurementsOf(

@@ -4,6 +4,7 @@ import { ERROR_CODES, type AppErrorData } from '@shared/errors'
 import { EXPORT_CHECKS } from '@shared/exports'
 import type { ExpandResult } from '@shared/jobs'
 import { methodSchema } from '@shared/methods/schema'
+import { SCHEDULES, TEXT_ORDERS, TRAINED_PARTS, type TrainingRecord } from '@shared/pretraining'
 import {
   DEFAULT_DRAFT,
   projectDraftSchema,
@@ -13,6 +14,7 @@ import {
   subjectSchema,
   textIdSchema,
 } from '@shared/projects'
+import { trainingIdSchema, trainingSettingsSchema } from '@shared/trainings'
 import { z } from 'zod'
 
 export const SCHEMA_VERSION = 1
@@ -51,6 +53,9 @@ const perplexitySchema = z.object({
   measuredAt: time,
 })
 
+const deletedSchema = z.object({ runs: count, trainings: count })
+const NONE_DELETED: z.infer<typeof deletedSchema> = { runs: 0, trainings: 0 }
+
 export const projectFileSchema = z.object({
   schema_version: z.literal(SCHEMA_VERSION),
   name: projectNameSchema,
@@ -60,6 +65,8 @@ export const projectFileSchema = z.object({
   draft: projectDraftSchema,
   texts: z.array(textSchema).max(1_000),
   perplexities: z.array(perplexitySchema).max(100_000),
+  /** The highest numbers of what was deleted, so that no number is given twice. */
+  deleted: deletedSchema.default(NONE_DELETED),
 })
 
 export type ProjectFile = z.infer<typeof projectFileSchema>
@@ -91,6 +98,7 @@ export function salvageProject(json: unknown, fallback: string, now: number): Pr
     draft: part(projectDraftSchema, fields['draft'], DEFAULT_DRAFT),
     texts: list(textSchema, fields['texts']),
     perplexities: list(perplexitySchema, fields['perplexities']),
+    deleted: part(deletedSchema, fields['deleted'], NONE_DELETED),
   }
 }
 
@@ -160,9 +168,49 @@ const exportSchema = z.object({
   ),
 })
 
-export const runFileSchema = z.object({
+const measuredSchema = z
+  .object({ text: z.string(), tokens: count, first: z.number(), last: z.number() })
+  .nullable()
+
+/** What a trained checkpoint says of its training in its `lesa.json`. */
+export const trainingRecordSchema = z
+  .object({
+    steps: count,
+    tokens: count,
+    context: count,
+    batch: count,
+    lr: z.number(),
+    output_lr_factor: z.number(),
+    schedule: z.enum(SCHEDULES),
+    warmup: count,
+    weight_decay: z.number(),
+    betas: z.tuple([z.number(), z.number()]),
+    epsilon: z.number(),
+    clip: z.number(),
+    trained_layers: z.array(count),
+    trained_parts: z.enum(TRAINED_PARTS),
+    order: z.enum(TEXT_ORDERS),
+    seed: count,
+    texts: z.array(z.object({ name: z.string(), bytes: count, documents: count, tokens: count })),
+    loss: z.object({ first: z.number(), last: z.number() }),
+    eval: measuredSchema,
+    forgetting: measuredSchema,
+    device: z.enum(DEVICES),
+  })
+  .transform((record) => record as TrainingRecord)
+
+const runTrainingSchema = z.object({
+  training: trainingIdSchema,
+  trainingName: projectNameSchema,
+  run: runIdSchema,
+  runName: projectNameSchema,
+  records: z.array(trainingRecordSchema).min(1),
+  seconds: z.number().nonnegative(),
+})
+
+/** What every record of a job has. */
+const jobFields = {
   schema_version: z.literal(SCHEMA_VERSION),
-  id: runIdSchema,
   name: projectNameSchema,
   state: z.enum([
     'queued',
@@ -182,12 +230,8 @@ export const runFileSchema = z.object({
   attempts: count,
   /** Milliseconds that the attempts before the latest took; runs of before this was noted have forgotten. */
   earlierMs: time.default(0),
-  settings: runSettingsSchema,
-  /** What it was grown from. */
+  /** The project's base model at its start. */
   base: modelSchema.pick({ name: true, digest: true, shape: true }),
-  layersBefore: count,
-  layersAfter: count,
-  newLayers: z.array(count),
   versions: z.object({ engine: z.string(), onnxruntime: z.string(), node: z.string() }).nullable(),
   device: deviceSchema.nullable(),
   timings: z.array(
@@ -199,10 +243,79 @@ export const runFileSchema = z.object({
       isKept: z.boolean().optional(),
     }),
   ),
+  error: errorSchema.nullable(),
+}
+
+/** Of a run or a training. */
+export type JobFile = z.infer<z.ZodObject<typeof jobFields>> & {
+  readonly id: string
+  readonly result: unknown
+}
+
+export const runFileSchema = z.object({
+  ...jobFields,
+  id: runIdSchema,
+  settings: runSettingsSchema,
+  layersBefore: count,
+  layersAfter: count,
+  newLayers: z.array(count),
   /** `out` in it is where the checkpoint was when it was made; it lies in the run's own folder. */
   result: resultSchema.nullable(),
-  error: errorSchema.nullable(),
   exports: z.array(exportSchema),
+  /** Of a run that a training has made. */
+  training: runTrainingSchema.nullable().default(null),
 })
 
 export type RunFile = z.infer<typeof runFileSchema>
+
+const endsSchema = z.object({ first: z.number(), last: z.number() }).nullable()
+const lossesSchema = { loss: endsSchema, eval: endsSchema, forgetting: endsSchema }
+const yardstickSchema = z
+  .object({ eval: z.number().nullable(), forgetting: z.number().nullable() })
+  .nullable()
+
+const startResultSchema = z.object({
+  run: runIdSchema,
+  /** Where the job left the checkpoint, of which a run has been made since. */
+  out: z.string().nullable(),
+  seed: count,
+  ...lossesSchema,
+  steps: count,
+  tokens: count,
+  lr: z.number(),
+  trained_layers: z.array(count),
+  trained_parameters: count,
+  seconds: z.number().nonnegative(),
+  steps_to_reach: z.record(z.string(), z.number().nullable()),
+  diverged: z.object({ step: count, loss: z.number().nullable() }).nullable(),
+  repeats: z.array(z.object({ seed: count, ...lossesSchema })),
+  trials: z.array(
+    z.object({
+      lr: z.number(),
+      steps: count,
+      loss: z.number().nullable(),
+      seconds: z.number().nonnegative(),
+    }),
+  ),
+})
+
+export const trainingFileSchema = z.object({
+  ...jobFields,
+  id: trainingIdSchema,
+  settings: trainingSettingsSchema,
+  /** As `settings.runs` lists them, with the name that each had. */
+  starts: z.array(z.object({ run: runIdSchema, name: projectNameSchema, method: methodSchema })),
+  result: z
+    .object({
+      starts: z.array(startResultSchema),
+      base: yardstickSchema,
+      eval_tokens: count.nullable(),
+      tokens_per_step: count,
+      seconds: z.number().nonnegative(),
+      trial_seconds: z.number().nonnegative(),
+      warnings: z.array(z.string()),
+    })
+    .nullable(),
+})
+
+export type TrainingFile = z.infer<typeof trainingFileSchema>

@@ -37,7 +37,8 @@ async function stagesIn(work: string): Promise<Stage[]> {
   return (await Promise.all(stages)).filter((stage) => stage !== null)
 }
 
-async function folderBytes(folder: string): Promise<number> {
+/** Bytes of all files in a folder; 0 when there is none. */
+export async function folderBytes(folder: string): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
   let bytes = 0
   for (const entry of entries) {

@@ -110,10 +110,11 @@ export const pretrain: RequestedKind<PretrainSpec, PretrainResult> = {
     ...(spec.job === undefined ? {} : { job: at(spec.job, 'keeps') }),
     out: at(spec.out, 'writes'),
   }),
-  title: ({ models, out }) =>
-    models.length === 1
-      ? `Training ${models[0]?.name ?? baseName(out)}`
-      : `Training ${models.length} models`,
+  title: ({ models, out }, training) => {
+    const what =
+      models.length === 1 ? (models[0]?.name ?? baseName(out)) : `${models.length} models`
+    return training === undefined ? `Training ${what}` : `${training}: training ${what}`
+  },
   doing: 'training the new layers',
   keepsOnPause: true,
 }

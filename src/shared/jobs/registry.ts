@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { analyse } from './analyse'
 import { assemble } from './assemble'
 import { evaluate } from './evaluate'
 import { expand } from './expand'
@@ -9,6 +10,7 @@ import { stages } from './stages'
 import { statistics } from './statistics'
 import { synth } from './synth'
 
+export * from './analyse'
 export * from './assemble'
 export * from './evaluate'
 export * from './expand'
@@ -27,6 +29,7 @@ export const JOB_KINDS = {
   assemble,
   statistics,
   export: exportModel,
+  analyse,
   pretrain,
 }
 

@@ -72,26 +72,15 @@ export async function* analyseGrown({
 }: Analysis): AsyncGenerator<JobEvent, void> {
   const checkpoint = await Checkpoint.open(result.out)
   try {
-    const total = checkpoint.weightTypes.length * plan.layers.length
-    let done = 0
     const types: Record<string, WeightTypeAnalysis> = {}
-    for (const type of checkpoint.weightTypes) {
-      const measure = new NeighbourMeasure()
-      const source = new StackedMatrix(checkpoint, type)
-      for (let layer = 0; layer < plan.layers.length; layer += 1) {
-        signal.throwIfAborted()
-        measure.add(await source.read(layer))
-        done += 1
-        yield { type: 'step', id: ANALYSIS_STEP.id, done, total }
-      }
+    for (const [type, measured] of yield* measureTypes(checkpoint, plan.layers.length, signal)) {
       const picture = pictures.get(type)
       types[type] = {
         rank: picture?.singularValues.length ?? null,
         singularValues: picture ? sample(picture.singularValues) : null,
         energy: picture ? sample(energyOf(picture.singularValues)) : null,
         hasDirections: picture !== undefined,
-        norms: measure.norms,
-        neighbourCosines: measure.cosines,
+        ...measured,
         predictor: result.predictors.find(({ weightType }) => weightType === type) ?? null,
       }
     }
@@ -104,6 +93,32 @@ export async function* analyseGrown({
   } finally {
     await checkpoint.close()
   }
+}
+
+/** Norms and resemblances of each weight type's matrices, two of them in memory at a time. */
+export async function* measureTypes(
+  checkpoint: Checkpoint,
+  layers: number,
+  signal: AbortSignal,
+): AsyncGenerator<
+  JobEvent,
+  ReadonlyMap<string, Pick<WeightTypeAnalysis, 'norms' | 'neighbourCosines'>>
+> {
+  const total = checkpoint.weightTypes.length * layers
+  let done = 0
+  const measured = new Map<string, Pick<WeightTypeAnalysis, 'norms' | 'neighbourCosines'>>()
+  for (const type of checkpoint.weightTypes) {
+    const measure = new NeighbourMeasure()
+    const source = new StackedMatrix(checkpoint, type)
+    for (let layer = 0; layer < layers; layer += 1) {
+      signal.throwIfAborted()
+      measure.add(await source.read(layer))
+      done += 1
+      yield { type: 'step', id: ANALYSIS_STEP.id, done, total }
+    }
+    measured.set(type, { norms: measure.norms, neighbourCosines: measure.cosines })
+  }
+  return measured
 }
 
 /** Norms of a sequence of matrices and the cosines between one and the next. Sums are float64. */

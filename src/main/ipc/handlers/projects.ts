@@ -4,6 +4,7 @@ import type { EstimatedSpec } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
+import type { TrainingRequest, TrainingText } from '@shared/trainings'
 import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
 import type { EngineClient } from '../../jobs/EngineClient'
@@ -15,7 +16,10 @@ import type { Handlers } from '../router'
 
 type ProjectHandlers = Pick<
   Handlers,
-  Extract<keyof Handlers, `${'projects' | 'runs' | 'trainings' | 'evaluations' | 'exports'}:${string}`>
+  Extract<
+    keyof Handlers,
+    `${'projects' | 'runs' | 'trainings' | 'evaluations' | 'exports'}:${string}`
+  >
 >
 
 export type Estimator = (
@@ -49,6 +53,25 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     const project = projects.get(id)
     await change(project)
     return project.view()
+  }
+
+  /** A training's texts that the person has opened. @throws AppError `path_denied` for others. */
+  const openedTexts = async ({
+    settings,
+    ...request
+  }: TrainingRequest): Promise<TrainingRequest> => {
+    const opened = async (text: TrainingText): Promise<TrainingText> =>
+      'text' in text ? text : { path: await grants.require(text.path) }
+    const { texts, evalText, forgettingText } = settings
+    return {
+      ...request,
+      settings: {
+        ...settings,
+        texts: await Promise.all(texts.map(opened)),
+        ...(evalText === undefined ? {} : { evalText: await opened(evalText) }),
+        ...(forgettingText === undefined ? {} : { forgettingText: await opened(forgettingText) }),
+      },
+    }
   }
 
   return {
@@ -109,12 +132,14 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'runs:analysis': (id, run) => readAnalysis(projects.get(id).runs.get(run).folder),
     'runs:projection': (id, run, { type, method, seed, perplexity }) => {
       const { folder, file } = projects.get(id).runs.get(run)
+      // Trained layers are not what was predicted any more.
+      const isPredicted = usesPredictions(file.settings.method.name) && file.training === null
       return engine.call('projection', {
         folder,
         type,
         method,
         seed,
-        isBaseOnly: !usesPredictions(file.settings.method.name),
+        isBaseOnly: !isPredicted,
         ...(perplexity === undefined ? {} : { perplexity }),
       })
     },
@@ -122,14 +147,22 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'runs:delete': (id, run) => changed(id, (project) => project.runs.delete(run)),
     'runs:deleteModel': (id, run) => changed(id, (project) => project.runs.deleteModel(run)),
 
-    'trainings:starts': notBuilt,
-    'trainings:estimate': notBuilt,
-    'trainings:start': notBuilt,
-    'trainings:resume': notBuilt,
-    'trainings:get': notBuilt,
-    'trainings:series': notBuilt,
-    'trainings:rename': notBuilt,
-    'trainings:delete': notBuilt,
+    'trainings:starts': (id, settings) => projects.get(id).trainings.starts(settings),
+    'trainings:estimate': async (id, request) =>
+      estimate(await projects.get(id).trainings.specFor(await openedTexts(request)), {
+        keepsStages: true,
+        isRecorded: false,
+      }),
+    'trainings:start': async (id, request) =>
+      projects.get(id).trainings.start(await openedTexts(request)),
+    'trainings:resume': (id, training) => projects.get(id).trainings.resume(training),
+    'trainings:get': (id, training) => projects.get(id).trainings.detail(training),
+    'trainings:series': (id, training, { maxPoints }) =>
+      projects.get(id).trainings.series(training, maxPoints),
+    'trainings:rename': (id, training, name) =>
+      changed(id, (project) => project.trainings.rename(training, name)),
+    'trainings:delete': (id, training) =>
+      changed(id, (project) => project.trainings.delete(training)),
 
     'evaluations:start': (id, request) => projects.get(id).texts.measure(request),
     'exports:preview': async (id, run, options) => {
@@ -151,10 +184,6 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       return projects.get(id).exports.start(run, { ...options, out })
     },
   }
-}
-
-function notBuilt(): Promise<never> {
-  return Promise.reject(new AppError('bug', 'Not built yet.'))
 }
 
 /** What the engine has left of a run; `null` while there is nothing. @throws AppError `damaged_file` */

@@ -233,6 +233,55 @@ describe('cancelling', () => {
   })
 })
 
+describe('a job that waits for others', () => {
+  it('lets those behind it go before it until its turn may come', async () => {
+    let isReady = false
+    const a = jobs.start(out('a'))
+    const b = jobs.start(out('b'), { mayBegin: () => isReady })
+    const c = jobs.start(out('c'))
+    await runs[0]?.end()
+    expect([a, b, c].map(({ id }) => jobs.get(id).state)).toEqual([
+      'succeeded',
+      'queued',
+      'running',
+    ])
+    isReady = true
+    await runs[1]?.end()
+    expect(jobs.get(b.id).state).toBe('running')
+    await runs[2]?.end()
+    expect(jobs.get(b.id).state).toBe('succeeded')
+  })
+
+  it('fails, with why, as soon as it waits in vain', async () => {
+    const a = jobs.start(out('a'))
+    const b = jobs.start(out('b'))
+    const states: string[] = []
+    const c = jobs.start(out('c'), {
+      mayBegin: () => {
+        const { state } = jobs.get(b.id)
+        if (state === 'cancelled') throw new AppError('not_found', 'b is missing.')
+        return state === 'succeeded'
+      },
+      observer: { onState: ({ state }) => states.push(state) },
+    })
+    jobs.cancel(b.id)
+    expect(jobs.get(c.id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'not_found', message: 'b is missing.' },
+    })
+    expect(states).toEqual(['queued', 'failed'])
+    expect(jobs.get(a.id).state).toBe('running')
+    await runs[0]?.end()
+    expect(runs).toHaveLength(1)
+  })
+
+  it('is interrupted when the program ends', async () => {
+    const a = jobs.start(out('a'), { mayBegin: () => false })
+    await jobs.dispose()
+    expect(jobs.get(a.id).state).toBe('interrupted')
+  })
+})
+
 describe('the order of waiting jobs', () => {
   it('can be changed, and is the order in which they run', async () => {
     jobs.start(out('a'))

@@ -3,6 +3,7 @@ import type { PredictorReport } from '@shared/jobs'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft, type RunSummary } from '@shared/projects'
 import { describe, expect, it } from 'vitest'
 import { compareRuns, describeSettings } from '../../../../src/main/projects/compare'
+import { TRAINING_RECORD } from '../../../support/projectParts'
 import { expandResult } from '../../../support/projects'
 
 const report = (mse: number, holdout?: PredictorReport['holdout']): PredictorReport => ({
@@ -129,6 +130,39 @@ describe('a comparison', () => {
     expect(rows.map(({ quality }) => quality === null)).toEqual([true, false])
     expect(rows[0]?.verdict).toBeNull()
     expect(rows[1]?.verdict?.outcome).toBe('useful')
+  })
+
+  it('tells what was trained since it was grown, whose layers are no predictions any more', () => {
+    const [first, second] = [TRAINING_RECORD, { ...TRAINING_RECORD, steps: 20_000 }]
+    const trained: RunSummary = {
+      ...run('005-lesa', {}, [report(1, holdout)]),
+      training: {
+        training: '001-training',
+        trainingName: 'Training',
+        run: '001-lesa',
+        runName: 'LESA',
+        records: [first, second],
+        seconds: 10,
+      },
+    }
+    const { rows, settings } = compareRuns({
+      baseName: 'base',
+      base: null,
+      runs: [trained, long],
+      perplexities: [],
+      texts: [],
+    })
+    expect(rows.map((row) => row.settings['training'])).toEqual([
+      '1 steps, 64 tokens, rate 2e-4; 20.0 k steps, 64 tokens, rate 2e-4',
+      'no',
+    ])
+    expect(settings.find(({ key }) => key === 'training')?.differs).toBe(true)
+    expect(rows.map(({ quality, verdict }) => [quality, verdict === null])).toMatchObject([
+      [null, true],
+      [{ errorOverZero: 0.5 }, false],
+    ])
+    expect(rows[0]?.seconds).toBe((long.result?.seconds ?? 0) + 10)
+    expect(comparison.settings.map(({ key }) => key)).not.toContain('training')
   })
 
   it('tells where new layers go apart even where only one method has such a setting', () => {

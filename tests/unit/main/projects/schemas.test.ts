@@ -1,12 +1,16 @@
 import { DEFAULT_DRAFT, runSettingsOf, type Perplexity } from '@shared/projects'
+import { DEFAULT_TRAINING } from '@shared/trainings'
 import { describe, expect, it } from 'vitest'
 import {
   projectFileSchema,
   runFileSchema,
   salvageProject,
+  trainingFileSchema,
   type ProjectFile,
   type RunFile,
+  type TrainingFile,
 } from '../../../../src/main/projects/schemas'
+import { TRAINING_RECORD } from '../../../support/projectParts'
 
 const digest = 'a'.repeat(64)
 
@@ -33,6 +37,7 @@ const project: ProjectFile = {
       measuredAt: 2,
     },
   ],
+  deleted: { runs: 2, trainings: 1 },
 }
 
 const run: RunFile = {
@@ -91,6 +96,65 @@ const run: RunFile = {
       checks: [{ id: 'reopened', state: 'passed', detail: 'd' }],
     },
   ],
+  training: {
+    training: '001-training',
+    trainingName: 'Training',
+    run: '002-lesa',
+    runName: 'LESA',
+    records: [TRAINING_RECORD],
+    seconds: 3,
+  },
+}
+
+const losses = { loss: { first: 4, last: 3 }, eval: null, forgetting: null }
+
+const training: TrainingFile = {
+  schema_version: 1,
+  id: '001-training',
+  name: 'Training',
+  state: 'succeeded',
+  createdAt: 1,
+  startedAt: 2,
+  endedAt: 3,
+  attempts: 1,
+  earlierMs: 0,
+  settings: {
+    ...DEFAULT_TRAINING,
+    runs: ['002-lesa'],
+    texts: [{ text: '0123456789abcdef' }, { path: '/texts' }],
+  },
+  starts: [{ run: '002-lesa', name: 'LESA', method: 'lesa' }],
+  base: { name: 'base', digest, shape: digest },
+  versions: null,
+  device: null,
+  timings: [],
+  result: {
+    base: { eval: 3, forgetting: null },
+    eval_tokens: 31,
+    tokens_per_step: 64,
+    seconds: 2,
+    trial_seconds: 0,
+    warnings: [],
+    starts: [
+      {
+        run: '002-lesa',
+        out: null,
+        seed: 0,
+        ...losses,
+        steps: 1,
+        tokens: 64,
+        lr: 0.0002,
+        trained_layers: [9],
+        trained_parameters: 10,
+        seconds: 0.5,
+        steps_to_reach: { '003-solar': null, '004-noise': 1.5 },
+        diverged: { step: 1, loss: null },
+        repeats: [{ seed: 1, ...losses }],
+        trials: [{ lr: 0.1, steps: 1, loss: null, seconds: 1 }],
+      },
+    ],
+  },
+  error: null,
 }
 
 const through = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
@@ -99,6 +163,14 @@ describe('what is stored', () => {
   it('is read as it was written', () => {
     expect(projectFileSchema.parse(through(project))).toEqual(project)
     expect(runFileSchema.parse(through(run))).toEqual(run)
+    expect(trainingFileSchema.parse(through(training))).toEqual(training)
+  })
+
+  it('lacks nothing where there were no trainings yet', () => {
+    const { deleted: _, ...older } = project
+    expect(projectFileSchema.parse(through(older)).deleted).toEqual({ runs: 0, trainings: 0 })
+    const { training: __, ...grown } = run
+    expect(runFileSchema.parse(through(grown)).training).toBeNull()
   })
 
   it('lacks nothing where a perplexity was measured before its error was', () => {
@@ -124,6 +196,15 @@ describe('what is stored', () => {
     { ...run, result: { ...run.result, predictors: [{}] } },
   ])('is refused when it is not sound (run %#)', (value) => {
     expect(runFileSchema.safeParse(through(value)).success).toBe(false)
+  })
+
+  it.each([
+    { ...training, id: '001-lesa' },
+    { ...training, settings: { ...training.settings, runs: [] } },
+    { ...training, settings: { ...training.settings, texts: [{ text: '../x' }] } },
+    { ...training, starts: [{ run: '002-lesa', name: '', method: 'lesa' }] },
+  ])('is refused when it is not sound (training %#)', (value) => {
+    expect(trainingFileSchema.safeParse(through(value)).success).toBe(false)
   })
 })
 

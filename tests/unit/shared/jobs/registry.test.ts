@@ -35,6 +35,7 @@ const SPECS: { readonly [K in JobKindName]: SpecOf<K> } = {
     grown: { spec: expandSpec(), result: {} as never },
     perplexities: [],
   },
+  analyse: { kind: 'analyse', model: '/grown', before: '/analysis.json' },
   pretrain: pretrainSpec({
     models: [{ path: '/grown', name: 'grown' }],
     base: '/base',
@@ -63,6 +64,7 @@ describe('the kinds of jobs', () => {
     ['assemble', { reads: [], writes: ['/out'], keeps: ['/work'] }],
     ['statistics', { reads: ['/base'], writes: [], keeps: ['/cache.json'] }],
     ['export', { reads: ['/grown', '/base'], writes: ['/out'], keeps: [] }],
+    ['analyse', { reads: ['/grown', '/analysis.json'], writes: [], keeps: [] }],
     [
       'pretrain',
       { reads: ['/grown', '/base', '/texts', '/eval', '/old'], writes: ['/out'], keeps: ['/work'] },
@@ -85,7 +87,7 @@ describe('the kinds of jobs', () => {
     ).rejects.toThrow('denied')
   })
 
-  it('can be asked for from outside, all but two', () => {
+  it('can be asked for from outside, but for what only the program makes', () => {
     const asked = kinds.filter((name) => jobSpecSchema.safeParse(SPECS[name]).success)
     expect(asked).toEqual(['expand', 'evaluate', 'synth', 'stages', 'assemble', 'pretrain'])
     expect(jobSpecSchema.safeParse({ ...SPECS.expand, seed: -1 }).error?.issues[0]?.path).toEqual([
@@ -94,7 +96,10 @@ describe('the kinds of jobs', () => {
   })
 
   it('share a queue, but for what only reads', () => {
-    expect(kinds.filter((name) => JOB_KINDS[name].lane === 'light')).toEqual(['statistics'])
+    expect(kinds.filter((name) => JOB_KINDS[name].lane === 'light')).toEqual([
+      'statistics',
+      'analyse',
+    ])
   })
 
   it.each<[JobSpec, string, string]>([
@@ -106,6 +111,8 @@ describe('the kinds of jobs', () => {
     [SPECS.assemble, 'Assembling out', 'writing the checkpoint'],
     [SPECS.statistics, 'Statistics of base', 'reading the weights'],
     [SPECS.export, 'Exporting to out', 'exporting the model'],
+    [SPECS.analyse, 'Measuring layers', 'measuring layers'],
+    [SPECS.pretrain, 'Training grown', 'training the new layers'],
   ])('say what they do: $kind', (spec, title, doing) => {
     expect(describeJob(newJob('a', spec, 0))).toBe(title)
     expect(kindOf(spec).doing).toBe(doing)
@@ -115,5 +122,14 @@ describe('the kinds of jobs', () => {
     const owner = { project: '0123456789abcdef', run: '001-solar' }
     expect(describeJob(newJob('a', SPECS.expand, 0, owner))).toBe('001-solar: growing with SOLAR')
     expect(describeJob(newJob('a', SPECS.export, 0, owner))).toBe('Exporting to out')
+    expect(describeJob(newJob('a', SPECS.analyse, 0, owner))).toBe('001-solar: measuring layers')
+  })
+
+  it('name the training that trains', () => {
+    const owner = { project: '0123456789abcdef', training: '001-training', name: 'Race, Demo' }
+    const race = pretrainSpec({
+      models: ['a', 'b'].map((name) => ({ path: `/${name}`, name })),
+    })
+    expect(describeJob(newJob('a', race, 0, owner))).toBe('Race, Demo: training 2 models')
   })
 })

@@ -1,0 +1,171 @@
+/** @file Which starts a race can compare: every method at one depth, from the runs that there are. */
+import { AppError, toAppError } from '@shared/errors'
+import { isOpen } from '@shared/jobs'
+import {
+  isLayoutKey,
+  METHOD_NAMES,
+  METHODS,
+  methodNamed,
+  type Method,
+  type MethodSpec,
+} from '@shared/methods'
+import type { CountOption, LayoutValue } from '@shared/methods/options'
+import { isLayoutOption } from '@shared/methods/options'
+import { planExpansion } from '@shared/plan'
+import {
+  runSettingsOf,
+  type ProjectDraft,
+  type RunSettings,
+  type RunSummary,
+} from '@shared/projects'
+import { COMPARED_STARTS, type StartChoice } from '@shared/trainings'
+
+export interface StartsInput {
+  /** The depth, the gaps, and what the methods share are taken from it. */
+  readonly like: RunSettings
+  /** Of the base model. */
+  readonly layers: number
+  /** What a method needs that `like` does not have. */
+  readonly draft: ProjectDraft
+  /** Newest first. */
+  readonly runs: readonly RunSummary[]
+}
+
+/**
+ * Every method at the depth of `like`, in the order in which they are offered.
+ *
+ * @throws AppError `bad_request` when `like` does not fit the model.
+ */
+export function startChoices(input: StartsInput): StartChoice[] {
+  return METHODS.map((method) => ({
+    method,
+    isCompared: COMPARED_STARTS.includes(method),
+    ...choiceOf(method, input),
+  }))
+}
+
+type Choice =
+  | { readonly state: 'grown' | 'growing'; readonly run: string }
+  | { readonly state: 'missing'; readonly settings: RunSettings }
+  | { readonly state: 'impossible'; readonly reason: string }
+
+function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): Choice {
+  const goal = planExpansion(like.method, layers)
+  const added = goal.newLayers.length
+  const gaps = goal.resolved['gaps'] ?? spreadGaps(added, layers)
+  const settings: RunSettings = { ...like, method: specLike(like.method, method, draft) }
+  try {
+    settings.method =
+      method === like.method.name
+        ? like.method
+        : withLayout(settings.method, layoutOf(method, { added, gaps, layers }))
+    const { newLayers } = planExpansion(settings.method, layers)
+    if (newLayers.length !== added) {
+      const most = `it adds at most ${newLayers.length} layers to ${layers}, not ${added}.`
+      throw new AppError('bad_request', most)
+    }
+    const same = runs.filter(
+      (run) =>
+        run.method === method &&
+        run.training === null &&
+        run.isOfThisModel &&
+        (run.model !== null || isOpen(run.state)) &&
+        run.newLayers.join() === newLayers.join(),
+    )
+    const isGrown = ({ model }: RunSummary): boolean => model !== null
+    const best = same.find((run) => isGrown(run) && isSame(run.settings, settings))
+    const run = best ?? same.find(isGrown) ?? same[0]
+    if (!run) return { state: 'missing', settings }
+    return { state: isGrown(run) ? 'grown' : 'growing', run: run.id }
+  } catch (error) {
+    const { code, message } = toAppError(error)
+    if (code !== 'bad_request') throw error
+    return { state: 'impossible', reason: `${METHOD_NAMES[method]}: ${message}` }
+  }
+}
+
+/** A method with the values that the other one has of its options, and else the draft's; its layout is not decided yet. */
+function specLike(like: MethodSpec, method: Method, draft: ProjectDraft): MethodSpec {
+  const own = runSettingsOf({ ...draft, method }).method
+  const shared = Object.entries(like).filter(
+    ([key]) => key !== 'name' && Object.hasOwn(methodNamed(method).options, key),
+  )
+  return { ...own, ...Object.fromEntries(shared) }
+}
+
+function withLayout(spec: MethodSpec, layout: Readonly<Record<string, LayoutValue>>): MethodSpec {
+  const others = Object.entries(spec).filter(([key]) => !isLayoutKey(key))
+  return { ...Object.fromEntries(others), ...layout } as MethodSpec
+}
+
+interface Goal {
+  readonly added: number
+  readonly gaps: LayoutValue
+  readonly layers: number
+}
+
+/** @throws AppError `bad_request` where no value gives that depth. */
+function layoutOf(method: Method, { added, gaps, layers }: Goal): Record<string, LayoutValue> {
+  return Object.fromEntries(
+    Object.entries(methodNamed(method).options).flatMap(([key, option]) => {
+      if (!isLayoutOption(option)) return []
+      switch (option.kind) {
+        case 'gaps':
+          return [[key, gaps]]
+        case 'count':
+          return [[key, countFor(method, key, option, { added, layers })]]
+        case 'range':
+          // The last ones; there cannot be more than there are.
+          return [[key, [Math.max(0, layers - added), layers - 1]]]
+      }
+    }),
+  )
+}
+
+function countFor(
+  method: Method,
+  key: string,
+  { min, max }: CountOption,
+  { added, layers }: Pick<Goal, 'added' | 'layers'>,
+): number {
+  const values = Array.from({ length: max(layers) - min + 1 }, (_, index) => min + index)
+  const additions = values.map((value) => {
+    const { layers: laidOut } = methodNamed(method).plan({ [key]: value }, layers)
+    return { value, added: laidOut.length - layers }
+  })
+  const found = additions.find((each) => each.added === added)
+  if (found) return found.value
+  const possible = additions.map((each) => each.added).filter((each) => each > 0)
+  const below = possible.filter((each) => each < added)
+  const above = possible.filter((each) => each > added)
+  const nearest = [
+    ...(below.length > 0 ? [Math.max(...below)] : []),
+    ...(above.length > 0 ? [Math.min(...above)] : []),
+  ]
+  throw new AppError(
+    'bad_request',
+    nearest.length === 0
+      ? `it cannot add ${added} layers to ${layers}.`
+      : `it can add ${nearest.join(' or ')} layers to ${layers}, not ${added}.`,
+  )
+}
+
+/** As many new layers as asked for, at most one more in a gap than in any other, the later gaps first. */
+function spreadGaps(added: number, layers: number): number[] {
+  const gaps = Math.max(1, layers - 1)
+  return Array.from({ length: gaps }, (_, gap) => gap).flatMap((gap) => {
+    const isLater = gap >= gaps - (added % gaps)
+    return Array.from<number>({ length: Math.floor(added / gaps) + (isLater ? 1 : 0) }).fill(gap)
+  })
+}
+
+function isSame(a: RunSettings, b: RunSettings): boolean {
+  const sorted = (settings: RunSettings): string =>
+    JSON.stringify([
+      Object.entries(settings.method).sort(([left], [right]) => (left < right ? -1 : 1)),
+      settings.rest,
+      settings.dtype,
+      settings.seed,
+    ])
+  return sorted(a) === sorted(b)
+}
