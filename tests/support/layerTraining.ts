@@ -7,6 +7,7 @@ import {
   LayerTrainer,
   type LayerTrainerOptions,
 } from '../../src/main/engine/pretraining/LayerTrainer'
+import type { TrainingPlan } from '../../src/main/engine/pretraining/memory'
 import type { StepReport } from '../../src/main/engine/pretraining/settings'
 import { tempFolder } from './tempFolder'
 
@@ -49,4 +50,26 @@ export async function valuesOf(trainer: LayerTrainer, tensor: string): Promise<F
   const values = await trainer.values(tensor)
   if (values) return values.slice()
   throw new Error(`${tensor} is not trained.`)
+}
+
+type Plan = (plan: TrainingPlan) => TrainingPlan
+
+/** Everything from the lowest trained layer on is kept for the backward pass, as a small model's plan has it. */
+export const keeping: Plan = (plan) => {
+  if (plan.mode === 'keep') return plan
+  throw new Error('The plan does not keep everything.')
+}
+
+/** As under a tight bound: layers are computed again, some windows at a time, and the vocabulary is in tiles. */
+export function computingAgain(microBatch: number, changes: Partial<TrainingPlan> = {}): Plan {
+  return (plan) => ({
+    ...plan,
+    mode: 'recompute',
+    microBatch,
+    vocabularyTile: 25,
+    headRows: 50,
+    pinsVocabulary: false,
+    pinnedLayers: [],
+    ...changes,
+  })
 }
