@@ -46,6 +46,11 @@ export interface CompileOptions {
    * where several kernels are called in turn each one's threads take the processors from the others'.
    */
   readonly spins?: boolean
+  /**
+   * Whether the CPU provider puts all of a run's results into one block once it knows their sizes (the default): it holds
+   * the block beside what the first run took, which for large graphs is as much again.
+   */
+  readonly plansMemory?: boolean
 }
 
 /**
@@ -90,6 +95,7 @@ export class Runtime {
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
         enableCpuMemArena: options.keepsMemory ?? true,
+        enableMemPattern: options.plansMemory ?? true,
         extra: {
           session: { ...FLUSH_TO_ZERO, ...(options.spins === false ? NO_SPINNING : {}) },
         },

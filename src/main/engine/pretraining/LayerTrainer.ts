@@ -51,7 +51,8 @@ export interface LayerTrainerOptions {
   /** For what does not fit into memory; its files are removed by {@link LayerTrainer.dispose}. */
   readonly scratch: string
   readonly signal: AbortSignal
-  /** What the plan would choose, changed; for measurements and tests. */
+  /** Instead of the mode that the plan would choose, and the whole plan changed; for measurements and tests. */
+  readonly mode?: TrainingMode
   readonly plan?: (plan: TrainingPlan) => TrainingPlan
 }
 
@@ -86,7 +87,7 @@ interface MicroBatch {
 export class LayerTrainer {
   readonly #kernels: KernelCache
   readonly #layers: LayerKernels
-  readonly #compile: CompileOptions = { keepsMemory: false, spins: false }
+  readonly #compile: CompileOptions
   readonly #activations: ActivationPool
   readonly #trained: ReadonlySet<number>
   readonly #first: number
@@ -107,6 +108,7 @@ export class LayerTrainer {
     private readonly vocabulary: Vocabulary,
   ) {
     const { layers, parts } = options.settings
+    this.#compile = { keepsMemory: plan.keepsMemory, plansMemory: false, spins: false }
     this.#kernels = new KernelCache(runtime)
     this.#layers = new LayerKernels(checkpoint, runtime)
     this.#activations = new ActivationPool(runtime)

@@ -29,6 +29,11 @@ const FLOPS_PER_RUN = 1.2e11
 const HOST_LOGITS = 2 ** 23
 const DEVICE_LOGITS = 2 ** 25
 
+/** Forward, backward of a frozen layer and of a trained one: what kernels keep for themselves is there as often. */
+const KERNELS_IN_TURN = 3
+/** In bytes, what may be spent on that. */
+const SMALL_KERNELS = 2e8
+
 /** Elements of the output matrix that are in memory at once where it is not there as a whole. */
 const MATRIX_ELEMENTS = 2 ** 26
 
@@ -53,6 +58,8 @@ export interface TrainingRequest {
   readonly batch: number
   /** Where the arrays are. */
   readonly placement: Placement
+  /** Without it, `keep` where the bound allows. */
+  readonly mode?: TrainingMode | undefined
   /** Bounds in bytes. */
   readonly memoryBytes?: number | undefined
   readonly deviceMemoryBytes?: number | undefined
@@ -63,6 +70,8 @@ export type TrainingMode = 'keep' | 'recompute'
 
 export interface TrainingPlan {
   readonly mode: TrainingMode
+  /** Whether each kernel keeps the memory of its operators: faster, at so much more memory as there are kernels. */
+  readonly keepsMemory: boolean
   /** Windows that run through a layer at once. */
   readonly microBatch: number
   /** Frozen layers whose weights stay in memory; the others are read anew in each pass. */
@@ -200,11 +209,18 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     frozen.every((layer) => layer < first || pinned.includes(layer)) &&
     tile.rows === config.vocabSize &&
     microBatch * context * config.vocabSize <= tile.mostLogits * 4
-  const mode: TrainingMode = isWhole && take(keptBytes) ? 'keep' : 'recompute'
+  const keeps = request.mode !== 'recompute' && isWhole && take(keptBytes)
+  const mode: TrainingMode = keeps ? 'keep' : 'recompute'
   if (mode === 'keep') items.push({ label: 'results kept for the backward pass', value: keptBytes })
+
+  // A single graph, or layers so small that it matters little how many times their results are held.
+  const kept = (KERNELS_IN_TURN - 1) * microBatch * perWindow(BACKWARD_FLOATS)
+  const isSmall = mode === 'recompute' && kept <= SMALL_KERNELS && take(kept)
+  if (isSmall) items.push({ label: 'results of the other kernels', value: kept })
 
   return {
     mode,
+    keepsMemory: mode === 'keep' || isSmall,
     microBatch,
     pinnedLayers: pinned.reverse(),
     pinsVocabulary,
