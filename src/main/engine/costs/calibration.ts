@@ -19,6 +19,7 @@ import { Samples } from '../lesa/predictor/Samples'
 import { trainPredictor } from '../lesa/predictor/train'
 import { Random } from '../lib/random'
 import { ENGINE_VERSION } from '../lib/version'
+import { timeTraining, type TrainingRates, type Trial } from './trainingTrial'
 
 /** Kept figures are measured again after this long: other work may have slowed the machine down then. */
 const MAX_AGE_MS = 3600 * 1000
@@ -91,6 +92,22 @@ export class Calibration {
     return this.#figure(`${runtime.device}/step/${width}/${hiddenSize}/${batchSize}`, () =>
       timeSteps(runtime, width, settings),
     )
+  }
+
+  /** How fast layers of the trial's model are trained. */
+  async trainingRates(runtime: Runtime, trial: Trial): Promise<TrainingRates> {
+    let measured: Promise<TrainingRates> | null = null
+    const rate = (part: keyof TrainingRates): Promise<number> =>
+      this.#figure(`${runtime.device}/${part}/${trial.name}`, async () => {
+        measured ??= timeTraining(runtime, trial)
+        return (await measured)[part]
+      })
+    return {
+      forward: await rate('forward'),
+      backward: await rate('backward'),
+      head: await rate('head'),
+      update: await rate('update'),
+    }
   }
 
   /**

@@ -1,14 +1,12 @@
 /** @file What a job will cost, from the shapes of its model and the calibrated speed of this machine. */
 import { stat } from 'node:fs/promises'
 import { freemem } from 'node:os'
-import type { Device } from '@shared/devices'
 import type { EstimateRequest } from '@shared/engineProtocol'
-import { AppError } from '@shared/errors'
 import type { Estimate, EstimateItem, EstimateRefusal, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
 import { isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { formatBytes } from '@shared/units'
+import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
@@ -27,11 +25,12 @@ import {
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
 import { arrayLimits, beyondLimits, mostOf, type ArrayLimits, type ArrayNeed } from '../lib/arrays'
-import type { Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Calibration } from './calibration'
+import { secondsOf, totalOf, type Cost, type Rates } from './cost'
+import { pretrainCost } from './pretrain'
 
 /** Most runs end between these shares of the estimate: other programs, the disk's cache, a clock that slows down. */
 const RANGE = { low: 0.8, high: 1.3 } as const
@@ -42,22 +41,11 @@ const COPY_BYTES = 92e6
 /** Above this share of what is free it is tight. */
 const TIGHT_SHARE = 0.8
 
+/** Longer than anybody waits for a training. */
+const HOPELESS_SECONDS = 3 * 24 * 3600
+
 /** Until the engine runs and has opened the model. */
 const START_SECONDS = 0.5
-
-interface Cost {
-  readonly seconds: readonly EstimateItem[]
-  readonly hostBytes: readonly EstimateItem[]
-  readonly deviceBytes: number | null
-  readonly diskBytes: readonly EstimateItem[]
-  /** `null` for what computes nothing. */
-  readonly device: Device | null
-  /** The smallest bound of memory that is not refused; 0 where none is. */
-  readonly leastMemory: number
-  readonly arrays: ArrayNeed
-  /** Where the disk is needed; `null` when nothing is written. */
-  readonly out: string | null
-}
 
 /**
  * Estimates a job. Nothing is computed on the weights; on the first call the machine is timed, for a few seconds.
@@ -65,17 +53,29 @@ interface Cost {
  * @throws AppError what opening the checkpoint or choosing the device throws, `bad_request` for a plan that does not fit.
  */
 export async function estimate(request: EstimateRequest): Promise<Estimate> {
-  const { spec } = request
-  if (spec.kind === 'pretrain') throw new AppError('bug', 'Not built yet.')
   const calibration = await Calibration.open(request.calibrationFile)
   const limit = request.memoryLimitBytes ?? Infinity
   const freeMemory = Math.min(availableMemory(), limit)
-  const cost = await (spec.kind === 'expand'
-    ? expandCost(spec, request, calibration, freeMemory)
-    : evaluateCost(spec, calibration))
+  const cost = await costOf(request, calibration, freeMemory)
   await calibration.save()
   const freeDisk = cost.out === null ? null : await freeSpaceAt(cost.out)
   return judge(cost, freeMemory, freeDisk, limit)
+}
+
+function costOf(
+  request: EstimateRequest,
+  calibration: Calibration,
+  freeMemory: number,
+): Promise<Cost> {
+  const { spec } = request
+  switch (spec.kind) {
+    case 'expand':
+      return expandCost(spec, request, calibration, freeMemory)
+    case 'evaluate':
+      return evaluateCost(spec, calibration)
+    case 'pretrain':
+      return pretrainCost(spec, request, calibration)
+  }
 }
 
 function availableMemory(): number {
@@ -103,14 +103,16 @@ export function judge(
     freeDisk === null || diskBytes === 0
       ? { verdict: 'fits' as const, reason: null }
       : compare('disk', diskBytes, freeDisk, { margin: DISK_MARGIN_BYTES })
+  const time = judgeTime(cost, seconds)
   const order: readonly Verdict[] = ['fits', 'tight', 'does_not_fit']
-  const verdict =
-    order[Math.max(order.indexOf(memory.verdict), order.indexOf(disk.verdict))] ?? 'fits'
-  const reasons = [memory, disk]
+  const parts = [time, memory, disk]
+  const verdict = order[Math.max(...parts.map((part) => order.indexOf(part.verdict)))] ?? 'fits'
+  const reasons = parts
     .filter((part) => verdict === 'fits' || part.verdict !== 'fits')
     .flatMap(({ reason }) => (reason === null ? [] : [reason]))
+  const { training } = cost
   return {
-    seconds: { low: seconds * RANGE.low, high: seconds * RANGE.high },
+    seconds: rangeOf(seconds),
     hostBytesPeak,
     deviceBytes: cost.deviceBytes,
     diskBytes,
@@ -119,9 +121,33 @@ export function judge(
     freeDisk,
     device: cost.device,
     refusal: refusalOf(cost, freeDisk, limit, arrays),
+    ...(training
+      ? { training: { ...training, secondsPerStep: rangeOf(training.secondsPerStep) } }
+      : {}),
     verdict,
     reasons,
     breakdown: { seconds: cost.seconds, hostBytes: cost.hostBytes, diskBytes: cost.diskBytes },
+  }
+}
+
+function rangeOf(seconds: number): { low: number; high: number } {
+  return { low: seconds * RANGE.low, high: seconds * RANGE.high }
+}
+
+/** A training that nobody would wait for can be started all the same. */
+function judgeTime(
+  { training, device }: Cost,
+  seconds: number,
+): { verdict: Verdict; reason: string | null } {
+  if (!training || seconds <= HOPELESS_SECONDS) return { verdict: 'fits', reason: null }
+  const step = formatRough(training.secondsPerStep * 1000)
+  const hint =
+    device === 'cpu'
+      ? 'Fewer or smaller steps, a smaller model, or a GPU would bring it within reach.'
+      : 'Fewer or smaller steps or a smaller model would bring it within reach.'
+  return {
+    verdict: 'tight',
+    reason: `A step takes about ${step} on this machine, all of it about ${formatRough(seconds * 1000)}. ${hint}`,
   }
 }
 
@@ -267,29 +293,6 @@ function wholeMatricesNeed({ method }: ExpandSpec, tensors: readonly LaidOutTens
   )
 }
 
-/** What a machine does in a second; without a runtime only files can be timed. */
-interface Rates {
-  readonly calibration: Calibration
-  readonly runtime: Runtime | null
-  /** Bytes a second. */
-  readonly read: number
-  readonly copy: number
-}
-
-async function secondsOf(work: Work, { calibration, runtime, read, copy }: Rates): Promise<number> {
-  const { products = 0, eigenproblem = 0, training, converted = 0, copied = 0 } = work
-  const files = converted / read + copied / copy
-  if (runtime === null) return files
-  return (
-    files +
-    (products > 0 ? products / (await calibration.productRate(runtime)) : 0) +
-    (eigenproblem > 0 ? await calibration.eigenSeconds(runtime, eigenproblem) : 0) +
-    (training
-      ? training.steps * (await calibration.stepSeconds(runtime, training.width, training.settings))
-      : 0)
-  )
-}
-
 const LEARNED_LABELS = {
   decompose: 'decompose',
   train: 'train predictors',
@@ -337,9 +340,6 @@ function devicePeak(
     ),
   )
 }
-
-const totalOf = (items: readonly EstimateItem[]): number =>
-  items.reduce((total, { value }) => total + value, 0)
 
 async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promise<Cost> {
   const { device } = await chooseDevice(spec.device)

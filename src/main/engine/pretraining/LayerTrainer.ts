@@ -57,10 +57,10 @@ export interface LayerTrainerOptions {
 }
 
 /** Elements of a weight that the optimiser treats at once on the host: a mebibyte, of which a core's cache holds some. */
-const UPDATE_BLOCK = 2 ** 18
+export const UPDATE_BLOCK = 2 ** 18
 
 /** Bytes of hidden states that an evaluation holds; more windows than fit take another pass over the weights. */
-const EVALUATED_BYTES = 2 ** 28
+export const EVALUATED_BYTES = 2 ** 28
 
 /** PyTorch's `clip_grad_norm_` divides by the norm and this. */
 const CLIP_EPSILON = 1e-6
