@@ -22,6 +22,7 @@ export const COMMAND_IDS = [
   'go:parameters',
   'go:run',
   'go:layers',
+  'go:train',
   'go:compare',
   'go:export',
   'help:keys',
@@ -44,8 +45,9 @@ export const COMMANDS: readonly Command[] = [
   { id: 'go:parameters', label: 'Parameters', accelerator: 'CmdOrCtrl+3', menu: 'go' },
   { id: 'go:run', label: 'Runs', accelerator: 'CmdOrCtrl+4', menu: 'go' },
   { id: 'go:layers', label: 'Layers', accelerator: 'CmdOrCtrl+5', menu: 'go' },
-  { id: 'go:compare', label: 'Compare', accelerator: 'CmdOrCtrl+6', menu: 'go' },
-  { id: 'go:export', label: 'Export', accelerator: 'CmdOrCtrl+7', menu: 'go' },
+  { id: 'go:train', label: 'Train', accelerator: 'CmdOrCtrl+6', menu: 'go' },
+  { id: 'go:compare', label: 'Compare', accelerator: 'CmdOrCtrl+7', menu: 'go' },
+  { id: 'go:export', label: 'Export', accelerator: 'CmdOrCtrl+8', menu: 'go' },
   { id: 'help:keys', label: 'Keyboard Shortcuts', accelerator: 'CmdOrCtrl+/', menu: 'help' },
 ]
 

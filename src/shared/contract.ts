@@ -183,6 +183,7 @@ export const callArguments = {
 
   'trainings:starts': z.tuple([projectIdSchema, runSettingsSchema]),
   'trainings:estimate': z.tuple([projectIdSchema, trainingRequestSchema]),
+  'trainings:command': z.tuple([projectIdSchema, trainingRequestSchema]),
   'trainings:start': z.tuple([projectIdSchema, trainingRequestSchema]),
   'trainings:resume': z.tuple(training),
   'trainings:get': z.tuple(training),
@@ -318,6 +319,8 @@ export interface CallResults {
    * of its models has been grown.
    */
   'trainings:estimate': Estimate
+  /** As `runs:command`, of what is grown already. */
+  'trainings:command': string
   /**
    * Queues what is to be grown, and the training behind it, which waits for all its runs; when one of them is not grown it
    * fails and says which. Its job is `training.job`, the curves are the job's series. Each model that it has trained

@@ -6,6 +6,7 @@ import ChartTip from '../../../src/renderer/src/charts/ChartTip.vue'
 import DotChart from '../../../src/renderer/src/charts/DotChart.vue'
 import LineChart from '../../../src/renderer/src/charts/LineChart.vue'
 import { styleOf } from '../../../src/renderer/src/charts/marks'
+import RaceChart from '../../../src/renderer/src/charts/RaceChart.vue'
 import PlaneChart from '../../../src/renderer/src/charts/PlaneChart.vue'
 import { textWidth } from '../../../src/renderer/src/charts/textWidth'
 
@@ -164,6 +165,96 @@ describe('charts', () => {
     expect(chart.findAll('.new-band')).toHaveLength(1)
     expect(chart.findAll('path.hollow')).toHaveLength(1)
     expect(await press(chart, 'Home', 'ArrowRight')).toBe('Layer ½ (new layer): q_proj 1.00')
+  })
+
+  describe('of a race', () => {
+    const racer = (id: 'q_proj' | 'k_proj', x: number[], y: number[]) => ({
+      id,
+      label: id === 'q_proj' ? 'LESA' : 'SOLAR',
+      style: styleOf(id, ['q_proj', 'k_proj']),
+      main: { x, y },
+      isMarked: true,
+    })
+    const race = async (changes: Record<string, unknown> = {}) => {
+      const chart = draw(RaceChart, {
+        label: 'Losses',
+        lines: [
+          racer('q_proj', [0, 50, 100], [4, 3, 2]),
+          racer('k_proj', [0, 50, 100], [4, 3.5, 2]),
+        ],
+        xLabel: 'Steps',
+        xName: 'Step',
+        yLabel: 'Loss',
+        ...changes,
+      })
+      await flushPromises()
+      return chart
+    }
+
+    it('names each line at its end, apart from the others', async () => {
+      const chart = await race()
+      const names = chart.findAll('text.name')
+      expect(names.map((name) => name.text()).sort()).toEqual(['LESA', 'SOLAR'])
+      const [first = 0, second = 0] = names.map((name) => Number(name.attributes('y')))
+      expect(Math.abs(first - second)).toBeGreaterThanOrEqual(15)
+      // Both within the picture, and the names where the lines end.
+      for (const name of names) {
+        const end = Number(name.attributes('x')) + textWidth(name.text(), 12)
+        expect(end).toBeLessThanOrEqual(400)
+      }
+    })
+
+    it('reads all lines at a place, and the spread of repeats', async () => {
+      const [first, second] = [
+        racer('q_proj', [0, 50, 100], [4, 3, 2]),
+        racer('k_proj', [0, 40, 100], [4, 3.5, 2.5]),
+      ]
+      const band = { x: [0, 50, 100], low: [3.9, 2.8, 1.9], high: [4.1, 3.2, 2.1] }
+      const chart = await race({ lines: [{ ...first, band }, second] })
+      expect(await press(chart, 'ArrowRight')).toBe('Step 0: LESA 4.000 (3.900–4.100), SOLAR 4.000')
+      // SOLAR's last value before.
+      expect(await press(chart, 'ArrowRight', 'ArrowRight')).toBe(
+        'Step 50: LESA 3.000 (2.800–3.200), SOLAR 3.500',
+      )
+      expect(chart.findAll('path.band').some((path) => path.attributes('d') !== '')).toBe(true)
+    })
+
+    it('is looked at closer by a drag and by keys, and whole again', async () => {
+      const chart = await race()
+      const group = chart.get('[role="group"]')
+      const ticks = (): string[] => textsOf(chart).filter((text) => /^\d+$/.test(text))
+      const before = ticks()
+      await group.trigger('pointerdown', { clientX: 100, button: 0, pointerId: 1 })
+      await group.trigger('pointermove', { clientX: 180 })
+      await group.trigger('pointerup')
+      expect(ticks()).not.toEqual(before)
+      await group.trigger('dblclick')
+      expect(ticks()).toEqual(before)
+      await press(chart, '+')
+      expect(ticks()).not.toEqual(before)
+      await press(chart, '0')
+      expect(ticks()).toEqual(before)
+      await group.trigger('pointerdown', { clientX: 100, button: 0, pointerId: 1 })
+      await group.trigger('pointerup')
+      expect(ticks()).toEqual(before)
+    })
+
+    it('is not pressed together by what was measured of one bad batch', async () => {
+      const [line] = [racer('q_proj', [0, 100], [4, 2])]
+      const plain = textsOf(await race({ lines: [line] }))
+      const faint = { x: [0, 50, 100], y: [4, 900, 2] }
+      expect(textsOf(await race({ lines: [{ ...line, faint }] }))).toEqual(plain)
+    })
+
+    it('shows the base as a line, on either scale', async () => {
+      for (const yKind of ['linear', 'log'] as const) {
+        const chart = await race({ yKind, references: [{ value: 1.5, label: 'Base model' }] })
+        expect(textsOf(chart)).toContain('Base model')
+        const y = Number(chart.get('.reference line').attributes('y1'))
+        expect(y).toBeGreaterThan(14)
+        expect(y).toBeLessThanOrEqual(260)
+      }
+    })
   })
 
   it('of rows read row by row, as they write their values', async () => {

@@ -7,6 +7,7 @@ import { usesPredictions } from '@shared/heldOut'
 import type { TrainingRequest, TrainingText } from '@shared/trainings'
 import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
+import { pretrainArguments } from '../../cli/pretrainCommand'
 import type { EngineClient } from '../../jobs/EngineClient'
 import { runPaths } from '../../projects/layout'
 import type { Project } from '../../projects/Project'
@@ -153,6 +154,14 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
         keepsStages: true,
         isRecorded: false,
       }),
+    'trainings:command': async (id, request) => {
+      // States are kept where --job says; the command line has no project to keep them in.
+      const { job: _, ...spec } = await projects
+        .get(id)
+        .trainings.specFor(await openedTexts(request))
+      const words = pretrainArguments({ ...spec, out: 'trained', overwrite: false })
+      return `lesa ${quoteCommand(words, process.platform)}`
+    },
     'trainings:start': async (id, request) =>
       projects.get(id).trainings.start(await openedTexts(request)),
     'trainings:resume': (id, training) => projects.get(id).trainings.resume(training),

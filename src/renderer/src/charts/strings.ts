@@ -10,6 +10,8 @@ export const CHART_STRINGS = {
   pngLabel: (title: string) => `Save “${title}” as a PNG picture`,
   tableLabel: (title: string) => `${title}, as a table`,
   keys: 'Left and right arrow keys read the values.',
+  raceKeys:
+    'Left and right arrow keys read the values; plus and minus zoom around the one that is read, 0 shows everything.',
   rowKeys: 'Up and down arrow keys go from row to row.',
   planeKeys:
     'Left and right arrow keys go from layer to layer; plus and minus zoom around the one that is read, 0 shows everything.',

@@ -10,6 +10,33 @@ export interface ChartLine {
   readonly y: readonly Sample[]
 }
 
+/** A curve: as many values as places. */
+interface ChartCurve {
+  readonly x: readonly number[]
+  readonly y: readonly Sample[]
+}
+
+/** A curve that runs against others. */
+export interface RaceLine {
+  readonly id: string
+  readonly label: string
+  readonly style: SeriesStyle
+  /** What is compared; it is read, marked and named at its end. */
+  readonly main: ChartCurve
+  /** Each measured value of it is shown as such. */
+  readonly isMarked: boolean
+  /** A second curve of the same. */
+  readonly thin?: ChartCurve
+  /** As measured, behind what is smoothed. */
+  readonly faint?: ChartCurve
+  /** Lowest and highest of several repeats, where the main curve is their mean. */
+  readonly band?: {
+    readonly x: readonly number[]
+    readonly low: readonly number[]
+    readonly high: readonly number[]
+  }
+}
+
 /** A place on an axis that is made of named places, such as layers. */
 export interface ChartPlace {
   readonly label: string

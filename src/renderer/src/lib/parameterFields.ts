@@ -16,6 +16,7 @@ import {
 import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
 import { formatNumber } from '@shared/units'
 import { FIELD_ERRORS } from '../strings/fields'
+import { describeBounds, type Range } from './bounds'
 import { formatInteger } from './numbers'
 
 /** Parameters of the method and the run that are typed as numbers, beside the predictor's. */
@@ -36,28 +37,11 @@ function boundsOf(field: PlainNumber): Bounds {
   return field === 'energy' ? SHARE : SEED
 }
 
-/** Range of a number as people read it, and how it is said when it is left. */
-interface Range {
-  readonly text: string
-  readonly error: string
-}
-
-function describe({ min, max, isWhole, excludes }: Bounds): Range {
-  const [low, high] = [formatInteger(min), formatInteger(max)]
-  if (isWhole) return { text: `${low} – ${high}`, error: FIELD_ERRORS.whole(low, high) }
-  if (excludes === 'min') {
-    return { text: `above ${low}, up to ${high}`, error: FIELD_ERRORS.above(low, high) }
-  }
-  return excludes === 'max'
-    ? { text: `${low} – below ${high}`, error: FIELD_ERRORS.below(low, high) }
-    : { text: `${low} – ${high}`, error: FIELD_ERRORS.between(low, high) }
-}
-
 /** The range of a field for a model of this depth. */
 export function rangeOf(field: NumberField, draft: ProjectDraft, layers: number): Range {
-  if (field === 'length') return describe(LENGTH_BOUNDS[draft.predictor.length.unit])
-  if (field !== 'holdout') return describe(boundsOf(field))
-  const range = describe({ min: 1, max: Math.max(1, layers - 2), isWhole: true })
+  if (field === 'length') return describeBounds(LENGTH_BOUNDS[draft.predictor.length.unit])
+  if (field !== 'holdout') return describeBounds(boundsOf(field))
+  const range = describeBounds({ min: 1, max: Math.max(1, layers - 2), isWhole: true })
   return { ...range, text: `${range.text}, or none` }
 }
 

@@ -5,6 +5,7 @@ export const PROJECT_VIEWS = [
   'parameters',
   'run',
   'layers',
+  'train',
   'compare',
   'export',
 ] as const

@@ -7,6 +7,7 @@ const projectViews: Record<ProjectViewName, () => Promise<unknown>> = {
   parameters: () => import('../views/parameters/ParametersView.vue'),
   run: () => import('../views/run/RunView.vue'),
   layers: () => import('../views/layers/LayersView.vue'),
+  train: () => import('../views/train/TrainView.vue'),
   compare: () => import('../views/compare/CompareView.vue'),
   export: () => import('../views/export/ExportView.vue'),
 }

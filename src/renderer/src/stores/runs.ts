@@ -1,5 +1,4 @@
-import { toAppError, type AppErrorData } from '@shared/errors'
-import { addPoints, isOver, type JobChange, type JobSnapshot } from '@shared/jobs'
+import { isOver, type JobChange, type JobSnapshot } from '@shared/jobs'
 import type {
   ProjectId,
   ProjectView,
@@ -11,13 +10,11 @@ import type {
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useClient } from '../api/client'
-import { addRatePoint, rateOf, stepsDone, type Curves, type RatePoint } from '../lib/curves'
+import { addRatePoint, rateOf, stepsDone, type RatePoint } from '../lib/curves'
 import { useLoadable } from '../lib/loadable'
+import { MAX_POINTS, useRecordedCurves } from '../lib/recordedCurves'
 import { useJobsStore } from './jobs'
 import { useProjectStore } from './project'
-
-/** Points held of each series: more than a chart has pixels, few enough to be sent at once. */
-const MAX_POINTS = 100_000
 
 /** The runs of the project that is open: starting them, watching one of them, and the queue. */
 export const useRunsStore = defineStore('runs', () => {
@@ -29,11 +26,9 @@ export const useRunsStore = defineStore('runs', () => {
   const watching = shallowRef<{ readonly project: ProjectId; readonly run: RunId } | null>(null)
   /** Answers about runs arrive before the project's own view of them does. */
   const latest = shallowRef<{ readonly project: ProjectId; readonly run: RunSummary } | null>(null)
-  const curves = shallowRef<Curves>({})
-  const curvesError = shallowRef<AppErrorData | null>(null)
-  const areCurvesLoading = ref(false)
-  /** What has happened since the recorded curves were asked for; `null` when they are there. */
-  let since: JobChange[] | null = null
+  const recorded = useRecordedCurves((id: ProjectId, run: RunId) =>
+    client.call('runs:series', id, run, { maxPoints: MAX_POINTS }),
+  )
   const ratePoints = shallowRef<readonly RatePoint[]>([])
   /** Ids of the jobs that wait, in the order in which they will be run. */
   const order = ref<readonly string[]>([])
@@ -99,34 +94,13 @@ export const useRunsStore = defineStore('runs', () => {
     watching.value = run === null || id === null ? null : { project: id, run }
     if (!isSame) forgetNumbers()
     if (run === null || id === null) return
-    await Promise.all([detail.load(id, run), loadCurves(id, run)])
+    await Promise.all([detail.load(id, run), recorded.load(id, run)])
   }
 
   function forgetNumbers(): void {
-    since = null
-    areCurvesLoading.value = false
     detail.clear()
-    curves.value = {}
-    curvesError.value = null
+    recorded.clear()
     ratePoints.value = []
-  }
-
-  async function loadCurves(id: ProjectId, run: RunId): Promise<void> {
-    const changes: JobChange[] = []
-    since = changes
-    areCurvesLoading.value = true
-    try {
-      const { series } = await client.call('runs:series', id, run, { maxPoints: MAX_POINTS })
-      if (since !== changes) return
-      // What has happened meanwhile may be in the answer or not: adding it again changes nothing.
-      curves.value = extendCurves(series, changes)
-      curvesError.value = null
-    } catch (thrown) {
-      if (since === changes) curvesError.value = toAppError(thrown).toData()
-    }
-    if (since !== changes) return
-    since = null
-    areCurvesLoading.value = false
   }
 
   function follow(job: JobSnapshot, changes: readonly JobChange[] | null): void {
@@ -134,16 +108,13 @@ export const useRunsStore = defineStore('runs', () => {
     const run = watchedId.value
     if (run === null || owner?.project !== project.id || owner.run !== run) return
     if (spec.kind === 'export') return
-    if (changes) {
-      since?.push(...changes)
-      curves.value = extendCurves(curves.value, changes)
-    }
+    if (changes) recorded.add(changes)
     ratePoints.value = addRatePoint(ratePoints.value, {
       at: Date.now(),
       count: stepsDone(job.series),
     })
     if (isOver(job)) void show(run)
-    else if (!changes) void loadCurves(owner.project, run)
+    else if (!changes) void recorded.load(owner.project, run)
   }
 
   /** Queues a run. @throws AppError */
@@ -212,9 +183,9 @@ export const useRunsStore = defineStore('runs', () => {
     detail: detail.value,
     detailError: detail.error,
     isDetailLoading: detail.isLoading,
-    curves,
-    curvesError,
-    areCurvesLoading,
+    curves: recorded.curves,
+    curvesError: recorded.error,
+    areCurvesLoading: recorded.isLoading,
     stepsPerSecond,
     estimate: estimate.value,
     estimateError: estimate.error,
@@ -232,12 +203,3 @@ export const useRunsStore = defineStore('runs', () => {
     move,
   }
 })
-
-/** Curves with the points of what has happened. */
-function extendCurves(curves: Curves, changes: readonly JobChange[]): Curves {
-  return changes.reduce(
-    (all, change) =>
-      change.type === 'metric' ? addPoints(all, change.series, change, MAX_POINTS) : all,
-    curves,
-  )
-}

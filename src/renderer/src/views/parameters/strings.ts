@@ -2,6 +2,7 @@ import type { RestChoice } from '@shared/methods'
 import { PREDICTOR_FIELDS, PRESET_SETTINGS, type PredictorPreset } from '@shared/predictorSettings'
 import { formatNumber } from '@shared/units'
 import { formatInteger } from '../../lib/numbers'
+import type { ParameterText } from '../../strings/fields'
 
 /** The Parameters view. */
 export const PARAMETERS = {
@@ -21,9 +22,6 @@ export const PARAMETERS = {
   advancedHint: 'The optimiser and the network; rarely worth a change.',
   growth: 'New layers',
   machine: 'This run',
-  changed: 'changed',
-  reset: (label: string, value: string): string => `Reset ${label} to ${value}`,
-  default: 'Default',
   steps: (low: string, high: string): string =>
     low === high
       ? `${low} mini-batches for each weight type`
@@ -70,12 +68,6 @@ export function presetValues(preset: PredictorPreset): string {
   return `λ ${formatNumber(lambda)} · ${formatInteger(length.value)} ${length.unit}`
 }
 
-export interface ParameterText {
-  readonly label: string
-  readonly meaning: string
-  readonly why: string
-}
-
 export const PARAMETER_TEXTS = {
   ...PREDICTOR_FIELDS,
   energy: {
@@ -111,8 +103,6 @@ export const PARAMETER_TEXTS = {
     why: 'To see how much of a result is chance.',
   },
 } as const satisfies Readonly<Record<string, ParameterText>>
-
-export type ParameterKey = keyof typeof PARAMETER_TEXTS
 
 export const UNITS = { epochs: 'Epochs', steps: 'Steps' } as const
 

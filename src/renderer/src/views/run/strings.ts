@@ -1,4 +1,3 @@
-import type { JobState } from '@shared/jobs'
 import type { EstimateRefusal } from '@shared/estimate'
 import { formatBytes } from '@shared/units'
 import { describeLayers } from '../../lib/gaps'
@@ -71,10 +70,7 @@ export const RUN = {
       `The grown model needs ${formatBytes(bytes)} of disk where the project lies. Free some space, or plan fewer new layers.`,
   },
   changeLimit: 'Change the limit in Settings',
-  command: 'On the command line',
   commandHint: 'The same run as one command. It writes where --out says.',
-  copyCommand: 'Copy the command',
-  copied: 'Copied',
   runsAfter: (count: number) =>
     count === 1 ? 'It starts when the job before it has ended.' : `It starts after ${count} jobs.`,
   cannotRun: 'The plan cannot be run as it stands.',
@@ -198,30 +194,4 @@ export const RUN = {
   noModelTitle: 'The base model is not there',
   noModelText: 'Say where it is now: the notice above has the button. Then runs can be started.',
   loading: 'Loading the run…',
-} as const
-
-export const STATE_TONES: Readonly<
-  Record<JobState, 'neutral' | 'accent' | 'success' | 'warning' | 'danger'>
-> = {
-  queued: 'neutral',
-  running: 'accent',
-  pausing: 'accent',
-  cancelling: 'warning',
-  succeeded: 'success',
-  failed: 'danger',
-  cancelled: 'neutral',
-  paused: 'neutral',
-  interrupted: 'warning',
-}
-
-export const STATE_ICONS = {
-  queued: 'wait',
-  running: 'play',
-  pausing: 'wait',
-  cancelling: 'wait',
-  succeeded: 'check',
-  failed: 'error',
-  cancelled: 'stop',
-  paused: 'wait',
-  interrupted: 'warning',
 } as const
