@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { z } from 'zod'
 import { AppError } from '@shared/errors'
 import type { TextFacts } from '@shared/pretraining'
 import { fewOf } from '@shared/text'
@@ -17,8 +16,15 @@ import {
   type TokenizerSession,
 } from '../evaluation/tokenizer'
 import type { StageDraft, StageStore } from '../stages/StageStore'
-import { MAX_PIECE, readDocuments, type Piece, type ReadOptions } from './documents'
+import { MAX_PIECE, readDocuments, type ReadOptions } from './documents'
 import { findEndOfText } from './endOfText'
+import {
+  JoinedTokens,
+  factsSchema,
+  type FileFacts,
+  type PartFacts,
+  type PlacedPiece,
+} from './joinedTokens'
 import { findTexts, type TextFile } from './textFiles'
 import { appendTokens, openWindows, type TokenFile } from './tokenFiles'
 import type { OpenTokenWindows } from './TokenWindows'
@@ -43,7 +49,7 @@ export interface CorpusRequest {
   readonly paths: readonly string[]
   /** Field of `.jsonl` and column of `.parquet`. */
   readonly textField: string
-  /** Whose tokenizer, end-of-text token and vocabulary count. */
+  /** Whose tokenizer, end-of-text token and vocabulary joined. */
   readonly checkpoint: Checkpoint
   /** Keeps the tokens, so that they are found again. */
   readonly store: StageStore
@@ -79,28 +85,6 @@ export interface Corpus {
    */
   windows(length: number): Promise<OpenTokenWindows>
 }
-
-/** What is known of a part's files once they are tokenised. */
-const factsSchema = z.object({
-  tokens: z.int().min(0),
-  /** Of the tokens' bytes. */
-  sha256: z.string(),
-  /** -1 where there is no token. */
-  largestId: z.int().min(-1),
-  files: z.array(
-    z.object({
-      documents: z.int().min(0),
-      tokens: z.int().min(0),
-      /** Documents without a token, which are left out. */
-      empty: z.int().min(0),
-      /** Whether a document was too long to be tokenised in one piece. */
-      cut: z.boolean(),
-    }),
-  ),
-  remarks: z.array(z.string()),
-})
-type PartFacts = z.infer<typeof factsSchema>
-type FileFacts = PartFacts['files'][number]
 
 interface Part {
   readonly files: readonly TextFile[]
@@ -204,7 +188,8 @@ class CorpusReader {
         : yield* this.#tokenise(files, await store.begin(STAGE, key))
     const facts = factsSchema.parse(JSON.parse(await readFile(factsFile(folder), 'utf8')))
     // Kept tokens may have been made for a model with a larger vocabulary.
-    checkIds(Int32Array.of(facts.largestId), checkpoint.config.vocabSize, checkpoint.path)
+    const largest = Int32Array.of(Math.max(0, facts.largestId))
+    checkIds(largest, checkpoint.config.vocabSize, checkpoint.path)
     this.#done.doneBytes += bytesOf(files)
     this.#done.documents += facts.files.reduce((sum, { documents }) => sum + documents, 0)
     this.#done.tokens += facts.tokens
@@ -225,7 +210,7 @@ class CorpusReader {
     for (const { path, identity } of files) sources.see(path, identity)
     const session = (this.#session ??= this.tokenizer.open())
     const path = tokenFile(draft.folder)
-    const count = new Count(files.length, this.endOfText)
+    const joined = new JoinedTokens(files.length, this.endOfText)
     let remarks: readonly string[] = []
     try {
       const handle = await open(path, 'wx')
@@ -235,19 +220,19 @@ class CorpusReader {
           const encoded = await session.encode(texts, { signal })
           remarks = encoded.remarks
           for (const ids of encoded.ids) checkIds(ids, checkpoint.config.vocabSize, checkpoint.path)
-          await appendTokens(handle, path, count.add(batch.pieces, encoded.ids))
+          await appendTokens(handle, path, joined.add(batch.pieces, encoded.ids))
           yield {
             doneBytes: this.#done.doneBytes + batch.readBytes,
             totalBytes: this.totalBytes,
-            documents: this.#done.documents + count.documents,
-            tokens: this.#done.tokens + count.tokens,
+            documents: this.#done.documents + joined.documents,
+            tokens: this.#done.tokens + joined.tokens,
           }
         }
       } finally {
         await handle.close()
       }
       await sources.assertUnchanged()
-      await writeFile(factsFile(draft.folder), JSON.stringify(count.facts(remarks)))
+      await writeFile(factsFile(draft.folder), JSON.stringify(joined.facts(remarks)))
       return await draft.commit()
     } catch (error) {
       throw writeError(error, path)
@@ -255,76 +240,6 @@ class CorpusReader {
       await draft.discard()
     }
   }
-}
-
-/** Counts a part's documents while their tokens are put one after another. */
-class Count {
-  documents = 0
-  tokens = 0
-  #largestId = -1
-  readonly #hash = createHash('sha256')
-  /** Tokens of the document that has begun. */
-  #begun = 0
-  readonly #files: FileFacts[]
-
-  constructor(
-    files: number,
-    private readonly endOfText: number | null,
-  ) {
-    this.#files = Array.from({ length: files }, () => ({
-      documents: 0,
-      tokens: 0,
-      empty: 0,
-      cut: false,
-    }))
-  }
-
-  /** The pieces' tokens, with the end-of-text token after each document that has any. To be asked in order. */
-  add(pieces: readonly PlacedPiece[], ids: readonly Int32Array[]): Int32Array {
-    const longest = ids.reduce((sum, each) => sum + each.length + 1, 0)
-    const joined = new Int32Array(longest)
-    let length = 0
-    for (const [index, { file, ends }] of pieces.entries()) {
-      const own = ids[index]!
-      joined.set(own, length)
-      length += own.length
-      this.#begun += own.length
-      const facts = this.#files[file]!
-      facts.tokens += own.length
-      if (!ends) facts.cut = true
-      else if (this.#begun === 0) facts.empty += 1
-      else {
-        facts.documents += 1
-        this.documents += 1
-        if (this.endOfText !== null) {
-          joined[length] = this.endOfText
-          length += 1
-          facts.tokens += 1
-        }
-      }
-      if (ends) this.#begun = 0
-    }
-    const result = joined.subarray(0, length)
-    for (const id of result) this.#largestId = Math.max(this.#largestId, id)
-    this.#hash.update(result)
-    this.tokens += length
-    return result
-  }
-
-  facts(remarks: readonly string[]): PartFacts {
-    return {
-      tokens: this.tokens,
-      sha256: this.#hash.digest('hex'),
-      largestId: this.#largestId,
-      files: this.#files,
-      remarks: [...remarks],
-    }
-  }
-}
-
-interface PlacedPiece extends Piece {
-  /** Which of the part's files it is of. */
-  readonly file: number
 }
 
 /** What is tokenised at once. */
