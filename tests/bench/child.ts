@@ -1,8 +1,10 @@
 /**
  * @file The measured pieces that run in a process of their own: `node child.js TASK '{…}'`. Each prints one line of JSON.
  */
-import { open, writeFile } from 'node:fs/promises'
+import { open, readFile, writeFile } from 'node:fs/promises'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import { PRETRAIN_DEFAULTS } from '@shared/pretraining'
+import { constant } from '@shared/schedules'
 import { decodeToFloat32, encodeFromFloat32 } from '../../src/main/engine/checkpoint/dtypes'
 import {
   CoordinateStore,
@@ -10,14 +12,19 @@ import {
 } from '../../src/main/engine/lesa/decomposition/CoordinateStore'
 import { RowEncoder } from '../../src/main/engine/lesa/decomposition/rowEncoding'
 import { decompose, type WeightSource } from '../../src/main/engine/lesa/decomposition/decompose'
+import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
 import { estimate } from '../../src/main/engine/costs/estimate'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
 import { Samples } from '../../src/main/engine/lesa/predictor/Samples'
 import { trainPredictor } from '../../src/main/engine/lesa/predictor/train'
 import { Random } from '../../src/main/engine/lib/random'
+import { trainedLayers } from '../../src/main/engine/pretraining/course'
+import { LayerTrainer } from '../../src/main/engine/pretraining/LayerTrainer'
+import type { TrainingMode } from '../../src/main/engine/pretraining/memory'
 import { matrixBlocks } from '../../src/main/engine/synthesis/matrix'
 import type { EstimateTask } from './lib/estimate'
 import type { Report } from './lib/measure'
+import { median } from './lib/statistics'
 
 export interface MatricesTask {
   /** BF16, layer after layer, each `[rows, columns]` row-major. */
@@ -33,6 +40,22 @@ export interface TrainTask {
   readonly layers: number
   readonly warmup: number
   readonly steps: number
+}
+
+export interface PretrainTask {
+  /** A grown checkpoint. */
+  readonly model: string
+  /** Int32 token ids `[steps, batch, context]`. */
+  readonly windows: string
+  readonly steps: number
+  /** Of these, those that are not timed. */
+  readonly warmup: number
+  readonly batch: number
+  readonly context: number
+  readonly mode: TrainingMode
+  readonly lr: number
+  /** For what does not fit into memory. */
+  readonly scratch: string
 }
 
 /** Writes matrices with the spectrum of the synthetic checkpoints. */
@@ -136,6 +159,48 @@ async function timeTraining(task: TrainTask): Promise<Report> {
   return { rate: (1000 * (last.step - first.step)) / (last.at - first.at) }
 }
 
+/** Tokens a second of training a grown model's new layers; the median step. */
+async function timePretraining(task: PretrainTask): Promise<Report> {
+  const { model, steps, warmup, batch, context, mode, lr, scratch } = task
+  const bytes = await readFile(task.windows)
+  const ids = new Int32Array(bytes.buffer, bytes.byteOffset, steps * batch * context)
+  const checkpoint = await Checkpoint.open(model)
+  const runtime = await Runtime.open('cpu')
+  const trainer = await LayerTrainer.open(checkpoint, runtime, {
+    settings: {
+      layers: await trainedLayers(checkpoint, { train: 'new' }),
+      parts: 'all',
+      optimiser: { ...PRETRAIN_DEFAULTS, learningRate: lr },
+      schedule: constant,
+      outputRateFactor: 1,
+      clip: PRETRAIN_DEFAULTS.clip,
+    },
+    context,
+    batch,
+    scratch,
+    signal: new AbortController().signal,
+    plan: (plan) => ({ ...plan, mode }),
+  })
+  const losses: number[] = []
+  const seconds: number[] = []
+  for (let step = 0; step < steps; step += 1) {
+    const windows = Array.from({ length: batch }, (_, row) => {
+      const start = (step * batch + row) * context
+      return ids.subarray(start, start + context)
+    })
+    const started = performance.now()
+    const work = trainer.step(windows)
+    let next = await work.next()
+    while (!next.done) next = await work.next()
+    seconds.push((performance.now() - started) / 1000)
+    losses.push(next.value.loss)
+  }
+  await trainer.dispose()
+  await checkpoint.close()
+  await runtime.dispose()
+  return { rate: (batch * context) / median(seconds.slice(warmup)), losses }
+}
+
 async function estimateJob(task: EstimateTask): Promise<Report> {
   const { seconds, hostBytesPeak } = await estimate(task)
   return { ...seconds, hostBytesPeak }
@@ -145,6 +210,7 @@ const TASKS: Readonly<Record<string, (parameters: never) => Promise<Report>>> = 
   matrices: writeMatrices,
   decompose: timeDecompose,
   train: timeTraining,
+  pretrain: timePretraining,
   estimate: estimateJob,
 }
 

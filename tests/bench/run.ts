@@ -6,6 +6,12 @@ import { copyBenchmark } from './benchmarks/copy'
 import { decomposeBenchmark } from './benchmarks/decompose'
 import { evaluateBenchmark } from './benchmarks/evaluate'
 import { lesaBenchmark } from './benchmarks/lesa'
+import {
+  DEMO_SHAPE,
+  largePretrainBenchmark,
+  pretrainBenchmark,
+  WIDE_SHAPE,
+} from './benchmarks/pretrain'
 import { startupBenchmark } from './benchmarks/startup'
 import { trainBenchmark } from './benchmarks/train'
 import { runProgram } from './lib/measure'
@@ -30,6 +36,9 @@ const BENCHMARKS: readonly Benchmark[] = [
   lesaBenchmark,
   copyBenchmark,
   evaluateBenchmark,
+  pretrainBenchmark('pretrain-demo', DEMO_SHAPE),
+  pretrainBenchmark('pretrain-512', WIDE_SHAPE),
+  largePretrainBenchmark,
   startupBenchmark,
 ]
 

@@ -40,6 +40,9 @@ describe('npm run bench -- --quick', () => {
       'lesa-1.1b',
       'copy-16gb',
       'evaluate',
+      'pretrain-demo',
+      'pretrain-512',
+      'pretrain-1.1b',
       'startup',
     ])
     for (const row of results.flatMap((each) => [each, ...(each.parts ?? [])])) {
