@@ -179,8 +179,9 @@ async function timePretraining(task: PretrainTask): Promise<Report> {
     batch,
     scratch,
     signal: new AbortController().signal,
-    plan: (plan) => ({ ...plan, mode }),
+    mode,
   })
+  if (trainer.mode !== mode) throw new Error(`The plan is to ${trainer.mode}, not to ${mode}.`)
   const losses: number[] = []
   const seconds: number[] = []
   for (let step = 0; step < steps; step += 1) {
