@@ -37,6 +37,7 @@ import {
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
 import type { StatisticsState, TensorDetails, TensorTable } from './statistics'
 import { weightTypeSchema } from './slots'
+import { TEXT_PURPOSES } from './textFiles'
 import {
   trainingIdSchema,
   trainingRequestSchema,
@@ -76,7 +77,7 @@ export interface FolderListing {
     readonly isModel: boolean
     readonly isProject: boolean
   }[]
-  /** Text files, when they were asked for. */
+  /** Text files, when they were asked for: those that there are for the purpose, by default to measure on. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[]
 }
 
@@ -115,11 +116,14 @@ export const callArguments = {
   'recents:clear': z.tuple([]),
   'devices:list': z.tuple([]),
 
-  'folders:list': z.tuple([path.nullable(), z.object({ withTexts: z.boolean() }).optional()]),
+  'folders:list': z.tuple([
+    path.nullable(),
+    z.object({ withTexts: z.boolean(), purpose: z.enum(TEXT_PURPOSES).optional() }).optional(),
+  ]),
   'folders:choose': z.tuple([z.enum(CHOOSE_PURPOSES).optional()]),
   'folders:open': z.tuple([path]),
   'folders:identify': z.tuple([path]),
-  'files:chooseText': z.tuple([]),
+  'files:chooseText': z.tuple([z.enum(TEXT_PURPOSES).optional()]),
   'files:reveal': z.tuple([path]),
 
   'models:cached': z.tuple([]),
@@ -229,7 +233,7 @@ export interface CallResults {
    */
   'folders:open': string
   'folders:identify': FolderKind
-  /** The native dialog for a text file; `null` when it was dismissed or there is none. */
+  /** The native dialog for a text file, to measure on by default; `null` when it was dismissed or there is none. */
   'files:chooseText': string | null
   /** Shows a file or folder in the system's file manager; `bad_request` where there is none. */
   'files:reveal': null

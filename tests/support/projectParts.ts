@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import { AppError } from '@shared/errors'
 import type {
   ExpandResult,
@@ -142,6 +143,8 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
     await runs.settle()
     await record.settle()
   }
+  // Nothing is written any more when the folder is removed.
+  onTestFinished(settle)
   return {
     home,
     folder,

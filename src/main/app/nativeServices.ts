@@ -1,6 +1,7 @@
 import { dialog, shell, type BrowserWindow, type OpenDialogOptions } from 'electron'
 import type { ChoosePurpose } from '@shared/contract'
 import { AppError } from '@shared/errors'
+import { TEXT_EXTENSIONS } from '@shared/textFiles'
 import type { NativeServices } from '../ipc/handlers/places'
 
 const TITLES: Readonly<Record<ChoosePurpose, string>> = {
@@ -8,6 +9,11 @@ const TITLES: Readonly<Record<ChoosePurpose, string>> = {
   project: 'Open a project folder',
   output: 'Choose where to put it',
   folder: 'Choose a folder',
+}
+
+/** A dialog knows what follows a name's last dot only: `gz` of `txt.gz`. */
+function lastParts(extensions: readonly string[]): string[] {
+  return [...new Set(extensions.map((extension) => extension.split('.').at(-1) ?? extension))]
 }
 
 /** What the desktop can do that a browser cannot: dialogs, the file manager, the trash. */
@@ -22,12 +28,12 @@ export function nativeServices(window: () => BrowserWindow | null): Required<Nat
   return {
     chooseFolder: (purpose) =>
       choose({ title: TITLES[purpose], properties: ['openDirectory', 'createDirectory'] }),
-    chooseTextFile: () =>
+    chooseTextFile: (purpose) =>
       choose({
         title: 'Choose a text',
         properties: ['openFile'],
         filters: [
-          { name: 'Text', extensions: ['txt', 'text', 'md', 'json', 'jsonl', 'csv', 'tsv'] },
+          { name: 'Text', extensions: lastParts(TEXT_EXTENSIONS[purpose]) },
           { name: 'All files', extensions: ['*'] },
         ],
       }),

@@ -162,7 +162,7 @@ export class Trainings {
    */
   async start({ settings, grow, name }: TrainingRequest): Promise<TrainingSummary> {
     const { summary } = await this.base.ready()
-    this.#checkRuns(settings.runs, grow.length)
+    this.#checkRuns(settings, grow.length)
     for (const { method } of grow) planExpansion(method, summary.num_hidden_layers)
     await this.#checkTexts(settings)
     const grown: RunSummary[] = []
@@ -249,11 +249,12 @@ export class Trainings {
     return projectPaths.trainings(this.record.folder)
   }
 
-  #checkRuns(runs: readonly string[], others: number): void {
-    const count = runs.length + others
+  #checkRuns({ runs, repeats }: TrainingSettings, others: number): void {
+    const count = (runs.length + others) * repeats
     if (count === 0 || count > MAX_RACERS) {
-      throw new AppError('bad_request', `A training has 1 to ${MAX_RACERS} models, not ${count}.`, {
-        context: { field: 'runs', expected: `1 to ${MAX_RACERS}`, actual: String(count) },
+      const [expected, actual] = [`1 to ${MAX_RACERS} models, repeats counted`, String(count)]
+      throw new AppError('bad_request', `A training has ${expected}, not ${count}.`, {
+        context: { field: 'runs', expected, actual },
       })
     }
     const twice = runs.find((run, index) => runs.indexOf(run) !== index)

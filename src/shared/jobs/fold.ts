@@ -9,8 +9,8 @@ import type { JobOwner, JobSnapshot, JobUpdate } from './snapshot'
 
 /** What a snapshot holds at most: it is sent whole to a window that asks. */
 export const SNAPSHOT_LIMITS = {
-  /** Enough for every weight type's loss and held-out loss with room to spare. */
-  series: 64,
+  /** Enough for every weight type's loss and held-out loss, and for every curve of sixteen trainings. */
+  series: 128,
   /** Of a series. Wider than most charts are in pixels; when it is full, it is thinned to half. */
   points: 1_000,
   log: 500,

@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { FolderKind, FolderListing } from '@shared/contract'
 import { AppError, type AppErrorData } from '@shared/errors'
+import { TEXT_EXTENSIONS, type TextPurpose } from '@shared/textFiles'
 import { systemCode } from '@system/errors'
 import { exists } from '@system/files'
 import { modelFolderOf } from '@system/hubCache'
@@ -13,9 +14,6 @@ import { resolvePath } from '../paths'
 
 /** Longer lists are of no use to a person; the rest is reached by typing. */
 const MAX_FOLDERS = 1_000
-
-/** What perplexity is measured on. */
-const TEXT_FILE = /\.(txt|text|md|json|jsonl|csv|tsv)$/i
 
 /** Folders looked into at once when telling models from others. */
 const BATCH = 32
@@ -28,7 +26,9 @@ const BATCH = 32
  */
 export async function listFolders(
   path: string | null,
-  options: { readonly withTexts: boolean } = { withTexts: false },
+  options: { readonly withTexts: boolean; readonly purpose?: TextPurpose | undefined } = {
+    withTexts: false,
+  },
 ): Promise<FolderListing> {
   const folder = path === null ? homedir() : resolvePath(path)
   const entries = await readFolder(folder)
@@ -53,7 +53,7 @@ export async function listFolders(
     path: folder,
     parent: parent === folder ? null : parent,
     folders,
-    files: options.withTexts ? await textFiles(folder, entries) : [],
+    files: options.withTexts ? await textFiles(folder, entries, options.purpose ?? 'measure') : [],
   }
 }
 
@@ -75,9 +75,12 @@ function withoutStack(error: AppError): AppErrorData {
 async function textFiles(
   folder: string,
   entries: readonly Dirent[],
+  purpose: TextPurpose,
 ): Promise<{ name: string; bytes: number }[]> {
+  const ends = TEXT_EXTENSIONS[purpose].map((extension) => `.${extension}`)
+  const isText = (name: string): boolean => ends.some((end) => name.toLowerCase().endsWith(end))
   const names = entries
-    .filter(({ name }) => TEXT_FILE.test(name) && !name.startsWith('.'))
+    .filter(({ name }) => isText(name) && !name.startsWith('.'))
     .map(({ name }) => name)
     .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
     .slice(0, MAX_FOLDERS)

@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import type { ChoosePurpose, HostKind } from '@shared/contract'
 import { AppError } from '@shared/errors'
 import { hubPlaceOf } from '@shared/hub'
+import type { TextPurpose } from '@shared/textFiles'
 import { modelFolderOf } from '@system/hubCache'
 import type { ProjectManager } from '../../projects/ProjectManager'
 import type { UserStore } from '../../storage/UserStore'
@@ -21,7 +22,7 @@ export interface NativeServices {
   /** The native folder dialog. */
   readonly chooseFolder?: (purpose: ChoosePurpose) => Promise<string | null>
   /** The native dialog for a text file. */
-  readonly chooseTextFile?: () => Promise<string | null>
+  readonly chooseTextFile?: (purpose: TextPurpose) => Promise<string | null>
   /** Shows a path in the system's file manager. */
   readonly reveal?: (path: string) => void
   /** Moves a folder to the system's trash. */
@@ -71,7 +72,8 @@ export function placeHandlers(services: PlaceServices): PlaceHandlers {
       if (found.kind === 'model') grants.grant(found.path)
       return found
     },
-    'files:chooseText': async () => granted((await native.chooseTextFile?.()) ?? null),
+    'files:chooseText': async (purpose = 'measure') =>
+      granted((await native.chooseTextFile?.(purpose)) ?? null),
     'files:reveal': async (path) => {
       if (!native.reveal) {
         throw new AppError('bad_request', 'There is no file manager to show it in.')

@@ -25,10 +25,16 @@ describe('a native dialog', () => {
       parent,
       expect.objectContaining({ properties: ['openDirectory', 'createDirectory'] }),
     )
-    await native.chooseTextFile()
+    await native.chooseTextFile('train')
     expect(dialog.showOpenDialog).toHaveBeenLastCalledWith(
       parent,
-      expect.objectContaining({ properties: ['openFile'] }),
+      expect.objectContaining({
+        properties: ['openFile'],
+        filters: [
+          { name: 'Text', extensions: ['txt', 'jsonl', 'gz', 'parquet'] },
+          { name: 'All files', extensions: ['*'] },
+        ],
+      }),
     )
   })
 

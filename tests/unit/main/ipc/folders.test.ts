@@ -42,6 +42,18 @@ describe('listFolders', () => {
     })
   })
 
+  it('shows the texts that there are for a purpose', async () => {
+    for (const name of ['a.TXT', 'b.md', 'c.jsonl.gz', 'd.parquet', '.e.txt', 'f.bin']) {
+      writeFileSync(join(root, name), '1')
+    }
+    const texts = async (purpose?: 'measure' | 'train') =>
+      (await listFolders(root, { withTexts: true, purpose })).files.map(({ name }) => name)
+    expect(await texts()).toEqual(['a.TXT', 'b.md'])
+    expect(await texts('measure')).toEqual(['a.TXT', 'b.md'])
+    expect(await texts('train')).toEqual(['a.TXT', 'c.jsonl.gz', 'd.parquet'])
+    expect((await listFolders(root)).files).toEqual([])
+  })
+
   it('hides hidden folders, except the one where models are kept', async () => {
     for (const name of ['.git', '.cache']) mkdirSync(join(root, name))
     const { folders } = await listFolders(root)

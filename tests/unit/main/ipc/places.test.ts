@@ -41,7 +41,10 @@ describe('on the desktop', () => {
         purposes.push(purpose)
         return Promise.resolve(answer)
       },
-      chooseTextFile: () => Promise.resolve(answer),
+      chooseTextFile: (purpose) => {
+        purposes.push(purpose)
+        return Promise.resolve(answer)
+      },
     })
     await expect(handlers['folders:open'](folder)).rejects.toMatchObject({ code: 'path_denied' })
     await expect(handlers['folders:list'](folder)).rejects.toMatchObject({ code: 'path_denied' })
@@ -54,6 +57,8 @@ describe('on the desktop', () => {
     await expect(grants.require(folder)).rejects.toMatchObject({ code: 'path_denied' })
     answer = join(folder, 'text.txt')
     expect(await handlers['files:chooseText']()).toBe(answer)
+    expect(await handlers['files:chooseText']('train')).toBe(answer)
+    expect(purposes.slice(2)).toEqual(['measure', 'train'])
     expect(await grants.require(answer)).toBe(answer)
   })
 

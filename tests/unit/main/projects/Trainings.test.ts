@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { PretrainSpec } from '@shared/jobs'
 import type { TrainingRequest, TrainingSettings } from '@shared/trainings'
 import { DEFAULT_TRAINING } from '@shared/trainings'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { RunBook } from '../../../../src/main/projects/RunBook'
 import { Trainings } from '../../../../src/main/projects/Trainings'
 import { grow, identityOf, projectParts, solar, train } from '../../../support/projectParts'
@@ -42,6 +42,7 @@ async function reopened({ record, base, texts, program }: Parts) {
   const trainings = new Trainings(record, base, runs, texts, program.services)
   await runs.load()
   await trainings.load()
+  onTestFinished(() => trainings.settle())
   return { runs, trainings }
 }
 
@@ -156,6 +157,7 @@ describe('starting a training', () => {
         { code: 'bad_request', context: { field: 'runs' } },
       ],
       [{ ...request, grow: Array.from({ length: 16 }, () => solar) }, { code: 'bad_request' }],
+      [{ ...request, settings: { ...settings, repeats: 17 } }, { code: 'bad_request' }],
       [
         { ...request, grow: [{ ...solar, method: { name: 'solar', overlap: 11 } }] },
         { code: 'bad_request' },
@@ -352,7 +354,7 @@ describe('a training that was stopped', () => {
     const parts = await grown()
     const { id } = await parts.trainings.start(parts.request)
     parts.program.tell({ type: 'metric', series: 'loss/0/001-solar', x: [1, 2], y: [4, NaN] })
-    await parts.trainings.series(id, 10)
+    await parts.settle()
     const { trainings } = await reopened(parts)
     expect(trainings.summary(id)).toMatchObject({ state: 'interrupted', job: null, waitsFor: [] })
     expect(await trainings.series(id, 10)).toMatchObject({

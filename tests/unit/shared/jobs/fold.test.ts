@@ -85,7 +85,8 @@ describe('foldChange', () => {
   })
 
   it('bounds the number of series and is not fooled by their names', () => {
-    const names = ['__proto__', 'constructor', ...Array.from({ length: 80 }, (_, i) => `s${i}`)]
+    const others = Array.from({ length: SNAPSHOT_LIMITS.series }, (_, i) => `s${i}`)
+    const names = ['__proto__', 'constructor', ...others]
     const { series } = fold(
       names.map((name): JobEvent => ({ type: 'metric', series: name, x: [1], y: [2] })),
     )
