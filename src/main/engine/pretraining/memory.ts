@@ -29,6 +29,12 @@ const FLOPS_PER_RUN = 1.2e11
 const HOST_LOGITS = 2 ** 23
 const DEVICE_LOGITS = 2 ** 25
 
+/** Where the model's end is in one graph with its layers: the logits and what is computed of them, and how many there may be. */
+const LOGITS_KEPT = 3
+const MOST_LOGITS_KEPT = 2 ** 25
+
+const HELD = 'trained layers and their moments'
+
 /** Forward, backward of a frozen layer and of a trained one: what kernels keep for themselves is there as often. */
 const KERNELS_IN_TURN = 3
 /** In bytes, what may be spent on that. */
@@ -138,6 +144,8 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     { label: 'program and runtime', value: BASELINE_BYTES },
     { label: 'two layers being read', value: 2 * layerBytes },
     { label: "a layer's results", value: micro * perWindow(BACKWARD_FLOATS) },
+    // The runtime hands each result over as a copy, beside the place that it has.
+    { label: "copies of a layer's gradients", value: trainedBytes },
     { label: 'inputs of the layers', value: keptInputs },
     {
       label: 'part of the output matrix',
@@ -175,20 +183,25 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     return true
   }
 
-  // States before weights: they are read and written in every step, weights are only read.
+  // States before weights: they are read and written in every step, weights are only read. Where not all of them have
+  // room, there has to be some for the one that is at hand.
   const places = new Map<number, StatePlace>()
-  let hostLeft = bound - BASELINE_BYTES
+  let hostLeft = deviceBound === null ? 0 : bound - BASELINE_BYTES - 2 * layerBytes
+  if (trained.length * layerState > left + hostLeft) left -= layerState
   for (const layer of trained) {
     if (take(layerState)) places.set(layer, deviceBound === null ? 'memory' : 'device')
-    else if (deviceBound !== null && hostLeft > 2 * layerState) {
+    else if (hostLeft >= layerState) {
       hostLeft -= layerState
       places.set(layer, 'memory')
     } else places.set(layer, 'file')
   }
-  const filed = trained.filter((layer) => places.get(layer) === 'file').length
+  const countOf = (place: StatePlace): number =>
+    trained.filter((layer) => places.get(layer) === place).length
+  const filed = countOf('file')
   if (filed > 0) items.push(inFile)
-  const held = trained.length - filed
-  if (held > 0) items.push({ label: 'trained layers and their moments', value: held * layerState })
+  const heldBytes = (place: StatePlace): number => countOf(place) * layerState
+  const held = heldBytes(deviceBound === null ? 'memory' : 'device')
+  if (held > 0) items.push({ label: HELD, value: held })
 
   const pinsVocabulary = take(vocabularyBytes)
   if (pinsVocabulary) items.push({ label: 'embeddings and output matrix', value: vocabularyBytes })
@@ -200,15 +213,18 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
   const pinned = [...frozen].reverse().filter(() => take(layerBytes))
   if (pinned.length > 0) items.push({ label: 'frozen layers', value: pinned.length * layerBytes })
 
-  const upper = depth - first
-  const keptBytes = microBatch * upper * perWindow(KEPT_FLOATS)
+  const logits = microBatch * context * config.vocabSize
+  const keptBytes =
+    microBatch * (depth - first) * perWindow(KEPT_FLOATS) +
+    LOGITS_KEPT * FLOAT * logits +
+    (trained.length - 1) * trainedBytes
   const isWhole =
     pinsVocabulary &&
     filed === 0 &&
     trained.length > 0 &&
     frozen.every((layer) => layer < first || pinned.includes(layer)) &&
     tile.rows === config.vocabSize &&
-    microBatch * context * config.vocabSize <= tile.mostLogits * 4
+    logits <= MOST_LOGITS_KEPT
   const keeps = request.mode !== 'recompute' && isWhole && take(keptBytes)
   const mode: TrainingMode = keeps ? 'keep' : 'recompute'
   if (mode === 'keep') items.push({ label: 'results kept for the backward pass', value: keptBytes })
@@ -237,8 +253,12 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
               label: 'embeddings',
               value: pinsVocabulary ? vocabularyBytes : FLOAT * MATRIX_ELEMENTS,
             },
+            { label: HELD, value: heldBytes('memory') },
           ],
-    deviceBytes: deviceBound === null ? null : totalOf(items) - BASELINE_BYTES,
+    // A device that keeps nothing has what one run takes.
+    deviceBytes: placement.isHost
+      ? null
+      : totalOf(deviceBound === null ? fixed(microBatch) : items) - BASELINE_BYTES,
     scratchBytes: filed * layerState,
     stateBytes: 3 * trainedBytes * trained.length,
     leastBytes: least,
@@ -285,7 +305,7 @@ function vocabularyTile(
   { vocabSize, hiddenSize }: ModelConfig,
   { isHost }: Placement,
   tokens: number,
-): { rows: number; headRows: number; logits: number; mostLogits: number } {
+): { rows: number; headRows: number; logits: number } {
   const most = Math.min(vocabSize, Math.max(1, Math.floor(MATRIX_ELEMENTS / hiddenSize)))
   // On a device all rows go at once, because they lie there; on the host some at a time.
   const mostLogits = isHost ? HOST_LOGITS : DEVICE_LOGITS
@@ -295,6 +315,5 @@ function vocabularyTile(
     rows,
     headRows: Math.min(headRows, tokens),
     logits: rows * Math.min(headRows, tokens),
-    mostLogits,
   }
 }
