@@ -11,7 +11,6 @@ import { compressors } from 'hyparquet-compressors'
 import { AppError } from '@shared/errors'
 import { fewOf } from '@shared/text'
 import { formatBytes } from '@shared/units'
-import { systemCode } from '@system/errors'
 import { TELLING_BYTES, wrongContentOf } from '@system/wrongContent'
 import { readFully } from '../checkpoint/FilePool'
 import { decodeUtf8, InvalidUtf8 } from './utf8'
@@ -171,12 +170,12 @@ function textOf(
   }
 }
 
-/** What the library throws says that the file is not as it should be, unless it comes from the system or from here. */
+/** What the library throws says that the file is not as it should be: what the system says of it comes as AppError. */
 async function understood<T>(path: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read()
   } catch (error) {
-    if (error instanceof AppError || systemCode(error) !== '') throw error
+    if (error instanceof AppError) throw error
     throw damaged(path, error instanceof Error ? error.message : String(error), error)
   }
 }

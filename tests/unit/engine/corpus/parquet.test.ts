@@ -95,11 +95,14 @@ describe('refuses', () => {
     })
   })
 
-  test('damage anywhere in its bytes, by name', async () => {
-    const { length } = await readFile(fixture('zstd'))
-    for (let at = 4; at < length; at += 97) {
-      const path = await changed('zstd', (bytes) => {
-        bytes[at]! ^= 0xff
+  test.each([
+    ['anywhere', 'zstd', 4, 97],
+    ['in its description', 'brotli', -580, 3],
+  ])('damage %s, by name', async (_, name, start, step) => {
+    const { length } = await readFile(fixture(name))
+    for (let at = start < 0 ? length + start : start; at < length; at += step) {
+      const path = await changed(name, (bytes) => {
+        bytes[at] = (at * 7919) & 255
         return bytes
       })
       const outcome = await textsOf(path).catch((error: unknown) => error)
