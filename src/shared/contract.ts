@@ -331,7 +331,10 @@ export interface CallResults {
    * becomes a run of its own (`RunSummary.training`). Paths must have been opened (`files:chooseText`, `folders:open` …).
    */
   'trainings:start': TrainingSummary
-  /** Goes on with a training that was interrupted, paused, cancelled or failed, from the last state that it kept. */
+  /**
+   * Goes on with a training that was interrupted, paused, cancelled or failed, from the last state that it kept; before it
+   * with the growths that it waits for.
+   */
   'trainings:resume': TrainingSummary
   'trainings:get': TrainingDetail
   /** All its curves, by the names of `curveSeries`; `BASE_NAME` for the base's. */

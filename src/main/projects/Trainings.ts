@@ -1,5 +1,5 @@
 import { copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { isStopped, MAX_RACERS, type PretrainSpec } from '@shared/jobs'
 import { planExpansion } from '@shared/plan'
@@ -197,7 +197,11 @@ export class Trainings {
     return this.summary(training.id)
   }
 
-  /** @throws AppError `bad_request` when there is nothing to go on with, `not_found` for a start that is not there. */
+  /**
+   * Goes on with a training, and before it with the growths that it waits for.
+   *
+   * @throws AppError `bad_request` when there is nothing to go on with, `not_found` for a start that is not there.
+   */
   async resume(id: string): Promise<TrainingSummary> {
     const training = this.get(id)
     const { state, settings } = training.file
@@ -211,7 +215,9 @@ export class Trainings {
         hint: 'Start it again: it becomes a new training.',
       })
     }
-    this.#areGrown(settings.runs)
+    const stopped = settings.runs.filter((run) => isStopped(this.runs.summary(run).state))
+    this.#areGrown(settings.runs.filter((run) => !stopped.includes(run)))
+    for (const run of stopped) await this.runs.resume(run)
     await this.#begin(training)
     return this.summary(id)
   }
@@ -264,6 +270,13 @@ export class Trainings {
         context: { field: 'runs', expected: 'each run once', actual: twice },
       })
     }
+    const stopped = runs.map((id) => this.runs.summary(id)).find(({ state }) => isStopped(state))
+    if (stopped) {
+      throw new AppError('bad_request', `${stopped.name} has not been grown.`, {
+        hint: `Go on with ${stopped.name} first.`,
+        context: { field: 'runs', actual: stopped.id },
+      })
+    }
     this.#areGrown(runs)
   }
 
@@ -285,7 +298,7 @@ export class Trainings {
           'not_found',
           `A start is missing. ${name} ${ENDS[state] ?? state}${why}`,
           {
-            hint: `Go on with ${name}, then with the training.`,
+            hint: `Go on with the training: ${name} is grown first.`,
             context,
           },
         )
@@ -414,10 +427,12 @@ export class Trainings {
     let isDone = true
     for (const { run, out, seconds } of file.result.starts) {
       if (out === null) continue
+      // Wherever the folder was then.
+      const checkpoint = join(models(folder), run)
       try {
         const prepared = await prepareTrainedRun(training, {
           run,
-          checkpoint: join(models(folder), basename(out)),
+          checkpoint,
           seconds,
           from: () => this.runs.get(run),
           nameOf: (name) => this.runs.unusedName(name),

@@ -139,10 +139,35 @@ describe('starting a training', () => {
       expect.objectContaining({
         code: 'not_found',
         message: 'A start is missing. SOLAR 2 could not be grown: Too large.',
-        hint: 'Go on with SOLAR 2, then with the training.',
+        hint: 'Go on with the training: SOLAR 2 is grown first.',
       }),
     )
     await parts.settle()
+    // A start that has failed is no start of a new training.
+    const settings = { ...request.settings, runs: ['002-solar'] }
+    await expect(trainings.start({ ...request, settings })).rejects.toMatchObject({
+      code: 'bad_request',
+      hint: 'Go on with SOLAR 2 first.',
+    })
+  })
+
+  it('that goes on grows what is missing first', async () => {
+    const parts = await grown()
+    const { trainings, runs, program, request, settle } = parts
+    const { id } = await trainings.start({ ...request, grow: [solar] })
+    for (const job of program.jobs.slice(-2)) {
+      job.extras.observer?.onState?.({ ...job.snapshot, state: 'interrupted', endedAt: 2 })
+    }
+    await settle()
+    expect(runs.summary('002-solar').state).toBe('interrupted')
+    expect(await trainings.resume(id)).toMatchObject({
+      state: 'queued',
+      waitsFor: ['002-solar'],
+    })
+    expect(program.jobs.slice(-2).map(({ snapshot }) => snapshot.spec.kind)).toEqual([
+      'expand',
+      'pretrain',
+    ])
   })
 
   it('queues nothing where something is wrong', async () => {
