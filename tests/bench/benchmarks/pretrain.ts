@@ -1,8 +1,10 @@
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { buildPretrainSpec } from '../../../src/main/cli/pretrainSpec'
 import { Random } from '../../../src/main/engine/lib/random'
 import type { TrainingMode } from '../../../src/main/engine/pretraining/memory'
 import type { PretrainTask } from '../child'
+import { estimateJob } from '../lib/estimate'
 import { numberOf, runChild, runLesa, runReference, takeTurns, type Report } from '../lib/measure'
 import { llamaConfig, synthesize, TINY } from '../lib/models'
 import { hasModule } from '../lib/python'
@@ -114,6 +116,7 @@ async function run(context: BenchContext, name: string, shape: PretrainShape): P
 /** Base, grown and trained model of the 1.1 B shape. */
 const LARGE_BYTES = 9e9
 const LARGE_MEMORY = '12GB'
+const LARGE_MEMORY_BYTES = 12e9
 const LARGE_STEPS = 3
 
 export const largePretrainBenchmark: Benchmark = {
@@ -147,17 +150,34 @@ async function runLarge(context: BenchContext): Promise<Part[]> {
   await writeFile(text, (await readFile(join(demo, 'eval.txt'), 'utf8')).slice(0, 24_000))
   const [batch, length] = quick ? [2, 16] : [2, 512]
   const usable = python !== null && (await hasModule(python, 'transformers', signal))
+  const options = {
+    text: [text],
+    order: 'sequential',
+    evalShare: 0,
+    steps: LARGE_STEPS,
+    batch,
+    context: length,
+    lr: [LEARNING_RATE],
+    schedule: 'constant',
+    warmup: 0,
+    device: 'cpu',
+  } as const
+  const spec = { ...options, out, memory: LARGE_MEMORY_BYTES }
+  const estimate = await estimateJob(
+    context,
+    buildPretrainSpec([{ path: model, name: 'grown' }], undefined, spec, work),
+  )
   const losses: { ours?: number[]; reference?: number[] } = {}
   const sides = await takeTurns(
     context,
     name,
     {
       ours: async () => {
-        const size = ['--steps', LARGE_STEPS, '--batch', batch, '--context', length].map(String)
-        const rate = ['--lr', String(LEARNING_RATE), '--schedule', 'constant', '--warmup', '0']
-        const texts = ['--text', text, '--order', 'sequential', '--eval-share', '0']
-        const memory = ['--device', 'cpu', '--memory', LARGE_MEMORY]
-        const args = ['pretrain', model, '--out', out, ...texts, ...size, ...rate, ...memory]
+        const flags = Object.entries(options).flatMap(([key, value]) => [
+          `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+          String(value),
+        ])
+        const args = ['pretrain', model, '--out', out, '--memory', LARGE_MEMORY, ...flags]
         const run = await runLesa(context, [...args, '--json'])
         await rm(out, { recursive: true })
         const { results } = JSON.parse(run.stdout) as { results: Report[] }
@@ -183,7 +203,7 @@ async function runLarge(context: BenchContext): Promise<Part[]> {
   )
   await rm(model, { recursive: true })
   const notes = [requireAgreement(losses)]
-  return [{ name, unit: 'tokens/s', ...sides, goal: WAYS.recompute, notes }]
+  return [{ name, unit: 'tokens/s', ...sides, goal: WAYS.recompute, estimate, notes }]
 }
 
 function randomIds(count: number, vocabulary: number): Int32Array {
