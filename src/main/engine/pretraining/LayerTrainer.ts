@@ -66,7 +66,7 @@ export const EVALUATED_BYTES = 2 ** 28
 const CLIP_EPSILON = 1e-6
 
 /** About how long the parts of a step take beside a layer's forward pass. */
-const UNITS = { forward: 1, frozen: 2, trained: 3, update: 1 } as const
+const UNITS = { forward: 1, frozen: 2, trained: 3 } as const
 
 /** Windows that run through the layers together. */
 interface MicroBatch {
@@ -189,12 +189,12 @@ export class LayerTrainer {
       const gradientNorm = Math.sqrt(squares)
       const step = this.#steps + 1
       this.#refuseNonFinite({ step, loss, gradientNorm })
-      // From here on nothing stops the step: half of the layers updated would be no state at all.
+      // From here on nothing stops the step, not even whoever asks for its progress: half of the layers updated would be
+      // no state at all.
       const { clip } = this.options.settings
       const factor = clip > 0 ? Math.min(1, clip / (gradientNorm + CLIP_EPSILON)) : 1
       for (const layer of this.options.settings.layers) {
         await this.#update(layer, step, factor)
-        yield units.add(UNITS.update)
       }
       this.#steps = step
       return { step, loss, gradientNorm }
@@ -750,7 +750,7 @@ export class LayerTrainer {
       this.mode === 'keep'
         ? 0
         : micros.reduce((sum, { targets }) => sum + this.#lossHead().runsFor(targets.length), 0)
-    return micros.length * passes + head + this.#trained.size * UNITS.update
+    return micros.length * passes + head
   }
 
   #refuseNonFinite({ step, loss, gradientNorm }: StepReport): void {
