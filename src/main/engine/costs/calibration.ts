@@ -1,6 +1,7 @@
 /**
  * @file How fast this machine is at what the jobs do, measured once by the jobs' own kernels at small sizes and kept.
  */
+import { createHash } from 'node:crypto'
 import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
@@ -19,6 +20,7 @@ import { Samples } from '../lesa/predictor/Samples'
 import { trainPredictor } from '../lesa/predictor/train'
 import { Random } from '../lib/random'
 import { ENGINE_VERSION } from '../lib/version'
+import type { TextSample } from './textSample'
 import { timeTraining, type TrainingRates, type Trial } from './trainingTrial'
 
 /** Kept figures are measured again after this long: other work may have slowed the machine down then. */
@@ -95,19 +97,17 @@ export class Calibration {
   }
 
   /** How fast layers of the trial's model are trained. */
-  async trainingRates(runtime: Runtime, trial: Trial): Promise<TrainingRates> {
-    let measured: Promise<TrainingRates> | null = null
-    const rate = (part: keyof TrainingRates): Promise<number> =>
-      this.#figure(`${runtime.device}/${part}/${trial.name}`, async () => {
-        measured ??= timeTraining(runtime, trial)
-        return (await measured)[part]
-      })
-    return {
-      forward: await rate('forward'),
-      backward: await rate('backward'),
-      head: await rate('head'),
-      update: await rate('update'),
-    }
+  trainingRates(runtime: Runtime, trial: Trial): Promise<TrainingRates> {
+    const name = (part: string): string => `${runtime.device}/${part}/${trial.name}`
+    const parts = ['forward', 'backward', 'head', 'update'] as const
+    return this.#together(parts, name, () => timeTraining(runtime, trial))
+  }
+
+  /** How a text becomes tokens. @param of What decides it. */
+  textSample(of: readonly string[], measure: () => Promise<TextSample>): Promise<TextSample> {
+    const digest = createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 16)
+    const parts = ['bytesPerToken', 'rate'] as const
+    return this.#together(parts, (part) => `text/${part}/${digest}`, measure)
   }
 
   /**
@@ -138,6 +138,21 @@ export class Calibration {
       figures: this.figures,
     }
     await writeRecord(this.file, content).catch(() => undefined)
+  }
+
+  /** Figures of one measurement. */
+  async #together<K extends string>(
+    parts: readonly K[],
+    name: (part: K) => string,
+    measure: () => Promise<Readonly<Record<K, number>>>,
+  ): Promise<Record<K, number>> {
+    let measured: Promise<Readonly<Record<K, number>>> | null = null
+    const found: [K, number][] = []
+    for (const part of parts) {
+      const own = async (): Promise<number> => (await (measured ??= measure()))[part]
+      found.push([part, await this.#figure(name(part), own)])
+    }
+    return Object.fromEntries(found) as Record<K, number>
   }
 
   async #figure(name: string, measure: () => Promise<number>): Promise<number> {

@@ -9,7 +9,6 @@ import { checkTexts } from '../corpus/textFiles'
 import { layerInputs } from '../decoder/decoderLayer'
 import { checkForwardPass } from '../decoder/ForwardPass'
 import { elementsOf } from '../architectures/Architecture'
-import { tokensOf } from '../evaluation/work'
 import { mostOf, type ArrayNeed } from '../lib/arrays'
 import type { Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
@@ -19,6 +18,7 @@ import { planTraining, type TrainingPlan, type TrainingRequest } from '../pretra
 import { evaluationWork, saveWork, stepWork, type PlannedTraining } from '../pretraining/work'
 import type { Calibration } from './calibration'
 import { secondsOf, totalOf, type Cost, type Rates } from './cost'
+import { sampleText, type TextSample } from './textSample'
 import { trialOf } from './trainingTrial'
 
 /** Bytes of a token's id in its file. */
@@ -29,9 +29,6 @@ const STATES_AT_ONCE = 3
 
 /** The best one's so far, and that of the one at hand. */
 const STATES_OF_TRIALS = 2
-
-/** Bytes of text that become tokens in a second, in one process. */
-const TEXT_RATE = 2e6
 
 /** How long each of a job's texts is, in tokens as far as its bytes tell. */
 interface TextSizes {
@@ -83,7 +80,9 @@ export async function pretrainCost(
     const models = opened.slice(0, spec.models.length)
     const base = opened[spec.models.length]
     const configs = opened.map(({ config }) => config)
-    const course = await courseOf(spec, contextOf(spec, configs))
+    const paths = { paths: spec.texts, field: spec.textField }
+    const text = await sampleText(calibration, models[0]!, paths)
+    const course = await courseOf(spec, contextOf(spec, configs), text)
     const plan = (checkpoint: Checkpoint, layers: readonly number[]): Planned =>
       planned(checkpoint, {
         layers,
@@ -97,7 +96,11 @@ export async function pretrainCost(
     const plans: Planned[] = []
     for (const model of models) plans.push(plan(model, await trainedLayers(model, spec)))
     const first = plans[0]!.training
-    const trial = trialOf(first.checkpoint, { ...course, windows: first.plan.microBatch })
+    const trial = trialOf(first.checkpoint, {
+      ...first.plan,
+      context: course.context,
+      windows: first.plan.microBatch,
+    })
     // Disks are timed, for half a minute each if they are slow, only where every step waits for them.
     const [reads, copies] = [
       streams(plans),
@@ -108,7 +111,7 @@ export async function pretrainCost(
       runtime,
       read: await calibration.readRate(models[0]!, isQuick || !reads),
       copy: await calibration.copyRate(models[0]!, spec.out, isQuick || !copies),
-      text: TEXT_RATE,
+      text: text.rate,
       training: await calibration.trainingRates(runtime, trial),
     }
     const keeps = keepsStages || spec.job !== undefined
@@ -190,10 +193,11 @@ function mostMemory(plans: readonly Planned[]): TrainingPlan {
     .reduce((most, plan) => (totalOf(plan.hostBytes) > totalOf(most.hostBytes) ? plan : most))
 }
 
-async function courseOf(spec: PretrainSpec, context: number): Promise<Course> {
-  const texts = await sizesOf(spec.texts)
-  const evalText = spec.evalText === undefined ? null : await sizesOf([spec.evalText])
-  const forgetting = spec.forgettingText === undefined ? null : await sizesOf([spec.forgettingText])
+async function courseOf(spec: PretrainSpec, context: number, sample: TextSample): Promise<Course> {
+  const texts = await sizesOf(spec.texts, sample)
+  const evalText = spec.evalText === undefined ? null : await sizesOf([spec.evalText], sample)
+  const forgetting =
+    spec.forgettingText === undefined ? null : await sizesOf([spec.forgettingText], sample)
   const windowsOf = (text: TextSizes | null): number => Math.floor((text?.tokens ?? 0) / context)
   const { train, held } = splitWindows(windowsOf(texts), evalText ? 0 : spec.evalShare)
   const steps = stepsOf(spec, { context, windows: train })
@@ -215,9 +219,12 @@ async function courseOf(spec: PretrainSpec, context: number): Promise<Course> {
   }
 }
 
-async function sizesOf(paths: readonly string[]): Promise<TextSizes> {
+async function sizesOf(
+  paths: readonly string[],
+  { bytesPerToken }: TextSample,
+): Promise<TextSizes> {
   const { textBytes } = await checkTexts(paths)
-  return { bytes: textBytes, tokens: tokensOf(textBytes) }
+  return { bytes: textBytes, tokens: textBytes / bytesPerToken }
 }
 
 function bytesOf({ tensors }: Checkpoint): number {

@@ -23,7 +23,7 @@ import {
   UPDATE_IO,
 } from '../pretraining/graphs'
 import { UPDATE_BLOCK } from '../pretraining/LayerTrainer'
-import type { TrainingModel } from '../pretraining/memory'
+import { kernelOptions, type TrainingModel, type TrainingPlan } from '../pretraining/memory'
 import { SCALARS, STATE_PARTS } from '../training/adamw'
 import { backwardOperations, layerOperations } from '../pretraining/work'
 
@@ -35,7 +35,7 @@ export interface TrainingRates {
   readonly update: number
 }
 
-export interface TrialShape {
+export interface TrialShape extends Pick<TrainingPlan, 'keepsMemory'> {
   /** Tokens of a window, and windows that run through a layer at once. */
   readonly context: number
   readonly windows: number
@@ -82,8 +82,9 @@ export function trialOf({ architecture, config }: TrainingModel, shape: TrialSha
     ...sizes,
     Math.min(config.vocabSize, HEAD_LOGITS / HEAD_ROWS),
     `${windows}x${context}`,
+    ...(shape.keepsMemory ? ['kept'] : []),
   ].join('/')
-  return { name, model, context, windows }
+  return { name, model, context, windows, keepsMemory: shape.keepsMemory }
 }
 
 /** A config whose layers are at most {@link WIDEST} wide: fewer heads of the same size, a narrower MLP. */
@@ -115,8 +116,11 @@ export async function timeTraining(runtime: Runtime, trial: Trial): Promise<Trai
   }
   feeds[LAYER_IO.input] = runtime.float32(plausible(tokens * config.hiddenSize), state)
   const own = layerOperations(model, context, null)
-  const forward = await seconds(runtime, buildDecoderLayer(config, architecture, shape), (kernel) =>
-    kernel.run(feeds),
+  const forward = await seconds(
+    runtime,
+    trial,
+    buildDecoderLayer(config, architecture, shape),
+    (kernel) => kernel.run(feeds),
   )
   const options = {
     trained: inputs.map(({ name }) => name),
@@ -124,19 +128,23 @@ export async function timeTraining(runtime: Runtime, trial: Trial): Promise<Trai
     accumulates: false,
   }
   feeds[SLOPE_IO.above] = runtime.float32(plausible(tokens * config.hiddenSize), state)
-  const backward = await seconds(runtime, buildLayerBackward(model, shape, options), (kernel) =>
-    kernel.run(feeds),
+  const backward = await seconds(
+    runtime,
+    trial,
+    buildLayerBackward(model, shape, options),
+    (kernel) => kernel.run(feeds),
   )
   for (const tensor of Object.values(feeds)) runtime.release(tensor)
   return {
     forward: (tokens * (own.linear + own.attention)) / forward,
     backward: (tokens * backwardOperations(own, { recomputes: true, trains: true })) / backward,
-    head: await timeHead(runtime, model),
-    update: await timeUpdate(runtime),
+    head: await timeHead(runtime, trial),
+    update: await timeUpdate(runtime, trial),
   }
 }
 
-async function timeHead(runtime: Runtime, model: TrainingModel): Promise<number> {
+async function timeHead(runtime: Runtime, trial: Trial): Promise<number> {
+  const { model } = trial
   const { hiddenSize, vocabSize } = model.config
   const vocabulary = Math.min(vocabSize, HEAD_LOGITS / HEAD_ROWS)
   const feeds = {
@@ -149,13 +157,13 @@ async function timeHead(runtime: Runtime, model: TrainingModel): Promise<number>
     [HEAD_IO.target]: runtime.int64(new BigInt64Array(HEAD_ROWS), [HEAD_ROWS, 1]),
     [LOSS_IO.share]: runtime.float32(plausible(HEAD_ROWS), [HEAD_ROWS, 1]),
   }
-  const time = await seconds(runtime, buildLossHead(model), (kernel) => kernel.run(feeds))
+  const time = await seconds(runtime, trial, buildLossHead(model), (kernel) => kernel.run(feeds))
   for (const tensor of Object.values(feeds)) runtime.release(tensor)
   return (2 * 2 * HEAD_ROWS * hiddenSize * vocabulary) / time
 }
 
 /** On the host in blocks, as the trainer has it, of arrays that no core's cache holds; a device takes them whole. */
-async function timeUpdate(runtime: Runtime): Promise<number> {
+async function timeUpdate(runtime: Runtime, trial: Trial): Promise<number> {
   const size = UPDATED_BLOCKS * UPDATE_BLOCK
   const { isHost } = runtime.placement
   const arrays: Record<string, Float32Array> = {}
@@ -173,7 +181,7 @@ async function timeUpdate(runtime: Runtime): Promise<number> {
     runs.push({ feeds, into: isHost ? Object.fromEntries(own) : {} })
   }
   const graph = buildUpdate(1, { beta1: 0.9, beta2: 0.95 })
-  const time = await seconds(runtime, graph, async (kernel) => {
+  const time = await seconds(runtime, trial, graph, async (kernel) => {
     for (const { feeds, into } of runs) await kernel.run({ ...feeds, ...scalars }, into)
   })
   for (const { feeds } of runs) {
@@ -202,10 +210,11 @@ function tablesOf(
 /** Of what is run with a graph; its kernel lives no longer. */
 async function seconds(
   runtime: Runtime,
+  trial: Trial,
   graph: Graph,
   run: (kernel: Kernel) => Promise<unknown>,
 ): Promise<number> {
-  const kernel = await runtime.compile(graph, { keepsMemory: false, spins: false })
+  const kernel = await runtime.compile(graph, kernelOptions(trial))
   try {
     await run(kernel)
     const taken: number[] = []

@@ -36,7 +36,13 @@ import {
 } from './graphs'
 import { LayerStates, type LayerTensors } from './LayerStates'
 import { LossHead, type PredictingRows } from './LossHead'
-import { planTraining, trainedInputs, type TrainingMode, type TrainingPlan } from './memory'
+import {
+  kernelOptions,
+  planTraining,
+  trainedInputs,
+  type TrainingMode,
+  type TrainingPlan,
+} from './memory'
 import type { LayerTrainingSettings, MeanLoss, Portion, StepReport } from './settings'
 import { Vocabulary } from './Vocabulary'
 
@@ -108,7 +114,7 @@ export class LayerTrainer {
     private readonly vocabulary: Vocabulary,
   ) {
     const { layers, parts } = options.settings
-    this.#compile = { keepsMemory: plan.keepsMemory, plansMemory: false, spins: false }
+    this.#compile = kernelOptions(plan)
     this.#kernels = new KernelCache(runtime)
     this.#layers = new LayerKernels(checkpoint, runtime)
     this.#activations = new ActivationPool(runtime)

@@ -9,6 +9,7 @@ import type { ModelConfig } from '../architectures/config'
 import { layerInputs, maskWidth, QUERY_CHUNK, type LayerInput } from '../decoder/decoderLayer'
 import { arrayLimits } from '../lib/arrays'
 import type { Placement } from '../onnx/placement'
+import type { CompileOptions } from '../onnx/Runtime'
 import { bytesIn, type StatePlace } from './LayerStates'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -98,6 +99,11 @@ export interface TrainingPlan {
   readonly stateBytes: number
   /** The smallest bound that the training keeps. */
   readonly leastBytes: number
+}
+
+/** How a training's kernels are compiled. */
+export function kernelOptions({ keepsMemory }: Pick<TrainingPlan, 'keepsMemory'>): CompileOptions {
+  return { keepsMemory, plansMemory: false, spins: false }
 }
 
 /** The weights of a layer that are trained. */
