@@ -5,6 +5,8 @@ import type { Runtime, Tensor } from '../onnx/Runtime'
 export class ActivationPool {
   readonly #free = new Map<string, Tensor[]>()
   readonly #onDevice = new Set<Tensor>()
+  /** Arrays that were not made here: were they kept, each step would add some. */
+  readonly #adopted = new WeakSet<Tensor>()
 
   constructor(private readonly runtime: Runtime) {}
 
@@ -17,6 +19,7 @@ export class ActivationPool {
   /** Values where kernels take them. */
   async adopt(values: Float32Array, dims: readonly number[]): Promise<Tensor> {
     const tensor = await this.runtime.upload(values, dims)
+    this.#adopted.add(tensor)
     this.note(tensor)
     return tensor
   }
@@ -28,6 +31,7 @@ export class ActivationPool {
 
   give(tensor: Tensor): void {
     if (tensor.location === 'cpu') {
+      if (this.#adopted.has(tensor)) return
       const key = tensor.dims.join()
       this.#free.set(key, [...(this.#free.get(key) ?? []), tensor])
     } else if (this.#onDevice.delete(tensor)) this.runtime.release(tensor)

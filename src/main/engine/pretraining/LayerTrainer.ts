@@ -65,9 +65,6 @@ export interface LayerTrainerOptions {
 /** Elements of a weight that the optimiser treats at once on the host: a mebibyte, of which a core's cache holds some. */
 export const UPDATE_BLOCK = 2 ** 18
 
-/** Bytes of hidden states that an evaluation holds; more windows than fit take another pass over the weights. */
-export const EVALUATED_BYTES = 2 ** 28
-
 /** PyTorch's `clip_grad_norm_` divides by the norm and this. */
 const CLIP_EPSILON = 1e-6
 
@@ -211,10 +208,10 @@ export class LayerTrainer {
 
   /** The loss on windows of any number, with the layers as they are now. */
   async *evaluate(windows: readonly Int32Array[]): AsyncGenerator<Portion, MeanLoss> {
-    const { hiddenSize, numHiddenLayers } = this.checkpoint.config
-    const bytes = this.options.context * hiddenSize * Float32Array.BYTES_PER_ELEMENT
-    const atOnce = Math.max(this.plan.microBatch, Math.floor(EVALUATED_BYTES / bytes))
-    const groups = chunks(windows, atOnce).map((group) => this.#microBatches(group))
+    const { numHiddenLayers } = this.checkpoint.config
+    const groups = chunks(windows, this.plan.evaluatedWindows).map((group) =>
+      this.#microBatches(group),
+    )
     const all = groups.flat()
     const head = this.#lossHead()
     const units = new Units(

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { embed } from '../decoder/embedding'
 import { VocabularyMatrix, type VocabularyTile } from '../decoder/VocabularyMatrix'
+import { floats } from '../onnx/hostMemory'
 import type { Runtime, Tensor } from '../onnx/Runtime'
 import type { TrainingPlan } from './memory'
 
@@ -77,7 +78,7 @@ export class Vocabulary {
     const rows = this.embeddings
     return groups.map((windows) => {
       const length = windows[0]?.length ?? 0
-      const hidden = new Float32Array(windows.length * length * hiddenSize)
+      const hidden = floats(windows.length * length * hiddenSize)
       windows.forEach((ids, window) => {
         ids.forEach((id, place) => {
           const at = (window * length + place) * hiddenSize

@@ -81,6 +81,8 @@ export interface TrainingPlan {
   readonly keepsMemory: boolean
   /** Windows that run through a layer at once. */
   readonly microBatch: number
+  /** Windows whose hidden states an evaluation holds; more of them take another pass over the weights. */
+  readonly evaluatedWindows: number
   /** Frozen layers whose weights stay in memory; the others are read anew in each pass. */
   readonly pinnedLayers: readonly number[]
   /** Whether embeddings and output matrix stay. */
@@ -244,6 +246,8 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     mode,
     keepsMemory: mode === 'keep' || isSmall,
     microBatch,
+    // No more than a step holds.
+    evaluatedWindows: (depth - first + 1) * batch,
     pinnedLayers: pinned.reverse(),
     pinsVocabulary,
     vocabularyTile: tile.rows,

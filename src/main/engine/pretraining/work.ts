@@ -4,7 +4,6 @@ import { windowOfLayer } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { layerInputs, maskWidth, queryChunk } from '../decoder/decoderLayer'
 import type { Work } from '../lib/work'
-import { EVALUATED_BYTES } from './LayerTrainer'
 import { bytesIn } from './LayerStates'
 import {
   trainedInputs,
@@ -111,8 +110,7 @@ export function evaluationWork(training: PlannedTraining, windows: number): Work
     forward += tokens * (own.linear + own.attention)
   }
   const value = bytesIn(layerInputs(checkpoint.architecture, config))
-  const hidden = tokens * config.hiddenSize * Float32Array.BYTES_PER_ELEMENT
-  const passes = Math.ceil(hidden / EVALUATED_BYTES)
+  const passes = Math.ceil(windows / plan.evaluatedWindows)
   return {
     layers: { forward, backward: 0 },
     head: tokens * headOperations(checkpoint),

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
+import { collectGarbage } from '../../../../src/main/engine/onnx/hostMemory'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 import type {
   LayerTrainer,
@@ -130,6 +131,26 @@ describe('where things are kept does not matter', () => {
     expect(await files()).toHaveLength(LAYERS.length)
     await trainer.dispose()
     expect(await files()).toEqual([])
+  })
+})
+
+describe('many steps and evaluations', () => {
+  test.each([
+    ['everything kept', keeping],
+    ['layers computed again', computingAgain(2)],
+  ])('hold no more memory than a few, with %s', async (_, plan) => {
+    const trainer = await open(await tinyModel(), { plan })
+    const held = async (first: number): Promise<number> => {
+      for (let step = first; step < first + 10; step += 1) {
+        await finish(trainer.step(batchOf(step)))
+        await finish(trainer.evaluate([...batchOf(1), ...batchOf(2), ...batchOf(3)]))
+      }
+      collectGarbage()
+      return process.memoryUsage().arrayBuffers
+    }
+    const few = await held(1)
+    // Less than one more set of hidden states in ten steps.
+    expect((await held(11)) - few).toBeLessThan(4 * BATCH * CONTEXT * 32)
   })
 })
 
