@@ -19,6 +19,7 @@ const ENGINE_LAYERS = [
   ['pretraining'],
   ['growth'],
   ['analysis', 'export'],
+  ['race'],
   ['costs', 'queries'],
   ['jobs'],
   ['process'],

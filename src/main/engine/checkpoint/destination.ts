@@ -34,11 +34,22 @@ function kindOf(names: readonly string[]): Destination['kind'] {
   return isCheckpoint ? 'checkpoint' : 'other_files'
 }
 
+/** What an output may replace. */
+export type Replaceable = 'checkpoint' | 'race'
+
+/** Tells that a folder was made by a race of trainings: it holds a folder for each model, and this. */
+export const RACE_FILE = 'race.json'
+
 /**
- * Why an output cannot go there, or `null`. Only a checkpoint is ever replaced: whatever else a folder holds is not the
- * program's to remove.
+ * Why an output cannot go there, or `null`. Only a checkpoint is ever replaced, or by a race what another one made:
+ * whatever else a folder holds is not the program's to remove.
  */
-export function obstacleAt(out: string, found: Destination, overwrite: boolean): AppError | null {
+export function obstacleAt(
+  out: string,
+  found: Destination,
+  overwrite: boolean,
+  replaces: Replaceable = 'checkpoint',
+): AppError | null {
   const elsewhere = { hint: 'Choose another folder.', context: { file: out } }
   switch (found.kind) {
     case 'free':
@@ -47,13 +58,11 @@ export function obstacleAt(out: string, found: Destination, overwrite: boolean):
     case 'file':
       return new AppError('output_exists', `${out} is a file.`, elsewhere)
     case 'checkpoint':
-      return overwrite
-        ? null
-        : new AppError('output_exists', `${out} exists and is not empty.`, {
-            hint: 'Choose another folder, or allow it to be replaced (--overwrite).',
-            context: { file: out },
-          })
+      return overwrite ? null : occupied(out)
     case 'other_files':
+      if (replaces === 'race' && found.names?.includes(RACE_FILE) === true) {
+        return overwrite ? null : occupied(out)
+      }
       return new AppError('output_exists', `${out} holds other things than a checkpoint.`, {
         hint: 'Only a checkpoint is replaced: choose another folder, or empty this one yourself.',
         context: {
@@ -63,6 +72,13 @@ export function obstacleAt(out: string, found: Destination, overwrite: boolean):
         },
       })
   }
+}
+
+function occupied(out: string): AppError {
+  return new AppError('output_exists', `${out} exists and is not empty.`, {
+    hint: 'Choose another folder, or allow it to be replaced (--overwrite).',
+    context: { file: out },
+  })
 }
 
 const LISTED = 5

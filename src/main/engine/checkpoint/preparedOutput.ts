@@ -9,7 +9,7 @@ import { lockOf, lockOutput, partialOf, replaceOutput, siblingsOf } from '@syste
 import { canonicalPath, existingFolder, isWithin } from '@system/paths'
 import type { Lock } from '@system/locks'
 import { requireRoom, type Room } from '@system/space'
-import { destinationAt, obstacleAt } from './destination'
+import { destinationAt, obstacleAt, type Replaceable } from './destination'
 
 const SCRATCH_FOLDER = '.scratch'
 
@@ -32,6 +32,8 @@ export interface PreparedOutput {
 
 export interface OutputRequest {
   readonly overwrite: boolean
+  /** What may be replaced then: a checkpoint, or what a race of trainings made. */
+  readonly replaces?: Replaceable
   /** What the job reads: the output may be neither it, nor inside it, nor around it. */
   readonly reads: readonly string[]
   /** What the job will write there, its scratch files included. */
@@ -48,7 +50,7 @@ export interface OutputRequest {
  *   `path_denied`, `not_enough_disk`, `write_failed`.
  */
 export async function prepareOutput(out: string, request: OutputRequest): Promise<PreparedOutput> {
-  const { overwrite, reads, bytes, alsoNeeds = [] } = request
+  const { overwrite, reads, bytes, alsoNeeds = [], replaces = 'checkpoint' } = request
   const target = canonicalPath(out)
   refuseHarm(
     target,
@@ -66,7 +68,7 @@ export async function prepareOutput(out: string, request: OutputRequest): Promis
       refusal: () => busy(target),
       obstacle: () => inTheWay(partial),
     })
-    await refuseExisting(target, overwrite)
+    await refuseExisting(target, overwrite, replaces)
     await mkdir(partial)
     await mkdir(scratch)
     await requireRoom([{ path: partial, bytes }, ...alsoNeeds])
@@ -93,7 +95,7 @@ export async function prepareOutput(out: string, request: OutputRequest): Promis
       try {
         await rm(scratch, { recursive: true, force: true })
         // Something may have appeared while the job ran.
-        const found = await refuseExisting(target, overwrite)
+        const found = await refuseExisting(target, overwrite, replaces)
         await replaceOutput(target, found)
       } catch (error) {
         throw writeError(error, target)
@@ -110,9 +112,13 @@ export async function prepareOutput(out: string, request: OutputRequest): Promis
 }
 
 /** How many entries the folder has that may be replaced; `null` when there is none. */
-async function refuseExisting(out: string, overwrite: boolean): Promise<number | null> {
+async function refuseExisting(
+  out: string,
+  overwrite: boolean,
+  replaces: Replaceable,
+): Promise<number | null> {
   const found = await destinationAt(out)
-  const obstacle = obstacleAt(out, found, overwrite)
+  const obstacle = obstacleAt(out, found, overwrite, replaces)
   if (obstacle) throw obstacle
   return found.names?.length ?? null
 }

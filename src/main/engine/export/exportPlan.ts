@@ -6,6 +6,7 @@ import { ENGINE_VERSION } from '../lib/version'
 import { layOut, type GrownLayout } from '../growth/grownLayout'
 import { readBaseFacts } from '../growth/baseFacts'
 import { setDtype } from '../growth/grownConfig'
+import { readLesaFile } from '../growth/lesaFile'
 import type { GrowthRecord } from '../growth/lesaJson'
 
 /** What an export writes, before it does. */
@@ -53,6 +54,7 @@ export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<E
       base: await readBaseFacts(spec.base, grown.rawConfig, grown.path),
       card: spec.card,
       warnings: result.warnings,
+      trainings: (await readLesaFile(grown.path))?.trainings ?? [],
     },
   }
 }

@@ -3,7 +3,6 @@ import type { ExportCheck, ExportCheckId } from '@shared/exports'
 import { AppError, toAppError } from '@shared/errors'
 import type { ExportSpec } from '@shared/jobs'
 import { METHOD_NAMES, methodNamed, METHODS } from '@shared/methods'
-import type { ExpansionPlan } from '@shared/plan'
 import { placeInLayers } from '../architectures/Architecture'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
@@ -104,7 +103,7 @@ async function* checkBytes(
   const seen = { compared: 0, recast: 0, differing: null as string | null }
   let damaged: string | null = null
   for (const tensor of written.tensors.values()) {
-    const origin = base && originOf(planned.growth, written, base, tensor.name)
+    const origin = base && originOf(planned, written, base, tensor.name)
     const isComparable = origin?.dtype === tensor.dtype && origin.byteLength === tensor.byteLength
     if (origin && !isComparable) seen.recast += 1
     if (isComparable) seen.compared += 1
@@ -143,7 +142,7 @@ function originals(
 
 /** The tensor of the base model that a tensor of the grown one is; `null` for a new one. */
 function originOf(
-  growth: ExpansionPlan,
+  { growth, record }: ExportPlan,
   { architecture }: Checkpoint,
   base: Checkpoint,
   name: string,
@@ -151,6 +150,7 @@ function originOf(
   const place = placeInLayers(architecture, name)
   if (!place) return base.tensors.get(name) ?? null
   const { suffix } = place
+  if (isTrained(record, place.layer)) return null
   const layer = growth.layers[place.layer]
   const isTaken =
     layer?.kind === 'original' ||
@@ -159,13 +159,17 @@ function originOf(
   return isTaken ? (base.tensors.get(base.layerTensorName(layer.source, suffix)) ?? null) : null
 }
 
+function isTrained({ trainings = [] }: ExportPlan['record'], layer: number): boolean {
+  return trainings.some(({ trained_layers: layers }) => layers.includes(layer))
+}
+
 function isFinite(bytes: Uint8Array, dtype: string): boolean {
   if (!isTensorDtype(dtype)) return true
   return decodeToFloat32(bytes, dtype).every(Number.isFinite)
 }
 
 async function checkForward(
-  { spec, signal }: Verification,
+  { spec, planned, signal }: Verification,
   written: Checkpoint,
   base: Checkpoint | null,
 ): Promise<ExportCheck[]> {
@@ -179,6 +183,9 @@ async function checkForward(
       return [finite, skipped(equalId, `Only ${KEEPING} leaves the model’s output as it was.`)]
     }
     if (!base) return [finite, skipped(equalId, 'The base model is not where it was.')]
+    if ((planned.record.trainings ?? []).length > 0) {
+      return [finite, skipped(equalId, 'Layers were trained since the model was grown.')]
+    }
     if (dtypeOf(base) !== dtypeOf(written)) {
       return [finite, skipped(equalId, 'The element type was changed.')]
     }

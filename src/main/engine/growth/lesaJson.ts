@@ -6,9 +6,10 @@ import type { ExpandSpec, PredictorReport, PublishedPerplexity } from '@shared/j
 import type { BaseFacts } from './baseFacts'
 import { methodSpecSchema } from '@shared/methods/schema'
 import type { ExpansionPlan } from '@shared/plan'
+import type { TrainingRecord } from '@shared/pretraining'
 
 /** Version of `lesa.json`'s layout. */
-const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 1
 
 export const PROJECT = 'LESA Workbench'
 
@@ -29,6 +30,8 @@ export interface GrowthRecord {
   /** What a person wrote into the card. */
   readonly card?: CardEdits | undefined
   readonly warnings: readonly string[]
+  /** What was done with the new layers since, from the first training on. */
+  readonly trainings?: readonly TrainingRecord[]
 }
 
 /**
@@ -71,6 +74,9 @@ function dataOf(record: GrowthRecord): object {
       ...rest,
     })),
     warnings: record.warnings,
+    ...(record.trainings === undefined || record.trainings.length === 0
+      ? {}
+      : { training: record.trainings }),
   }
 }
 

@@ -9,6 +9,8 @@ import { perplexityInterval } from '@shared/perplexity'
 import { formatCount } from '@shared/units'
 import { writeFrontMatter } from './frontMatter'
 import { PROJECT, type GrowthRecord } from './lesaJson'
+import { oneLine, table } from './markdown'
+import { trainingSection } from './trainingSection'
 
 /** What the card says without a person's edits. */
 export function cardDefaults({ spec, plan, base, layersBefore }: GrowthRecord): CardDefaults {
@@ -67,6 +69,7 @@ export function modelCard(record: GrowthRecord): string {
     ...(record.warnings.length > 0
       ? [['## Warnings', '', ...record.warnings.map((warning) => `- ${warning}`)]]
       : []),
+    ...(record.trainings ?? []).map((training, index) => [trainingSection(training, index)]),
   ]
   return `${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`
 }
@@ -156,15 +159,4 @@ function predictorTable(reports: readonly PredictorReport[]): string {
     'Held out',
   ]
   return table(head, rows)
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => oneLine(cell).replaceAll('|', '\\|')).join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
-}
-
-function oneLine(text: string): string {
-  // eslint-disable-next-line no-control-regex -- a name may hold anything
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim()
 }

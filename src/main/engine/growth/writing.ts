@@ -13,13 +13,14 @@ import { weightOf } from '../lib/work'
 import type { GrownLayout } from './grownLayout'
 import { narrowedTensors, rangeLosses } from './grownTensors'
 
-/** Id of the step that every job which writes a checkpoint announces. */
+/** Id of the step that every job which writes one checkpoint announces. */
 export const WRITE_STEP = 'write'
 
-/** Writes a checkpoint as a job's last step but for checks: reports each hundredth, and the folder at the end. */
+/** Writes a checkpoint as a step of a job: reports each hundredth, and the folder at the end. */
 export async function* writing(
   signal: AbortSignal,
   options: Omit<WriteCheckpointOptions, 'signal' | 'onProgress'>,
+  step = WRITE_STEP,
 ): AsyncGenerator<JobEvent, WrittenCheckpoint> {
   const written = yield* reporting<JobEvent, WrittenCheckpoint>(signal, (report) => {
     let last = -1
@@ -31,7 +32,7 @@ export async function* writing(
         if (hundredth === last) return
         last = hundredth
         // The writer does not wait for reports to be taken.
-        void report({ type: 'step', id: WRITE_STEP, done, total }).catch(() => undefined)
+        void report({ type: 'step', id: step, done, total }).catch(() => undefined)
       },
     })
   })

@@ -101,3 +101,14 @@ function parsed(
     throw error
   }
 }
+
+/** Tokens that an evaluation measures at the most of what was held back, and windows that it may be all the same. */
+const MEASURED = { tokens: 65_536, windows: 32 } as const
+
+/**
+ * How many of the windows that were held back an evaluation measures, the first ones: of a long text a part says what all
+ * would, and measuring all would take longer than the training.
+ */
+export function measuredWindows(held: number, context: number): number {
+  return Math.min(held, Math.max(MEASURED.windows, Math.floor(MEASURED.tokens / context)))
+}

@@ -133,7 +133,8 @@ export class StageStore {
     }
   }
 
-  private folderOf(stage: string, dependencies: unknown): string {
+  /** Where the result is, or would be. */
+  folderOf(stage: string, dependencies: unknown): string {
     const key = createHash('sha256').update(canonical(dependencies)).digest('hex')
     return join(this.root, `${stage}-${key.slice(0, KEY_LENGTH)}`)
   }
@@ -202,7 +203,7 @@ async function digestOf(file: string): Promise<{ bytes: number; sha256: string }
 }
 
 /** JSON with sorted keys: equal values give equal text. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) =>
     part !== null && typeof part === 'object' && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -1,10 +1,24 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { contextOf, stepsOf, trainedLayers } from '../../../../src/main/engine/pretraining/course'
+import {
+  contextOf,
+  measuredWindows,
+  stepsOf,
+  trainedLayers,
+} from '../../../../src/main/engine/pretraining/course'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { tempFolder } from '../../../support/tempFolder'
+
+describe('what an evaluation measures', () => {
+  it('is all that was held back of a short text, and a part of a long one', () => {
+    expect(measuredWindows(20, 16)).toBe(20)
+    expect(measuredWindows(10_000, 1024)).toBe(64)
+    expect(measuredWindows(10_000, 8192)).toBe(32)
+    expect(measuredWindows(0, 1024)).toBe(0)
+  })
+})
 
 describe('how long a training takes', () => {
   const size = { context: 16, windows: 100 }
