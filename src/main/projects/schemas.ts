@@ -4,7 +4,6 @@ import { ERROR_CODES, type AppErrorData } from '@shared/errors'
 import { EXPORT_CHECKS } from '@shared/exports'
 import type { ExpandResult } from '@shared/jobs'
 import { methodSchema } from '@shared/methods/schema'
-import { SCHEDULES, TEXT_ORDERS, TRAINED_PARTS, type TrainingRecord } from '@shared/pretraining'
 import {
   DEFAULT_DRAFT,
   projectDraftSchema,
@@ -14,6 +13,7 @@ import {
   subjectSchema,
   textIdSchema,
 } from '@shared/projects'
+import { trainingRecordSchema } from '@shared/trainingRecord'
 import { trainingIdSchema, trainingSettingsSchema } from '@shared/trainings'
 import { z } from 'zod'
 
@@ -167,37 +167,6 @@ const exportSchema = z.object({
     }),
   ),
 })
-
-const measuredSchema = z
-  .object({ text: z.string(), tokens: count, first: z.number(), last: z.number() })
-  .nullable()
-
-/** What a trained checkpoint says of its training in its `lesa.json`. */
-export const trainingRecordSchema = z
-  .object({
-    steps: count,
-    tokens: count,
-    context: count,
-    batch: count,
-    lr: z.number(),
-    output_lr_factor: z.number(),
-    schedule: z.enum(SCHEDULES),
-    warmup: count,
-    weight_decay: z.number(),
-    betas: z.tuple([z.number(), z.number()]),
-    epsilon: z.number(),
-    clip: z.number(),
-    trained_layers: z.array(count),
-    trained_parts: z.enum(TRAINED_PARTS),
-    order: z.enum(TEXT_ORDERS),
-    seed: count,
-    texts: z.array(z.object({ name: z.string(), bytes: count, documents: count, tokens: count })),
-    loss: z.object({ first: z.number(), last: z.number() }),
-    eval: measuredSchema,
-    forgetting: measuredSchema,
-    device: z.enum(DEVICES),
-  })
-  .transform((record) => record as TrainingRecord)
 
 const runTrainingSchema = z.object({
   training: trainingIdSchema,

@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '@shared/errors'
-import { SCHEDULES, TEXT_ORDERS, TRAINED_PARTS, type TrainingRecord } from '@shared/pretraining'
-import { DEVICES } from '@shared/devices'
+import type { TrainingRecord } from '@shared/pretraining'
+import { trainingRecordSchema } from '@shared/trainingRecord'
 import { boundedRead } from '@system/boundedRead'
 import { JsonProblem, parseLenientJson } from '../checkpoint/json'
 import { ENGINE_VERSION } from '../lib/version'
@@ -12,40 +12,7 @@ import { PROJECT, SCHEMA_VERSION } from './lesaJson'
 const FILE = 'lesa.json'
 const MAX_BYTES = 64e6
 
-const measuredSchema = z.object({
-  text: z.string(),
-  tokens: z.number(),
-  first: z.number(),
-  last: z.number(),
-})
-
-const trainingSchema: z.ZodType<TrainingRecord> = z.object({
-  steps: z.number(),
-  tokens: z.number(),
-  context: z.number(),
-  batch: z.number(),
-  lr: z.number(),
-  output_lr_factor: z.number(),
-  schedule: z.enum(SCHEDULES),
-  warmup: z.number(),
-  weight_decay: z.number(),
-  betas: z.tuple([z.number(), z.number()]),
-  epsilon: z.number(),
-  clip: z.number(),
-  trained_layers: z.array(z.number()),
-  trained_parts: z.enum(TRAINED_PARTS),
-  order: z.enum(TEXT_ORDERS),
-  seed: z.number(),
-  texts: z.array(
-    z.object({ name: z.string(), bytes: z.number(), documents: z.number(), tokens: z.number() }),
-  ),
-  loss: z.object({ first: z.number(), last: z.number() }),
-  eval: measuredSchema.nullable(),
-  forgetting: measuredSchema.nullable(),
-  device: z.enum(DEVICES),
-})
-
-const fileSchema = z.looseObject({ training: z.array(trainingSchema).optional() })
+const fileSchema = z.looseObject({ training: z.array(trainingRecordSchema).optional() })
 
 /** A model's `lesa.json`: whatever it says, and the trainings among it. */
 export interface LesaFile {
