@@ -206,7 +206,11 @@ export class LayerTrainer {
     }
   }
 
-  /** The loss on windows of any number, with the layers as they are now. */
+  /**
+   * The loss on windows of any number, with the layers as they are now.
+   *
+   * @throws AppError `numeric_failure` where it is not finite.
+   */
   async *evaluate(windows: readonly Int32Array[]): AsyncGenerator<Portion, MeanLoss> {
     const { numHiddenLayers } = this.checkpoint.config
     const groups = chunks(windows, this.plan.evaluatedWindows).map((group) =>
@@ -228,7 +232,11 @@ export class LayerTrainer {
     } finally {
       this.#activations.reset()
     }
-    return { loss: sum / predicted, predicted }
+    const loss = sum / predicted
+    if (!Number.isFinite(loss)) {
+      throw this.#nonFinite(`The loss measured after step ${this.#steps}`, this.#steps, loss)
+    }
+    return { loss, predicted }
   }
 
   /** Writes values, moments and the number of steps into a folder, a file for each layer. */
@@ -758,14 +766,18 @@ export class LayerTrainer {
 
   #refuseNonFinite({ step, loss, gradientNorm }: StepReport): void {
     if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return
-    const what = Number.isFinite(loss) ? 'gradient' : 'loss'
-    throw new AppError('numeric_failure', `The ${what} of step ${step} is not a finite number.`, {
+    if (!Number.isFinite(loss)) throw this.#nonFinite(`The loss of step ${step}`, step, loss)
+    throw this.#nonFinite(`The gradient of step ${step}`, step, gradientNorm)
+  }
+
+  #nonFinite(what: string, step: number, actual: number): AppError {
+    return new AppError('numeric_failure', `${what} is not a finite number.`, {
       hint: 'Try a lower learning rate, or a longer warm-up.',
       context: {
         file: this.checkpoint.path,
         stage: `step ${step}`,
         device: this.runtime.device,
-        actual: String(what === 'loss' ? loss : gradientNorm),
+        actual: String(actual),
       },
     })
   }

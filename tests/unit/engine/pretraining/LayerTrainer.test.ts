@@ -309,5 +309,9 @@ describe('what cannot be trained is refused', () => {
     })
     expect(trainer.steps).toBe(0)
     expect(await weightsOf(trainer)).toEqual(before)
+    await expect(finish(trainer.evaluate(batchOf(1)))).rejects.toMatchObject({
+      code: 'numeric_failure',
+      context: { stage: 'step 0' },
+    })
   })
 })
