@@ -13,7 +13,7 @@ import { mostOf, type ArrayNeed } from '../lib/arrays'
 import type { Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
-import { contextOf, stepsOf, trainedLayers } from '../pretraining/course'
+import { contextOf, measuredWindows, stepsOf, trainedLayers } from '../pretraining/course'
 import { planTraining, type TrainingPlan, type TrainingRequest } from '../pretraining/memory'
 import { evaluationWork, saveWork, stepWork, type PlannedTraining } from '../pretraining/work'
 import type { Calibration } from './calibration'
@@ -213,7 +213,8 @@ async function courseOf(spec: PretrainSpec, context: number, sample: TextSample)
     allSteps: spec.repeats * steps + lost * trial,
     evaluations: spec.repeats * evaluationsOf(steps) + lost * evaluationsOf(trial),
     trials: lost,
-    windows: (evalText ? windowsOf(evalText) : held) + windowsOf(forgetting),
+    windows:
+      (evalText ? windowsOf(evalText) : measuredWindows(held, context)) + windowsOf(forgetting),
     tokenised: sum(all.map(({ bytes }) => bytes)),
     tokens: sum(all.map(({ tokens }) => tokens)),
   }

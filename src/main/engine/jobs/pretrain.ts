@@ -20,6 +20,7 @@ import { requireWritable, writeJsonAtomic } from '@system/files'
 import { RACE_FILE } from '../checkpoint/destination'
 import { prepareOutput, type PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { tellLeftOut } from '../growth/writing'
+import { weightOf } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { measureBase, type BaseLosses } from '../race/base'
@@ -44,9 +45,6 @@ import type { JobEnv, JobRunner } from './runner'
 
 const TEXTS_STEP = 'texts'
 const BASE_STEP = 'base'
-
-/** Operations that a byte of text costs beside a floating-point operation. */
-const OPERATIONS_A_TEXT_BYTE = 2e4
 
 /** Bytes of tokens that a byte of text becomes at the most, compressed texts included. */
 const TOKEN_BYTES = 4
@@ -278,7 +276,7 @@ function fixedSteps(spec: PretrainSpec, { base, context }: Field, textBytes: num
   // As many windows as a few steps have.
   const products = 2 * parameters * spec.batch * context * 4
   return [
-    { id: TEXTS_STEP, label: 'read texts', weight: OPERATIONS_A_TEXT_BYTE * textBytes },
+    { id: TEXTS_STEP, label: 'read texts', weight: weightOf({ tokenised: textBytes }) },
     ...(base ? [{ id: BASE_STEP, label: 'measure the base model', weight: products }] : []),
   ]
 }
