@@ -59,7 +59,11 @@ export function scaleFor(values: Iterable<number | null>, options: ScaleOptions)
   const every = Math.max(1, Math.ceil(inside.length / (tickCount + 1)))
   return {
     domain,
-    ticks: inside.filter((_, index) => index % every === 0),
+    // A short stretch holds no round multiple, or one; there an even division says as much.
+    ticks:
+      isTight && inside.length < 3
+        ? scaleLinear(domain, range).ticks(tickCount)
+        : inside.filter((_, index) => index % every === 0),
     at: guarded(scaleLog(domain, range)),
   }
 }

@@ -48,6 +48,7 @@ export const RUN = {
   memoryOf: (bytes: string) => `at its peak, of ${bytes} free`,
   memoryOfLimit: (bytes: string) => `at its peak, of the ${bytes} limit`,
   deviceMemory: 'Device memory',
+  pace: (step: string, tokens: string) => `${step} a step of ${tokens} tokens`,
   onDevice: (device: string) => `on ${device}`,
   disk: 'Disk',
   diskOf: (bytes: string) => `at its peak, of ${bytes} free`,

@@ -65,7 +65,7 @@ export const TRAIN = {
   missingText: '(missing)',
   evaluate: 'Evaluate on',
   evaluateHint: 'What the models are not trained on: the loss there is what is compared.',
-  heldBack: 'A share of these texts, held back',
+  heldBack: 'A share held back',
   share: 'Share held back',
   forgetting: 'Watch forgetting on',
   forgettingHint:
@@ -104,8 +104,6 @@ export const TRAIN = {
   estimate: 'What it will cost',
   estimateAgain: 'Estimate again',
   estimating: 'Estimating…',
-  pace: 'A step',
-  paceNote: (tokens: string) => `of ${tokens} tokens, one model`,
   noEstimate: 'Choose at least one grown model and one text to know.',
   estimateLater: 'It is told once one of the models is grown.',
   hopelessTitle: (time: string) => `On this machine it would take ${time}`,
