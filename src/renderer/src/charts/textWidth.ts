@@ -12,13 +12,13 @@ export function textWidth(text: string, size: number, weight = 400): number {
 }
 
 /** The text, or as much of it as fits, with an ellipsis. */
-export function clipText(text: string, width: number, size: number): string {
-  if (textWidth(text, size) <= width) return text
+export function clipText(text: string, width: number, size: number, weight = 400): string {
+  if (textWidth(text, size, weight) <= width) return text
   const letters = [...text]
   let [fits, tooMany] = [0, letters.length]
   while (tooMany - fits > 1) {
     const middle = (fits + tooMany) >> 1
-    if (textWidth(`${letters.slice(0, middle).join('')}…`, size) <= width) fits = middle
+    if (textWidth(`${letters.slice(0, middle).join('')}…`, size, weight) <= width) fits = middle
     else tooMany = middle
   }
   return `${letters.slice(0, fits).join('').trimEnd()}…`

@@ -173,6 +173,10 @@ export const RUN = {
   logNone: 'This run had nothing to say.',
   warning: 'Warning',
 
+  trainedFrom: (name: string) => `${name}, whose new layers were trained on in`,
+  seeTrain: 'Train it further',
+  seeTrainText: 'Let the new layers learn, beside other starts on the same text.',
+
   result: 'Result',
   resultText: (before: number, after: number, seconds: string) =>
     `The model grew from ${before} to ${after} layers in ${seconds}.`,

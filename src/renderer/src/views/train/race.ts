@@ -22,6 +22,8 @@ export interface Racer {
   readonly id: string
   readonly name: string
   readonly style: SeriesStyle
+  /** What methods are compared with, and no method itself. */
+  readonly isControl: boolean
   /** The first seed's first; none before anything is known. */
   readonly seeds: readonly SeedCurves[]
 }
@@ -45,7 +47,7 @@ export type RaceView = (typeof RACE_VIEWS)[number]
 /** The recorded series as a race between these starts. */
 export function raceOf(
   series: Curves,
-  starts: readonly { readonly id: string; readonly name: string }[],
+  starts: readonly { readonly id: string; readonly name: string; readonly isControl?: boolean }[],
 ): Race {
   const ids = starts.map(({ id }) => id)
   /** Two runs may be called the same. */
@@ -54,10 +56,11 @@ export function raceOf(
   const base = (kind: CurveKind): number | null =>
     series[curveSeries(kind, BASE_NAME)]?.y[0] ?? null
   return {
-    racers: starts.map(({ id, name }) => ({
+    racers: starts.map(({ id, name, isControl = false }) => ({
       id,
       name: nameOf(id, name),
       style: styleOf(id, ids),
+      isControl,
       seeds: seedsOf(series, id),
     })),
     base: { eval: base('eval'), forgetting: base('forgetting') },
@@ -241,12 +244,14 @@ export function endOf(seed: SeedCurves): number | null {
   return comparedCurve(seed).at(-1)?.[1] ?? null
 }
 
-/** Whose loss the others are asked for at first: of those that have one, the one that ends highest. */
+/** Whose loss the others are asked for at first: of the methods that have one, or else of the controls, the highest. */
 export function usualTarget(race: Race): string | null {
-  const ends = race.racers.flatMap(({ id, seeds }) => {
+  const all = race.racers.flatMap(({ id, isControl, seeds }) => {
     const end = seeds[0] ? endOf(seeds[0]) : null
-    return end === null ? [] : [{ id, end }]
+    return end === null ? [] : [{ id, isControl, end }]
   })
+  const methods = all.filter(({ isControl }) => !isControl)
+  const ends = methods.length > 0 ? methods : all
   return (
     ends.reduce<(typeof ends)[number] | null>(
       (worst, one) => (worst && worst.end >= one.end ? worst : one),
