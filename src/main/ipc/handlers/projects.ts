@@ -39,13 +39,20 @@ export interface ProjectHandlerServices {
 export function projectHandlers(services: ProjectHandlerServices): ProjectHandlers {
   const { engine, projects, grants, estimate, onRecents } = services
 
-  /** What an opened project leads to may be looked at: its folder and its model's. */
+  /** What an opened project leads to may be looked at: its folder, its model's, and texts that it has trained on. */
   const opened = async (project: Project): Promise<ReturnType<Project['view']>> => {
     grants.grant(project.folder)
     const { state: model } = project.base
     if (model.state === 'ready' || model.state === 'changed') grants.grant(model.path)
+    const view = project.view()
+    for (const { settings } of view.trainings) {
+      const { texts, evalText, forgettingText } = settings
+      for (const text of [...texts, evalText, forgettingText]) {
+        if (text && 'path' in text) grants.grant(text.path)
+      }
+    }
     await onRecents()
-    return project.view()
+    return view
   }
   const changed = async (
     id: string,
