@@ -1,6 +1,6 @@
 /**
  * @file `npm run screenshots`: pictures of every view at two sizes and in both themes, from real runs of the demo model
- * in a real browser. The four that the README shows go to docs/screenshots, all of them to test-results/screenshots.
+ * in a real browser. The five that the README shows go to docs/screenshots, all of them to test-results/screenshots.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,6 +22,7 @@ const SHOWN = {
   'run.png': '1440-light-run-live.png',
   'layers.png': '1440-dark-layers.png',
   'compare.png': '1440-light-compare.png',
+  'train.png': '1440-light-train.png',
 }
 
 await ensureReady()
@@ -75,6 +76,8 @@ async function prepare() {
   await setTraining(page, { steps: 1500 })
   say('LESA, which takes a minute or two')
   await run(page, 'LESA, 1,500 steps')
+  say('a race of four starts')
+  await train(page)
   say('perplexity')
   await go(page, `${place}/compare`)
   await page.getByRole('button', { name: /^Measure \d+ models/ }).click()
@@ -143,6 +146,15 @@ async function photograph(place, size, theme) {
     .last()
     .scrollIntoViewIfNeeded()
   await shoot('layers-predictor')
+  await go(page, `${place}/train?training=new`)
+  await page.getByText('at its peak').first().waitFor()
+  await shoot('train-new')
+  await go(page, `${place}/train?training=001-training`)
+  await page.getByText('What became of each').waitFor()
+  await page.getByRole('group', { name: /^Loss of / }).waitFor()
+  await shoot('train')
+  await page.getByRole('heading', { name: 'Steps to the same loss' }).scrollIntoViewIfNeeded()
+  await shoot('train-reached')
   await go(page, `${place}/compare`)
   await page.getByRole('columnheader', { name: /Perplexity/ }).waitFor()
   await shoot('compare')
@@ -204,6 +216,28 @@ async function run(page, name) {
   await page.getByLabel('Name', { exact: true }).fill(name)
   await page.getByRole('button', { name: /^(Run|Add to queue)$/ }).click()
   await page.getByText('What next').waitFor({ timeout: 600_000 })
+}
+
+/** The grown models on a text that the base does not know, watched for forgetting. */
+async function train(page) {
+  await go(page, `${placeOf(page)}/train?training=new`)
+  await page.getByText('What is trained').waitFor()
+  const text = join(root, 'resources', 'demo-texts', 'manual.txt')
+  await page.getByRole('button', { name: 'Add texts…' }).click()
+  await page.getByRole('dialog').locator('input[type=file]').setInputFiles(text)
+  await page.getByRole('dialog').waitFor({ state: 'hidden' })
+  await page.getByRole('checkbox', { name: 'Train on eval.txt' }).click()
+  const known = await page
+    .getByRole('option', { name: /^eval\.txt/ })
+    .first()
+    .getAttribute('value')
+  await page.getByLabel('Watch forgetting on').selectOption(known)
+  await page.getByText('All settings', { exact: true }).click()
+  await page.getByLabel('Learning rates', { exact: true }).fill('1e-3')
+  await page.getByLabel('Output rate factor', { exact: true }).fill('10')
+  await page.getByLabel('Name', { exact: true }).fill('Four starts on new text')
+  await page.getByRole('button', { name: /^Train 4 models/ }).click()
+  await page.getByText('What became of each').waitFor({ timeout: 900_000 })
 }
 
 function placeOf(page) {

@@ -269,6 +269,46 @@ describe.each(hosts)('the workbench, %s', (name, launch) => {
     expect(session.complaints).toEqual([])
   })
 
+  it('trains two starts beside each other, of which one is grown for it, and looks at what came of it', async () => {
+    const page = await session.open()
+    await openDemo(page)
+    await chooseMethod(page, 'LLaMA Pro')
+    const run = await startRun(page)
+    await run.getByText(FINISHED).waitFor()
+    await run.getByRole('link', { name: /Train it further/ }).click()
+    await page.getByRole('heading', { name: 'What is trained' }).waitFor()
+    // What trains predictors takes longer than this test is about.
+    await page.getByRole('button', { name: 'Compare starts' }).click()
+    for (const name of ['LESA', 'SOLAR', 'Noise control']) {
+      await page.getByRole('button', { name: `Do not grow ${name}` }).click()
+    }
+    expect(await page.getByRole('button', { name: 'Do not grow Neighbour mean' }).count()).toBe(1)
+    await page.getByText('All settings', { exact: true }).click()
+    for (const [label, value] of [
+      ['Length', '4'],
+      ['Context', '32'],
+      ['Batch', '2'],
+      ['Evaluate every', '2'],
+      ['Share held back', '0.01'],
+    ] as const) {
+      await page.getByLabel(label, { exact: true }).fill(value)
+    }
+    await page.getByLabel('Name', { exact: true }).fill('A short race')
+    await page.getByRole('button', { name: 'Train 2 models' }).click()
+    const training = page.getByRole('article', { name: 'A short race' })
+    await training.getByText('Finished', { exact: true }).waitFor()
+    await training.getByRole('heading', { name: 'What this shows' }).waitFor()
+    await training.getByRole('group', { name: /^Loss of LLaMA Pro and Neighbour mean/ }).waitFor()
+    const outcome = training.getByRole('region', { name: 'What became of each' })
+    expect(await outcome.getByRole('link', { name: 'Export' }).count()).toBe(2)
+
+    await page.reload()
+    await training.getByRole('region', { name: /^What it took to come to the loss/ }).waitFor()
+    await outcome.getByRole('link', { name: 'Export' }).first().click()
+    await page.getByText('Where it goes').waitFor()
+    expect(session.complaints).toEqual([])
+  })
+
   it('says what is wrong with a broken model', async () => {
     const broken = join(folder, 'broken')
     cpSync(DEMO, broken, { recursive: true })
@@ -387,6 +427,7 @@ describe.skipIf(!has('chromium'))('every view of the workbench', () => {
     ['run-new', 'run?run=new', /at its peak/],
     ['run', 'run', /What next/],
     ['layers', 'layers', /The plane holds/],
+    ['train', 'train?training=new', /What is trained/],
     ['compare', 'compare', /Perplexity, eval/],
     ['export', 'export', /Where it goes/],
   ] as const

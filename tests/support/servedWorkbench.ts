@@ -97,7 +97,16 @@ export async function go(page: Page, place: string): Promise<void> {
 }
 
 export type ViewName =
-  'Model' | 'Plan' | 'Parameters' | 'Run' | 'Layers' | 'Compare' | 'Export' | 'Start' | 'Settings'
+  | 'Model'
+  | 'Plan'
+  | 'Parameters'
+  | 'Run'
+  | 'Layers'
+  | 'Train'
+  | 'Compare'
+  | 'Export'
+  | 'Start'
+  | 'Settings'
 
 /** Opens a view from the rail. */
 export async function openView(page: Page, view: ViewName): Promise<void> {

@@ -1,5 +1,5 @@
 import { MAX_RACERS } from '@shared/jobs'
-import { methodNamed } from '@shared/methods'
+import { methodNamed, METHODS } from '@shared/methods'
 import {
   runSettingsOf,
   type ProjectId,
@@ -244,6 +244,15 @@ export const useTrainingFormStore = defineStore('trainingForm', () => {
     () => (form.value.runs.length + form.value.grow.length) * form.value.options.repeats,
   )
 
+  /** As methods are offered, so that each has its place and colour whichever way it was chosen. */
+  function inOrder(runs: readonly RunId[]): RunId[] {
+    const place = (id: RunId): number => {
+      const run = project.runs.find((known) => known.id === id)
+      return run ? METHODS.indexOf(run.method) : METHODS.length
+    }
+    return [...runs].sort((a, b) => place(a) - place(b))
+  }
+
   /** What is asked for; `null` while something is missing or wrong. */
   const request = computed<TrainingRequest | null>(() => {
     const { runs, grow, texts: chosen, evalText, forgettingText, options, name } = form.value
@@ -253,7 +262,7 @@ export const useTrainingFormStore = defineStore('trainingForm', () => {
     return {
       settings: {
         ...options,
-        runs: [...runs],
+        runs: inOrder(runs),
         texts: [...chosen],
         ...(evalText === null ? {} : { evalText }),
         ...(forgettingText === null ? {} : { forgettingText }),

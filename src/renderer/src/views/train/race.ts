@@ -158,7 +158,9 @@ export function raceLines(
       })
       return { x: points.map(([x]) => x), y: points.map(([, y]) => y) }
     }
-    const spread = (of: readonly Curve[]): Pick<RaceLine, 'main' | 'band'> => {
+    const spread = (all: readonly Curve[]): Pick<RaceLine, 'main' | 'band'> => {
+      // A seed that is still under way would cut the others short.
+      const of = all.filter((curve) => curve.length >= (all[0]?.length ?? 0))
       const { mean, low, high } = spreadOf(of)
       const main = along(mean)
       return main.x.length === low.length && of.length > 1

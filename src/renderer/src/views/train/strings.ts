@@ -198,7 +198,6 @@ export const TRAIN = {
     `Mean of ${count} seeds; the shade reaches from the lowest to the highest.`,
   zoomNote: 'Drag to zoom in, double-click to see everything.',
   noCurves: 'No loss yet: the texts are read, the base is measured, and rates are tried first.',
-  noCurvesEnded: 'It ended before the first step: there is no loss to show.',
   shownStarts: 'Models shown',
   columns: {
     model: 'Model',
