@@ -100,6 +100,8 @@ export class LayerTrainer {
   readonly #faster = new Set<string>()
   #head: LossHead | null = null
   #steps = 0
+  /** False once an update has failed half-way: what there is then is the state of no step. */
+  #isWhole = true
 
   private constructor(
     private readonly checkpoint: Checkpoint,
@@ -149,14 +151,16 @@ export class LayerTrainer {
       folder: join(scratch, 'states'),
     })
     let frozen: FrozenLayers | null = null
+    let vocabulary: Vocabulary | null = null
     try {
       frozen = await FrozenLayers.open(checkpoint, runtime, plan.pinnedLayers, signal)
-      const vocabulary = await Vocabulary.open(checkpoint, runtime, plan, signal)
+      vocabulary = await Vocabulary.open(checkpoint, runtime, plan, signal)
       const own = { ...options, settings: { ...settings, layers } }
       const trainer = new LayerTrainer(checkpoint, runtime, own, plan, states, frozen, vocabulary)
       await trainer.#findZeros()
       return trainer
     } catch (error) {
+      vocabulary?.dispose()
       frozen?.dispose()
       await states.dispose()
       throw error
@@ -196,9 +200,11 @@ export class LayerTrainer {
       // no state at all.
       const { clip } = this.options.settings
       const factor = clip > 0 ? Math.min(1, clip / (gradientNorm + CLIP_EPSILON)) : 1
+      this.#isWhole = false
       for (const layer of this.options.settings.layers) {
         await this.#update(layer, step, factor)
       }
+      this.#isWhole = true
       this.#steps = step
       return { step, loss, gradientNorm }
     } finally {
@@ -239,8 +245,13 @@ export class LayerTrainer {
     return { loss, predicted }
   }
 
-  /** Writes values, moments and the number of steps into a folder, a file for each layer. */
+  /**
+   * Writes values, moments and the number of steps into a folder, a file for each layer.
+   *
+   * @throws AppError `bug` after an update that failed half-way.
+   */
   async save(folder: string): Promise<void> {
+    if (!this.#isWhole) throw new AppError('bug', 'The last step was not finished.')
     await this.states.save(folder, this.#steps)
   }
 
@@ -251,6 +262,7 @@ export class LayerTrainer {
    */
   async restore(folder: string): Promise<void> {
     this.#steps = await this.states.restore(folder)
+    this.#isWhole = true
   }
 
   /** A trained tensor as it is now, by its name in the checkpoint; `null` for one that is not trained. */
