@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ensureReady, root } from './setup.mjs'
 
@@ -24,6 +24,7 @@ export async function loadBundled(name, input) {
     root,
     configFile: false,
     logLevel: 'warn',
+    plugins: [modulePath(outDir)],
     resolve: {
       alias: { '@shared': join(root, 'src/shared'), '@system': join(root, 'src/system') },
     },
@@ -40,4 +41,24 @@ export async function loadBundled(name, input) {
     },
   })
   return { run: await import(pathToFileURL(join(outDir, 'run.js')).href), outDir }
+}
+
+/**
+ * What the program's build does for `?modulePath`: a bundle of its own, whose path is what is imported.
+ *
+ * @param {string} outDir
+ */
+function modulePath(outDir) {
+  const suffix = '?modulePath'
+  return {
+    name: 'module-path',
+    enforce: 'pre',
+    load(id) {
+      if (!id.endsWith(suffix)) return null
+      const source = id.slice(0, -suffix.length)
+      const fileName = `${basename(source, '.ts')}.js`
+      this.emitFile({ type: 'chunk', id: source, fileName })
+      return `export default ${JSON.stringify(join(outDir, fileName))}`
+    },
+  }
 }

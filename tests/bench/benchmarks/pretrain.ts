@@ -20,7 +20,8 @@ const WAYS: Readonly<Record<TrainingMode, Goal>> = {
   keep: { ratio: 1, peakRatio: 1 },
 }
 
-const LEARNING_RATE = 1e-3
+/** At a rate at which the loss jumps about, rounding soon makes a difference. */
+const LEARNING_RATE = 2e-4
 
 export interface PretrainShape {
   /** Brings the model that is grown half as deep again. */
