@@ -16,7 +16,7 @@ import { EngineClient } from '../../src/main/jobs/EngineClient'
 import { NodeEngineProcess } from '../../src/main/jobs/NodeEngineProcess'
 import { built, PROJECT } from '../support/built'
 import { decodeSafetensors, writeTinyCheckpoint } from '../support/checkpoints'
-import { runExpand } from '../support/jobs'
+import { runExpand, runTask } from '../support/jobs'
 import { expandSpec, pretrainSpec } from '../support/specs'
 import { tempFolder } from '../support/tempFolder'
 
@@ -272,6 +272,48 @@ describe('a training of one model', () => {
     expect(moved.every(([name]) => /norm\.weight$|layernorm\.weight$/.test(name))).toBe(true)
   })
 
+  it('is told by an export too, whose checks know which layers were trained', async () => {
+    const folder = await tempFolder()
+    const grown = expandSpec({
+      model: models.base,
+      out: join(folder, 'grown'),
+      method: { name: 'llama-pro', groups: 2 },
+    })
+    const result = await runExpand(grown)
+    const trained = join(folder, 'trained')
+    await run(spec({ models: [{ path: grown.out, name: 'grown' }], out: trained }))
+    const exported = await runTask({
+      kind: 'export',
+      model: trained,
+      base: models.base,
+      out: join(folder, 'exported'),
+      overwrite: false,
+      dtype: 'keep',
+      maxShardBytes: 5e9,
+      grown: { spec: grown, result },
+      perplexities: [],
+    })
+    if (exported.result.kind !== 'export') throw new Error('not an export')
+    const states = exported.result.checks.map(({ id, state }) => [id, state])
+    expect(Object.fromEntries(states)).toEqual({
+      reopened: 'passed',
+      tensors_complete: 'passed',
+      originals_identical: 'passed',
+      weights_finite: 'passed',
+      forward_finite: 'passed',
+      logits_equal_base: 'skipped',
+    })
+    const read = (name: string): Promise<string> => readFile(join(folder, 'exported', name), 'utf8')
+    expect(await read('README.md')).toContain('\n## Training\n\nThen trained for 8 steps')
+    expect(JSON.parse(await read('lesa.json'))).toMatchObject({
+      method: 'llama-pro',
+      training: [{ steps: 8, trained_layers: [1, 4] }],
+    })
+    expect(
+      (await weights(join(folder, 'exported'))).get('model.layers.1.mlp.down_proj.weight'),
+    ).toEqual((await weights(trained)).get('model.layers.1.mlp.down_proj.weight'))
+  })
+
   it('of layers that are named needs no lesa.json; of new ones it does', async () => {
     const folder = await tempFolder()
     const job = spec({ models: [{ path: models.base, name: 'base' }], out: join(folder, 'out') })
@@ -286,23 +328,36 @@ describe('a training of one model', () => {
     expect(lesa).not.toHaveProperty('new_layers')
   })
 
-  it('keeps the trained biases of a model, and those that its files leave out', async () => {
+  it.each([
+    ['that are there', { architecture: 'qwen2' }],
+    ['that its files leave out', { config: { attention_bias: true } }],
+  ] as const)('writes the trained biases of a model, those %s', async (what, shape) => {
     const folder = await tempFolder()
     const model = await writeTinyCheckpoint({
       dir: join(folder, 'model'),
-      architecture: 'qwen2',
       layers: 2,
       hidden: 16,
       vocab: 512,
       tieWordEmbeddings: true,
+      ...shape,
     })
     const out = join(folder, 'out')
-    await run(spec({ models: [{ path: model, name: 'm' }], out, train: [1] }))
+    const { result } = await run(spec({ models: [{ path: model, name: 'm' }], out, train: [1] }))
     const [before, after] = [await weights(model), await weights(out)]
     const bias = 'model.layers.1.self_attn.v_proj.bias'
-    expect(
-      Buffer.compare(after.get(bias)?.bytes ?? Buffer.of(), before.get(bias)?.bytes ?? Buffer.of()),
-    ).not.toBe(0)
+    expect(before.has(bias)).toBe(what === 'that are there')
+    const moved = after.get(bias)?.bytes ?? Buffer.of()
+    expect(moved).toHaveLength(2 * 8)
+    expect(Buffer.compare(moved, before.get(bias)?.bytes ?? Buffer.alloc(16))).not.toBe(0)
+    expect(after.has('model.layers.0.self_attn.v_proj.bias')).toBe(what === 'that are there')
+    // The written model answers as the trained one did, within its 16 bits.
+    const again = await run(
+      spec({ models: [{ path: out, name: 'm' }], out: join(folder, 'more'), train: [1] }),
+    )
+    expect(again.result.results[0]?.eval[0]?.[1]).toBeCloseTo(
+      result.results[0]?.eval.at(-1)?.[1] ?? 0,
+      2,
+    )
   })
 
   it('trains again with further seeds, whose curves are told', async () => {
