@@ -1,12 +1,12 @@
 import { AppError } from '@shared/errors'
-import type { JobSpec, ResultOf } from '@shared/jobs'
+import { pathsOf, type JobSpec, type ResultOf } from '@shared/jobs'
 import { EngineClient } from '../jobs/EngineClient'
 import { NodeEngineProcess } from '../jobs/NodeEngineProcess'
 import { checkOutput } from '../jobs/output'
 import { reportError } from './errors'
 import { Interrupt } from './interrupt'
 import { EXIT_FAILED } from './exitCodes'
-import { Progress } from './progress'
+import { printable, Progress } from './progress'
 import type { CommandContext } from './program'
 
 /** The engine in a process of its own; to be disposed of. */
@@ -66,7 +66,7 @@ export async function runJobIn<Spec extends JobSpec>(
       case 'succeeded':
         return { result: outcome.result, warned: progress.warned }
       case 'cancelled':
-        io.stderr.write('cancelled; nothing was left behind\n')
+        io.stderr.write(`cancelled; ${whatIsLeft(spec)}\n`)
         return { exitCode: interrupt.exitCode }
       case 'failed':
         throw AppError.fromData(outcome.error)
@@ -79,6 +79,13 @@ export async function runJobIn<Spec extends JobSpec>(
   } finally {
     interrupt.dispose()
   }
+}
+
+function whatIsLeft(spec: JobSpec): string {
+  const [kept] = pathsOf(spec, 'keeps')
+  return kept === undefined
+    ? 'nothing was left behind'
+    : `what was finished is kept in ${printable(kept)}: the same command goes on from there`
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

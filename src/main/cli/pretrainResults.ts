@@ -89,62 +89,62 @@ function triedRates({ trials }: PretrainedModel): string {
     : ` (best of ${trials.map(({ lr, loss }) => `${formatNumber(lr)}: ${nats(loss)}`).join(', ')})`
 }
 
-/** Start, middle and end of each, and after how many steps each had what the others ended with. */
-export function formatRace(result: Pick<PretrainResult, 'results' | 'base'>): string {
-  const { results, base } = result
-  const right = 'right' as const
+/**
+ * The losses of each on the way, and after how many steps each had what the others ended with.
+ *
+ * @param shares Where on the way, of all steps; the first is the start and the last the end.
+ */
+export function formatRace(
+  { results, base }: Pick<PretrainResult, 'results' | 'base'>,
+  shares: readonly number[] = [0, 0.5, 1],
+): string {
   const hasSeeds = results.some(({ repeats }) => repeats.length > 0)
   const hasForgetting = results.some(({ forgetting }) => forgetting.length > 0)
-  const steps = Math.max(...results.map((model) => model.steps))
   const isMeasured = results.every((model) => model.eval.length > 1)
+  const all = Math.max(...results.map((model) => model.steps))
+  const steps = shares.map((share) => Math.max(isMeasured ? 0 : 1, Math.round(share * all)))
+  const titles = [
+    'rate',
+    ...steps.map((step) => `step ${step}`),
+    ...(hasSeeds ? ['seeds end'] : []),
+    ...(hasForgetting ? ['forgetting'] : []),
+    'time',
+  ]
+  const rowOf = (model: PretrainedModel): string[] => [
+    model.name,
+    formatNumber(model.lr),
+    ...steps.map((step) => lossAt(model, step)),
+    ...(hasSeeds ? [seedsCell(model)] : []),
+    ...(hasForgetting ? [change(model.forgetting)] : []),
+    formatDuration(model.seconds * 1000),
+  ]
+  const baseRow = (loss: number): string[] => [
+    'base',
+    '',
+    nats(loss),
+    ...steps.slice(1).map(() => ''),
+    ...(hasSeeds ? [''] : []),
+    base?.forgetting === null || base?.forgetting === undefined ? '' : nats(base.forgetting),
+  ]
   const losses = formatTable(
     [
       { title: isMeasured ? 'eval loss' : 'training loss' },
-      { title: 'rate', align: right },
-      { title: isMeasured ? 'step 0' : 'step 1', align: right },
-      { title: `step ${Math.round(steps / 2)}`, align: right },
-      { title: `step ${steps}`, align: right },
-      ...(hasSeeds ? [{ title: 'seeds end', align: right }] : []),
-      ...(hasForgetting ? [{ title: 'forgetting', align: right }] : []),
-      { title: 'time', align: right },
+      ...titles.map((title) => ({ title, align: 'right' as const })),
     ],
     [
-      ...(base?.eval === null || base?.eval === undefined || !isMeasured
-        ? []
-        : [
-            [
-              'base',
-              '',
-              nats(base.eval),
-              '',
-              '',
-              ...(hasSeeds ? [''] : []),
-              ...(hasForgetting ? [base.forgetting === null ? '' : nats(base.forgetting)] : []),
-              '',
-            ],
-          ]),
-      ...results.map((model) => [
-        model.name,
-        formatNumber(model.lr),
-        ...marks(model, steps),
-        ...(hasSeeds ? [seedsCell(model)] : []),
-        ...(hasForgetting ? [change(model.forgetting)] : []),
-        formatDuration(model.seconds * 1000),
-      ]),
+      ...(isMeasured && base !== null && base.eval !== null ? [baseRow(base.eval)] : []),
+      ...results.map(rowOf),
     ],
   )
   return `${losses}\n${formatReach(results)}`
 }
 
-/** The compared loss at the start, halfway and at the end; of what diverged, as far as it came. */
-function marks(model: PretrainedModel, steps: number): string[] {
+/** The compared loss; of what diverged, as far as it came. */
+function lossAt(model: PretrainedModel, step: number): string {
   const curve = comparedCurve(model)
   const last = curve.at(-1)?.[0] ?? 0
-  const at = (step: number): string => {
-    const value = step > last ? null : valueAt(curve, step)
-    return value === null ? 'diverged' : nats(value)
-  }
-  return [nats(curve[0]?.[1] ?? NaN), at(steps / 2), model.diverged ? 'diverged' : at(last)]
+  const value = step > last ? null : valueAt(curve, step)
+  return value === null || !Number.isFinite(value) ? 'diverged' : nats(value)
 }
 
 function seedsCell(model: PretrainedModel): string {

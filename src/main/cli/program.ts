@@ -50,7 +50,7 @@ export function buildProgram(
         '  lesa inspect resources/demo-model\n' +
         '  lesa expand resources/demo-model --out grown --method lesa --gaps 5-10\n' +
         '  lesa evaluate resources/demo-model grown --text resources/demo-model/eval.txt\n' +
-        '  lesa pretrain grown --text README.md --out trained --steps 20\n\n' +
+        '  lesa pretrain grown --text resources/demo-texts/manual.txt --out trained --lr 1e-3\n\n' +
         'Exit codes: 0 done, 1 the job failed, 2 wrong usage, 130 cancelled with Ctrl-C.',
     )
 
@@ -280,7 +280,7 @@ function addPretrainOptions(command: Command): Command {
       ),
     )
     .option('--warmup <n>', 'steps of warm-up (default: a tenth, at most 100)', integer)
-    .option('--weight-decay <x>', `(default: ${usual.weightDecay})`, decimal)
+    .option('--weight-decay <x>', `of AdamW (default: ${usual.weightDecay})`, decimal)
     .option(
       '--clip <x>',
       `longest gradient of all trained weights together; 0 for any (default: ${usual.clip})`,

@@ -6,16 +6,20 @@ import { NodeEngineProcess } from '../../../../src/main/jobs/NodeEngineProcess'
 import { expandSpec } from '../../../support/specs'
 import { fakeIo, NO_PATHS } from './fakeIo'
 
-it('a signal to stop that comes before the job cancels it: it is never begun', async () => {
+it.each([
+  [{}, 'cancelled; nothing was left behind'],
+  [{ job: '/work' }, 'cancelled; what was finished is kept in /work: the same command goes on'],
+])('a signal before the job of %j cancels it: it is never begun', async (changes, message) => {
   const entry = join(import.meta.dirname, '../../../support/protocolEngine.mjs')
   const engine = new EngineClient(() => new NodeEngineProcess(entry))
   const io = fakeIo()
-  const end = await runJobIn(engine, expandSpec(), { io, paths: NO_PATHS, json: false }, () => {
+  const context = { io, paths: NO_PATHS, json: false }
+  const end = await runJobIn(engine, expandSpec(changes), context, () => {
     process.emit('SIGHUP', 'SIGHUP')
     // An estimate that takes for ever.
     return new Promise(() => undefined)
   })
   expect(end).toEqual({ exitCode: 129 })
-  expect(io.stderr.text).toContain('cancelled; nothing was left behind')
+  expect(io.stderr.text).toContain(message)
   await engine.dispose()
 })
