@@ -113,30 +113,37 @@ class LatestLoss {
 /** How long tokens are counted for a speed. */
 const SPEED_OVER_MS = 20_000
 
-/** Tokens a second of a training, from the points of its loss in the last seconds; `null` while there are too few. */
+/**
+ * Tokens a second of a training, from the points of its loss in the last seconds; `null` while there are none. Evaluations
+ * in between end with points of their own, and their time does not count.
+ */
 class TrainingSpeed {
   readonly #reached = new Map<string, number>()
   #tokensPerStep: number | null = null
-  /** Steps counted until then, oldest first. */
-  #counts: readonly { readonly at: number; readonly steps: number }[] = []
+  #since: number | null = null
+  /** Steps and the time that they took, oldest first. */
+  #taken: readonly { readonly at: number; readonly steps: number; readonly ms: number }[] = []
 
   note({ series, x, y }: Extract<JobEvent, { type: 'metric' }>, now: number): void {
     if (series === STEP_TOKENS_SERIES) this.#tokensPerStep = y.at(-1) ?? null
-    if (readCurveSeries(series)?.kind !== 'loss') return
+    const curve = readCurveSeries(series)
+    if (curve === null) return
+    const since = this.#since
+    this.#since = now
+    if (curve.kind !== 'loss') return
     const [step = 0, before] = [x.at(-1), this.#reached.get(series)]
     this.#reached.set(series, step)
     // What was kept of an earlier run comes at once, and took no time now.
-    const taken = before === undefined ? 0 : Math.max(0, step - before)
-    const steps = (this.#counts.at(-1)?.steps ?? 0) + taken
-    const recent = this.#counts.filter(({ at }) => now - at <= SPEED_OVER_MS)
-    this.#counts = [...recent, { at: now, steps }]
+    if (before === undefined || since === null || step <= before) return
+    const recent = this.#taken.filter(({ at }) => now - at <= SPEED_OVER_MS)
+    this.#taken = [...recent, { at: now, steps: step - before, ms: now - since }]
   }
 
   get value(): number | null {
-    const [first, last] = [this.#counts[0], this.#counts.at(-1)]
-    if (this.#tokensPerStep === null || !first || !last || last.at === first.at) return null
-    const value = (1000 * this.#tokensPerStep * (last.steps - first.steps)) / (last.at - first.at)
-    return value > 0 ? value : null
+    const ms = this.#taken.reduce((sum, each) => sum + each.ms, 0)
+    const steps = this.#taken.reduce((sum, each) => sum + each.steps, 0)
+    if (this.#tokensPerStep === null || ms === 0) return null
+    return (1000 * this.#tokensPerStep * steps) / ms
   }
 }
 

@@ -73,11 +73,14 @@ describe('Progress without a terminal', () => {
     for (let step = 41; step <= 100; step += 1) {
       now += 500
       progress.onEvent({ type: 'metric', series: 'loss/0/grown', x: [step], y: [4] })
+      // An evaluation, which takes time that is not the training's.
+      now += 300
+      progress.onEvent({ type: 'metric', series: 'eval/0/grown', x: [step], y: [4] })
       progress.onEvent({ type: 'step', id: 'train', done: step, total: 100 })
     }
     progress.onEvent({ type: 'step', id: 'write', done: 1, total: 1 })
     const lines = io.stderr.text.trimEnd().split('\n')
-    expect(lines[0]).toMatch(/^\[.*\] train grown {2}60\/100 {2}loss 4\.000 {2}3\.07 k tokens\/s/)
+    expect(lines[0]).toMatch(/^\[.*\] train grown {2}53\/100 {2}loss 4\.000 {2}3\.07 k tokens\/s/)
     expect(lines.at(-2)).toMatch(/train grown {2}done {2}loss 4\.000 {2}3\.07 k tokens\/s/)
     expect(lines.at(-1)).not.toContain('tokens/s')
   })
