@@ -148,7 +148,7 @@ function finding(racers: readonly Racer[]): string {
     const names = listed(level.map(({ model }) => model.name))
     return `${names} end level after ${steps} steps (${nats(best.end.mean)}, ${within}), ${gap} below ${next.model.name}`
   }
-  const everySeed = isSeeded(best) ? `, with each of ${best.end.ends.length} seeds` : ''
+  const everySeed = isSeeded(best) ? ` with each of ${best.end.ends.length} seeds` : ''
   return `${best.model.name} ends lowest after ${steps} steps (${nats(best.end.mean)}), ${gap} below ${next.model.name}${everySeed}${reached(best, next)}`
 }
 
@@ -157,7 +157,7 @@ function reached(best: Racer, next: Racer): string {
   const at = best.model.steps_to_reach[next.model.name]
   if (at === null || at === undefined) return ''
   const share = at / next.model.steps
-  return `, whose last loss it had after ${Math.round(at)} steps (${share.toFixed(2)} of them)`
+  return `, and had ${next.model.name}'s last loss after ${Math.round(at)} steps (${share.toFixed(2)} of them)`
 }
 
 /** Whether another start was clearly ahead halfway. */

@@ -58,7 +58,7 @@ describe('readRace of several', () => {
   it('names a clear winner with what the paper measures, and what one seed and one rate leave open', () => {
     const results = race(trained('lesa', [10, 5, 4]), trained('mean', [10, 6, 4.5]))
     expect(readRace(results, 9_000)).toBe(
-      'lesa ends lowest after 100 steps (4.000), 0.500 below mean, whose last loss it had after 75 steps (0.75 of them); ' +
+      "lesa ends lowest after 100 steps (4.000), 0.500 below mean, and had mean's last loss after 75 steps (0.75 of them); " +
         'one seed, after which differences up to 0.04 may be chance; ' +
         'all at the rate 3e-4, which may suit one start better than another.',
     )
@@ -88,7 +88,7 @@ describe('readRace of several', () => {
     const a = withSeeds(trained('a', [10, 5, 4]), 4.02, 4.01)
     const clear = race(a, withSeeds(trained('b', [10, 5, 4.1]), 4.12, 4.13))
     expect(readRace(clear, 9_000)).toMatch(
-      /^a ends lowest after 100 steps \(4\.010\), 0\.107 below b, with each of 3 seeds,.*; 3 seeds, which is few;/,
+      /^a ends lowest after 100 steps \(4\.010\), 0\.107 below b with each of 3 seeds,.*; 3 seeds, which is few;/,
     )
     const crossing = race(a, withSeeds(trained('b', [10, 5, 4.5]), 4.01, 4.5))
     expect(readRace(crossing, 9_000)).toMatch(/^Both end level .*within the seeds' spread/)
