@@ -64,7 +64,7 @@ function formatRun(result: PretrainResult, out: string): string {
 
 function timeOf({ seconds, trial_seconds }: PretrainResult, training: number): string {
   const parts = [
-    `training ${formatDuration(training * 1000)}`,
+    `training ${formatDuration(training * 1000)}${training > seconds ? ', earlier runs included' : ''}`,
     ...(trial_seconds > 0
       ? [`trials of rates not gone on with ${formatDuration(trial_seconds * 1000)}`]
       : []),
