@@ -232,7 +232,7 @@ async function train(page) {
     .first()
     .getAttribute('value')
   await page.getByLabel('Watch forgetting on').selectOption(known)
-  await page.getByText('All settings', { exact: true }).click()
+  await page.locator('summary', { hasText: 'All settings' }).click()
   await page.getByLabel('Learning rates', { exact: true }).fill('1e-3')
   await page.getByLabel('Output rate factor', { exact: true }).fill('10')
   await page.getByLabel('Name', { exact: true }).fill('Four starts on new text')

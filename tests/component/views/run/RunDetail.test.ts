@@ -30,7 +30,11 @@ it('offers a pause while a run computes, and says that it waits for what is comp
   await useRunsStore().show(run.id)
   const view = mount(RunDetail, {
     props: { run },
-    global: { plugins: [pinia], provide: { [CLIENT as symbol]: new Client(transport) } },
+    global: {
+      plugins: [pinia],
+      provide: { [CLIENT as symbol]: new Client(transport) },
+      stubs: { RouterLink: { template: '<a><slot /></a>' } },
+    },
   })
   await flushPromises()
   const pause = view.findAll('button').find((button) => button.text() === 'Pause')
