@@ -161,7 +161,7 @@ export function buildProgram(
 
   program
     .command('demo', { hidden: true })
-    .description('grow the bundled model with five methods and compare them')
+    .description('grow the bundled model with five methods, compare them, and train four starts')
     .option('--out <dir>', 'folder for the checkpoints', 'demo-output')
     .action(async ({ out }: { out: string }) => {
       const { demo } = await import('./commands/demo')
