@@ -78,11 +78,7 @@ function readOne(model: RaceStart, evalTokens: number | null): string {
   }
   const measured = isMeasured(model)
   const loss = measured ? 'evaluation loss' : 'training loss, smoothed,'
-  const change = start - end.mean
-  const moved =
-    Math.abs(change) < 0.0005
-      ? `${model.name}'s ${loss} stayed at ${nats(end.mean)}`
-      : `${model.name}'s ${loss} ${change > 0 ? 'fell' : 'rose'} from ${nats(start)} to ${nats(end.mean)}`
+  const moved = `${model.name}'s ${loss} ${moves(start, end.mean)}`
   return sentence([
     `${moved} in ${model.steps} steps${seedsOf(end)}`,
     ...forgotten(model),
@@ -220,11 +216,13 @@ function fewTokens(evalTokens: number | null): string[] {
 function forgotten({ forgetting }: RaceStart): string[] {
   const [first, last] = [forgetting[0]?.[1], forgetting.at(-1)?.[1]]
   if (first === undefined || last === undefined || forgetting.length < 2) return []
-  const change = last - first
-  if (Math.abs(change) < 0.0005) return [`on the other text it stayed at ${nats(last)}`]
-  return [
-    `on the other text it ${change > 0 ? 'rose' : 'fell'} from ${nats(first)} to ${nats(last)}`,
-  ]
+  return [`on the other text it ${moves(first, last)}`]
+}
+
+function moves(first: number, last: number): string {
+  const [before, after] = [nats(first), nats(last)]
+  if (before === after) return `stayed at ${after}`
+  return `${last > first ? 'rose' : 'fell'} from ${before} to ${after}`
 }
 
 function divergence({ name, lr, diverged, repeats }: RaceStart): string {

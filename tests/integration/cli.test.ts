@@ -1,6 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -216,6 +224,54 @@ describe('lesa expand and evaluate', () => {
     expect(stderr).not.toMatch(/[^\P{Cc}\n]/u)
     expect(stderr.split('\n').length).toBeLessThan(80)
     expect(stderr).toMatch(/q_proj.*loss/)
+  })
+})
+
+describe('lesa pretrain', () => {
+  const settings = ['--context', '16', '--batch', '1', '--steps', '2', '--device', 'cpu']
+
+  it('trains two starts on the same batches, as one JSON document and for people', async () => {
+    const start = join(folder, 'start')
+    const other = join(folder, 'other', 'start')
+    await json(['expand', model, '--out', start, '--method', 'llama-pro'])
+    await json(['expand', model, '--out', other, '--method', 'interpolation', '--gaps', '4,8'])
+    const short = join(folder, 'short.txt')
+    writeFileSync(short, readFileSync(text, 'utf8').slice(0, 2_000))
+
+    const args = ['pretrain', start, other, '--text', short, '--base', model, ...settings]
+    const race = await json([...args, '--out', join(folder, 'race')])
+    expect(race).toMatchObject({
+      base: { eval: expect.any(Number) as number, forgetting: null },
+      tokens_per_step: 16,
+      device: { device: 'cpu' },
+      trial_seconds: 0,
+    })
+    const results = race['results'] as Record<string, unknown>[]
+    expect(results.map(({ name, out }) => [name, out])).toEqual(
+      ['start', 'start-2'].map((name) => [name, join(folder, 'race', name)]),
+    )
+    for (const result of results) {
+      expect(result).toMatchObject({ steps: 2, tokens: 32, lr: 2e-4, diverged: null })
+      expect((result['loss'] as [number, number][]).map(([step]) => step)).toEqual([1, 2])
+      expect((result['eval'] as [number, number][]).map(([step]) => step)).toEqual([0, 1, 2])
+    }
+    // A start that changes nothing has the base's loss.
+    const [[, first] = []] = results[0]?.['eval'] as [number, number][]
+    expect(first).toBeCloseTo((race['base'] as { eval: number }).eval, 4)
+    expect(await json(['inspect', join(folder, 'race', 'start-2')])).toMatchObject({
+      num_hidden_layers: 14,
+    })
+
+    const one = ['pretrain', start, '--text', short, ...settings, '--out', join(folder, 'one')]
+    const { code, stdout, stderr } = await lesa(one)
+    expect([code, stdout], stderr).toEqual([0, expect.stringMatching(/^layers +4,9,14 trained/m) as string])
+    expect(stdout).toMatch(
+      /^Reading: start's evaluation loss .* in 2 steps; .* too few to measure/m,
+    )
+    expect(stderr).toMatch(/^estimate: .* a step of 16 tokens$/m)
+    expect(digest(join(folder, 'one', 'model.safetensors'))).toBe(
+      digest(join(folder, 'race', 'start', 'model.safetensors')),
+    )
   })
 })
 

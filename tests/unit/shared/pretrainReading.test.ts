@@ -16,6 +16,7 @@ describe('readRace of one model', () => {
   it.each([
     [[4, 4.5], 'rose from 4.000 to 4.500'],
     [[0.47, 0.4701], 'stayed at 0.470'],
+    [[6.2949, 6.2953], 'stayed at 6.295'],
   ])('says of %j that it %s', (points, words) => {
     expect(readRace([trained('a', points)], 9_000)).toContain(words)
   })

@@ -16,7 +16,7 @@ const TOKENIZER_LIMITS = { bytes: 128e6, parts: 8_000_000 }
 const CONFIG_LIMITS = { bytes: 16e6, parts: 500_000 }
 
 export const TOKENIZER_HINT =
-  'Perplexity needs tokenizer.json in the checkpoint folder: copy it from the published model, or save the tokenizer ' +
+  'Perplexity and training need tokenizer.json in the checkpoint folder: copy it from the published model, or save the tokenizer ' +
   'once with transformers, which writes it.'
 
 /** `tokenizer.json` and what the files beside it add. */

@@ -303,7 +303,7 @@ function describe({ batch }: PretrainSpec, material: Material, context: number):
   const documents = texts.reduce((sum, text) => sum + text.documents, 0)
   const times = (steps * batch) / windows
   return (
-    `${formatCount(tokens)} tokens in ${formatCount(documents)} documents; ${windows} windows of ${context} to train on, ` +
+    `${formatCount(tokens)} tokens in ${documents === 1 ? '1 document' : `${formatCount(documents)} documents`}; ${windows} windows of ${context} to train on, ` +
     `${steps} steps of ${batch}: ${times >= 10 ? times.toFixed(0) : times.toPrecision(2)} times through the text.`
   )
 }

@@ -456,7 +456,7 @@ function describeTrial({ name }: Entrant, lr: number, course: TrainingCourse): s
   const { curves, diverged, step, seconds } = course
   const what = curves.eval.length > 1 ? 'evaluation loss' : 'smoothed loss'
   const outcome = diverged ? 'diverged' : `${what} ${judged(course).toFixed(4)}`
-  return `${name}: trial of a learning rate of ${formatNumber(lr)}: ${outcome} after ${step} steps (${formatDuration(seconds * 1000)}).`
+  return `${name}: trial of a learning rate of ${formatNumber(lr)}: ${outcome} after ${step === 1 ? '1 step' : `${step} steps`} (${formatDuration(seconds * 1000)}).`
 }
 
 function elementsIn({ checkpoint }: Entrant, name: string): number {
