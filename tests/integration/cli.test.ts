@@ -264,7 +264,10 @@ describe('lesa pretrain', () => {
 
     const one = ['pretrain', start, '--text', short, ...settings, '--out', join(folder, 'one')]
     const { code, stdout, stderr } = await lesa(one)
-    expect([code, stdout], stderr).toEqual([0, expect.stringMatching(/^layers +4,9,14 trained/m) as string])
+    expect([code, stdout], stderr).toEqual([
+      0,
+      expect.stringMatching(/^layers +4,9,14 trained/m) as string,
+    ])
     expect(stdout).toMatch(
       /^Reading: start's evaluation loss .* in 2 steps; .* too few to measure/m,
     )
