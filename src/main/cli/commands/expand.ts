@@ -1,11 +1,9 @@
-import type { ExpandSpec, StagesSpec } from '@shared/jobs'
+import type { StagesSpec } from '@shared/jobs'
 import { modelFolderOf } from '@system/hubCache'
-import type { EngineClient } from '../../jobs/EngineClient'
 import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
-import { runJob, runJobIn, startEngine } from '../job'
-import { showEstimate } from '../estimate'
+import { runJob } from '../job'
+import { runEstimatedJob } from '../estimatedJob'
 import { EXIT_OK } from '../exitCodes'
-import { paint } from '../progress'
 import type { CommandContext } from '../program'
 import { formatExpansion, formatStages, toJson } from '../results'
 
@@ -27,29 +25,7 @@ export async function expand(
     return runStages(await buildStagesSpec(model, { ...options, only }, place), context)
   }
   const spec = await buildExpandSpec(model, options, place)
-  const engine = startEngine(context)
-  try {
-    return await runExpand(engine, spec, context)
-  } finally {
-    await engine.dispose()
-  }
-}
-
-async function runExpand(
-  engine: EngineClient,
-  spec: ExpandSpec,
-  context: CommandContext,
-): Promise<number> {
-  const { io, json } = context
-  const estimate = (): Promise<void> => showEstimate(engine, spec, context)
-  const end = await runJobIn(engine, spec, context, estimate)
-  if ('exitCode' in end) return end.exitCode
-  const { kind: _kind, ...result } = end.result
-  for (const warning of result.warnings.filter((text) => !end.warned.has(text))) {
-    io.stderr.write(`${paint(io, '33', 'warning')}: ${warning}\n`)
-  }
-  io.stdout.write(json ? toJson(result) : formatExpansion(end.result))
-  return EXIT_OK
+  return runEstimatedJob(spec, context, formatExpansion)
 }
 
 /** One machine's part of a job: nothing is written but the job's folder. */
