@@ -76,7 +76,11 @@ describe.skipIf(!has('chromium'))('lesa serve, in a browser', () => {
     await openPage()
     const port = Number(new URL(server.url).port)
     await server.stop()
-    await page.getByText(/No connection to the program/).waitFor()
+    // The status bar; a view that was asking for something meanwhile may say so as well.
+    await page
+      .getByRole('alert')
+      .filter({ hasText: 'No connection to the program; trying again' })
+      .waitFor()
     server = await ServedWorkbench.start(join(folder, 'home'), port)
     // Another secret: the page has to be opened anew.
     await page.goto(server.url)

@@ -635,8 +635,9 @@ describe('a training that is interrupted', () => {
       await client.dispose()
       if (outcome.state === 'succeeded') break
       expect(outcome).toMatchObject({ error: { code: 'engine_crashed' } })
-      expect(await readdir(folder)).not.toContain('out')
       kills += 1
+      // Killed between the writing of the last file and the telling of it: all is there, as is checked below.
+      if ((await readdir(folder)).includes('out')) break
     }
     expect(kills).toBeGreaterThan(0)
     const [resumed, whole] = [await digests(out), await digests(join(folder, 'whole'))]

@@ -30,6 +30,7 @@ export class ServedWorkbench {
   }
 
   async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
     const ended = once(this.#process, 'exit')
     this.#process.kill()
     await ended
