@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { DeviceDecision } from '../devices'
 import type { LeftOutFile } from '../exports'
 import { METHOD_NAMES, type Method } from '../methods'
-import { growthFields } from './growth'
+import { growthFields, mapGrowthPaths } from './growth'
 import type { RequestedKind } from './kind'
 import { outputFields, path } from './output'
 
@@ -66,8 +66,7 @@ export const expand: RequestedKind<ExpandSpec, ExpandResult> = {
   schema: expandSpecSchema,
   lane: 'heavy',
   mapPaths: (spec, at) => ({
-    ...spec,
-    model: at(spec.model, 'reads'),
+    ...mapGrowthPaths(spec, at),
     out: at(spec.out, 'writes'),
     ...(spec.job === undefined ? {} : { job: at(spec.job, 'keeps') }),
   }),

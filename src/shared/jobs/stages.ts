@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { DeviceDecision } from '../devices'
 import { weightTypeSchema } from '../slots'
-import { growthFields } from './growth'
+import { growthFields, mapGrowthPaths } from './growth'
 import type { RequestedKind } from './kind'
 import { path } from './output'
 
@@ -30,8 +30,7 @@ export const stages: RequestedKind<StagesSpec, StagesResult> = {
   schema: stagesSpecSchema,
   lane: 'heavy',
   mapPaths: (spec, at) => ({
-    ...spec,
-    model: at(spec.model, 'reads'),
+    ...mapGrowthPaths(spec, at),
     job: at(spec.job, 'keeps'),
   }),
   title: ({ only }) => `Computing ${only.join(', ')}`,
