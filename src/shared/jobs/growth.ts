@@ -13,7 +13,11 @@ export const calibrationSchema = z.object({
   /** Text of the kind that the base knows, a share of what is fitted to: against forgetting. */
   oldText: path.optional(),
   /** Tokens that a round is fitted to; without it a few times the model's `intermediate_size`. */
-  tokens: z.int().min(64).max(2 ** 31).optional(),
+  tokens: z
+    .int()
+    .min(64)
+    .max(2 ** 31)
+    .optional(),
   /** Tokens of a window; without it the model's own context, at most 512. */
   context: z.int().min(CONTEXT_TOKENS.min).max(CONTEXT_TOKENS.max).optional(),
 })
