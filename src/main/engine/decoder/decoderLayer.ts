@@ -123,8 +123,38 @@ export function decoderLayer(
   config: ModelConfig,
   architecture: Architecture,
   shape: LayerShape,
-  { hidden, weights, cos, sin, mask }: LayerInputs,
+  inputs: LayerInputs,
 ): Value {
+  return layerParts(g, config, architecture, shape, inputs).next
+}
+
+/** What a layer computes on its way; `rows` are all tokens of all sequences. */
+export interface LayerParts {
+  /** `[rows, numAttentionHeads · headDim]`: what `o_proj` is applied to. */
+  readonly context: Value
+  /** `[rows, hiddenSize]`: what `o_proj` gives. */
+  readonly attention: Value
+  /** `[rows, intermediateSize]`: what `down_proj` is applied to. */
+  readonly features: Value
+  /** `[rows, hiddenSize]`: what `down_proj` gives. */
+  readonly mlp: Value
+  /** Of the shape of `hidden`. */
+  readonly next: Value
+}
+
+/**
+ * The layer with its parts.
+ *
+ * @param isIdentity Both output matrices are zero: neither is applied, and `attention` and `mlp` are the stream itself.
+ */
+export function layerParts(
+  g: Graph,
+  config: ModelConfig,
+  architecture: Architecture,
+  shape: LayerShape,
+  { hidden, weights, cos, sin, mask }: LayerInputs,
+  { isIdentity = false }: { readonly isIdentity?: boolean } = {},
+): LayerParts {
   const { length } = shape
   const { hiddenSize, headDim, numKeyValueHeads: groups } = config
   const [batch = 1] = hidden.shape
@@ -147,19 +177,25 @@ export function decoderLayer(
     q = norm(q, headNorms.queries)
     k = norm(k, headNorms.keys)
   }
-  const context = attend(g, shape, {
+  const attended = attend(g, shape, {
     q: g.mul(rotate(g, g.transpose(q, [0, 2, 3, 1, 4]), cos, sin), headDim ** -0.5),
     k: rotate(g, g.transpose(k, [0, 2, 1, 3]), cos, sin),
     v: g.transpose(v, [0, 2, 1, 3]),
     mask,
   })
-  const merged = g.reshape(g.transpose(context, [0, 3, 1, 2, 4]), [rows, groups * repeat * headDim])
-  const middle = g.add(residual, project(merged, 'o_proj'))
+  const context = g.reshape(g.transpose(attended, [0, 3, 1, 2, 4]), [
+    rows,
+    groups * repeat * headDim,
+  ])
+  const attention = isIdentity ? residual : project(context, 'o_proj')
+  const middle = isIdentity ? residual : g.add(residual, attention)
 
   const y = norm(middle, beforeMlp)
   const gate = activation(config.hiddenAct)(g, project(y, 'gate_proj'))
-  const mlp = project(g.mul(gate, project(y, 'up_proj')), 'down_proj')
-  return g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
+  const features = g.mul(gate, project(y, 'up_proj'))
+  const mlp = isIdentity ? residual : project(features, 'down_proj')
+  const next = isIdentity ? hidden : g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
+  return { context, attention, features, mlp, next }
 }
 
 /** How many queries a chunk has for sequences of this length. */
