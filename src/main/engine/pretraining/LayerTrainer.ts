@@ -44,6 +44,7 @@ import {
   type TrainingPlan,
 } from './memory'
 import type { LayerTrainingSettings, MeanLoss, Portion, StepReport } from './settings'
+import { Units } from './Units'
 import { Vocabulary } from './Vocabulary'
 
 export interface LayerTrainerOptions {
@@ -829,22 +830,6 @@ function chunks<T>(list: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
     list.slice(index * size, (index + 1) * size),
   )
-}
-
-/** Counts units of work. */
-class Units {
-  #done = 0
-
-  constructor(private readonly total: number) {}
-
-  add(units: number): Portion {
-    this.#done += units
-    return { done: Math.min(this.#done, this.total), total: this.total }
-  }
-
-  count<R>(inner: AsyncGenerator<number, R>): AsyncGenerator<Portion, R> {
-    return mapEvents(inner, (units) => this.add(units))
-  }
 }
 
 /** The layers in order. @throws AppError `bad_request` for one that there is not, or none at all. */

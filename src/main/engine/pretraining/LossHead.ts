@@ -104,10 +104,10 @@ export class LossHead {
     return { loss, slopes: results.flatMap((slope) => slope ?? []) }
   }
 
-  /** Σ −ln p over the rows that predict something, and how many those are. */
+  /** Σ −ln p over the rows that predict something, of each of `rows` and of all, and how many those are. */
   async *score(
     rows: readonly PredictingRows[],
-  ): AsyncGenerator<void, { sum: number; predicted: number }> {
+  ): AsyncGenerator<void, { sum: number; sums: number[]; predicted: number }> {
     const pieces = rows.map((each) => this.#pieces(each, null))
     const scored = pieces.map((own) => own.map(({ targets }) => new TargetScores(targets.length)))
     for await (const tile of this.vocabulary.tiles()) {
@@ -119,12 +119,14 @@ export class LossHead {
       }
     }
     let predicted = 0
-    const sum = meanOf(pieces, scored, (target) => {
-      if (target < 0) return 0
-      predicted += 1
-      return 1
-    })
-    return { sum, predicted }
+    const sums = pieces.map((own, index) =>
+      meanOf([own], [scored[index]!], (target) => {
+        if (target < 0) return 0
+        predicted += 1
+        return 1
+      }),
+    )
+    return { sum: sums.reduce((a, b) => a + b, 0), sums, predicted }
   }
 
   /** On the host a product takes some rows at a time, where they lie; a device takes what lies there as it is. */

@@ -70,6 +70,10 @@ export interface TrainingRequest {
   /** Bounds in bytes. */
   readonly memoryBytes?: number | undefined
   readonly deviceMemoryBytes?: number | undefined
+  /** What the job is called where it does not fit; `training` without it. */
+  readonly what?: string
+  /** What else is held all the time: on the device, where there is one that keeps results. */
+  readonly beside?: readonly EstimateItem[]
 }
 
 /** `keep`: what the forward pass computes from the lowest trained layer on stays; `recompute`: each layer's input only. */
@@ -138,8 +142,7 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     FLOAT * config.vocabSize * config.hiddenSize * (config.tieWordEmbeddings ? 1 : 2)
   const keptInputs = (depth - first + 2) * batch * context * config.hiddenSize * FLOAT
 
-  const machine = machineBytes() * MACHINE_SHARE
-  const bound = Math.min(request.memoryBytes ?? machine, arrayLimits().all)
+  const bound = memoryBound(request.memoryBytes)
   const deviceBound = placement.keepsResults
     ? (request.deviceMemoryBytes ?? DEFAULT_DEVICE_BYTES)
     : null
@@ -155,6 +158,7 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     // The runtime hands each result over as a copy, beside the place that it has.
     { label: "copies of a layer's gradients", value: trainedBytes },
     { label: 'inputs of the layers', value: keptInputs },
+    ...(request.beside ?? []),
     {
       label: 'part of the output matrix',
       value: FLOAT * (tile.rows * config.hiddenSize + 3 * tile.logits),
@@ -172,7 +176,7 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
   if (request.memoryBytes !== undefined && least > request.memoryBytes && deviceBound === null) {
     throw new AppError(
       'not_enough_memory',
-      `The training does not fit into ${formatBytes(request.memoryBytes)}.`,
+      `The ${request.what ?? 'training'} does not fit into ${formatBytes(request.memoryBytes)}.`,
       {
         hint: `The smallest bound that works is ${formatBytes(Math.ceil(least / 1e7) * 1e7)}; shorter windows need less.`,
         context: {
@@ -273,6 +277,11 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
     stateBytes: 3 * trainedBytes * trained.length,
     leastBytes: least,
   }
+}
+
+/** Bytes of host memory that are planned for. @param asked The person's bound. */
+export function memoryBound(asked: number | undefined): number {
+  return Math.min(asked ?? machineBytes() * MACHINE_SHARE, arrayLimits().all)
 }
 
 function totalOf(items: readonly EstimateItem[]): number {
