@@ -1,6 +1,6 @@
 /** @file The texts that a start is fitted to: windows to find a direction on, others to choose the step on, others to judge by. */
 import { AppError } from '@shared/errors'
-import type { CalibrationSpec } from '@shared/jobs'
+import type { CalibrationSpec } from '@shared/jobs/growth'
 import type { TextFacts } from '@shared/pretraining'
 import { formatCount } from '@shared/units'
 import type { ModelConfig } from '../architectures/config'
