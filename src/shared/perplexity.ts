@@ -51,7 +51,7 @@ export function perplexityCaution(
 
 /** Guessing every token with the same probability has the size of the vocabulary as its perplexity. */
 export function isNoBetterThanChance(
-  { perplexity }: Measured,
+  { perplexity }: Pick<Measured, 'perplexity'>,
   vocabularySize: number | null,
 ): boolean {
   return perplexity === null || (vocabularySize !== null && perplexity >= vocabularySize)

@@ -69,6 +69,10 @@ export interface MethodDrawing<O extends Options = Options> {
   readonly repeats?: 'beneath' | 'bracketed'
 }
 
+/** What a start has to beat: new layers that add nothing, the mean of their neighbours, noise of a prediction's size. */
+export const YARDSTICKS = ['zero', 'mean', 'noise'] as const
+export type Yardstick = (typeof YARDSTICKS)[number]
+
 /** A growth method: all that is known of it, wherever it is asked for. */
 export interface MethodDefinition<Name extends string = string, O extends Options = Options> {
   /** In specs, on the command line and in records. */
@@ -87,6 +91,8 @@ export interface MethodDefinition<Name extends string = string, O extends Option
   readonly fill?: Fill
   /** Whether the grown model's logits are the base model's. */
   readonly keepsOutput?: boolean
+  /** What other starts are measured against when a verdict is given. */
+  readonly yardstick?: Yardstick
   /** What it does: on its card, above its plan, and in the model card (a sentence without its stop). */
   readonly short: string
   readonly long: string

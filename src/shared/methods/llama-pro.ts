@@ -37,6 +37,7 @@ export const llamaPro = defineMethod({
     return { layers: insertAfter(after, layers, 'identity'), also: { after } }
   },
   keepsOutput: true,
+  yardstick: 'zero',
   short: 'Copies that change nothing at first.',
   long: 'After each group of layers comes a copy of its last one with two matrices set to zero: the grown model answers exactly as the base does, until it is trained.',
   note: 'Each new layer is a copy of the one before it whose output projections are zero, so the model computes what it did before',

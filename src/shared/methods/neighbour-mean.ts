@@ -11,6 +11,7 @@ export const neighbourMean = defineMethod({
   minLayers: MIN_LAYERS,
   plan: ({ gaps }, layers) => ({ layers: computeBetween(gaps, layers) }),
   fill: blend(weightedMean),
+  yardstick: 'mean',
   short: 'The average of two neighbours.',
   long: 'The yardstick for every prediction: if LESA is no better than this average, it has learned nothing that matters.',
   note: 'Each new layer is the mean of its two neighbours',

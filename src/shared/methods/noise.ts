@@ -11,6 +11,7 @@ export const noise = defineMethod({
   minLayers: MIN_LAYERS,
   plan: ({ gaps }, layers) => ({ layers: computeBetween(gaps, layers) }),
   fill: noiseLike(predicted),
+  yardstick: 'noise',
   short: 'Random weights as large as LESA’s.',
   long: 'A control: the layers LESA would predict, with their values replaced by noise of the same norm. What is as good as this owes nothing to the prediction.',
   note: 'A control, not a method: each new matrix is Gaussian noise with the Frobenius norm of the LESA prediction for the same place',
