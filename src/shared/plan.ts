@@ -1,7 +1,7 @@
 import { methodNamed, type Method, type MethodSpec } from './methods'
 import { badOption } from './methods/gaps'
 import type { GrownLayer } from './methods/layers'
-import { isLayoutOption, resolveOption, type LayoutValue } from './methods/options'
+import { isLayoutOption, resolveOption, usedOptions, type LayoutValue } from './methods/options'
 
 export type PlannedLayer = GrownLayer & {
   /** No two layers of a plan have the same; see {@link labelLayers}. */
@@ -33,6 +33,12 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
   const given: Readonly<Record<string, unknown>> = spec
   const values: Record<string, LayoutValue> = {}
   for (const [key, option] of Object.entries(method.options)) {
+    const other = isLayoutOption(option) ? option.excludes : undefined
+    if (other !== undefined && given[key] !== undefined && given[other] !== undefined) {
+      throw badOption(key, `either ${key} or ${other}`, 'both')
+    }
+  }
+  for (const [key, option] of usedOptions(method.options, given)) {
     if (isLayoutOption(option)) {
       values[key] = resolveOption(key, option, given[key] as LayoutValue | undefined, layerCount)
     } else if (option.kind === 'layer' && given[key] !== undefined) {

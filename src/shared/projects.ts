@@ -22,7 +22,7 @@ import {
   type OptionKey,
   type RestChoice,
 } from './methods'
-import { defaultOf, isOptional, type Option } from './methods/options'
+import { defaultOf, isOptional, usedOptions, type Option } from './methods/options'
 import {
   draftOptionSchemas,
   methodSchema,
@@ -113,7 +113,8 @@ export function runSettingsOf(draft: ProjectDraft): RunSettings {
 }
 
 function methodOf(draft: ProjectDraft): MethodSpec {
-  const options = Object.keys(methodNamed(draft.method).options).flatMap((key) => {
+  // A choice that excludes another is left out where the other one was made for this method.
+  const options = usedOptions(methodNamed(draft.method).options, { ...draft }).flatMap(([key]) => {
     const value = draft[key as OptionKey]
     return value === null ? [] : [[key, value] as const]
   })

@@ -9,7 +9,7 @@ import {
 } from '@shared/jobs'
 import { methodNamed, type Method, type MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
-import { defaultOf, isOptional } from '@shared/methods/options'
+import { defaultOf, isLayoutOption, isOptional } from '@shared/methods/options'
 import {
   isPredictorNumber,
   PREDICTOR_KEYS,
@@ -184,6 +184,13 @@ function rejectUnused(options: ExpandOptions): void {
     const flag = value === 'none' ? `no-${attribute}` : attribute
     throw new UsageError(
       `${flagOf(flag)} is not used by ${options.method}; methods that use it: ${methods.join(', ')}`,
+    )
+  }
+  for (const [key, option] of Object.entries(methodNamed(options.method).options)) {
+    const other = isLayoutOption(option) ? option.excludes : undefined
+    if (other === undefined || given[key] === undefined || given[other] === undefined) continue
+    throw new UsageError(
+      `${flagOf(key)} and ${flagOf(other)} exclude each other: both say where the new layers go`,
     )
   }
   if (options.svd === false && options.energy !== undefined) {

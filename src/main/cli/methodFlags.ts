@@ -11,7 +11,7 @@ import {
   type Method,
   type RestChoice,
 } from '@shared/methods'
-import { isLayoutOption, type Option } from '@shared/methods/options'
+import { isLayoutOption, type Option, type Options } from '@shared/methods/options'
 import {
   PLACED_PREDICTOR_KEYS,
   PREDICTOR_FIELDS,
@@ -102,10 +102,25 @@ function flagOfOption(key: string, option: Exclude<Option, { kind: 'predictor' }
   const methods = withOption(key)
   const { name, value } = VALUES[option.kind]
   const help = isLayoutOption(option)
-    ? `${option.help} (${learnedFirst(methods).join(', ')}; default: ${option.defaultText})`
+    ? `${option.help} (${learnedFirst(methods).join(', ')}; default: ${option.defaultText}${insteadOf(key, methods)})`
     : option.help
   const flag = option.kind === 'switch' ? flagOf(`no-${attribute}`) : flagOf(attribute)
   return { attribute, flags: `${flag} ${name}`.trim(), help, value, methods }
+}
+
+/** For which methods it stands in the place of another flag, which they take by default. */
+function insteadOf(key: string, methods: readonly Method[]): string {
+  return methods
+    .map((name) => {
+      const options: Options = methodNamed(name).options
+      const option = options[key]
+      const other = option && isLayoutOption(option) ? option.excludes : undefined
+      const keys = Object.keys(options)
+      return other !== undefined && keys.indexOf(other) < keys.indexOf(key)
+        ? `; ${name}: instead of ${flagOf(other)}`
+        : ''
+    })
+    .join('')
 }
 
 function flagsOfPredictor(key: PredictorKey): MethodFlag[] {

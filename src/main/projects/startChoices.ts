@@ -9,7 +9,7 @@ import {
   type Method,
   type MethodSpec,
 } from '@shared/methods'
-import type { CountOption, LayoutValue } from '@shared/methods/options'
+import type { CountOption, LayoutOption, LayoutValue, Option } from '@shared/methods/options'
 import { isLayoutOption } from '@shared/methods/options'
 import { planExpansion } from '@shared/plan'
 import {
@@ -108,7 +108,7 @@ interface Goal {
 function layoutOf(method: Method, { added, gaps, layers }: Goal): Record<string, LayoutValue> {
   return Object.fromEntries(
     Object.entries(methodNamed(method).options).flatMap(([key, option]) => {
-      if (!isLayoutOption(option)) return []
+      if (!isLayoutOption(option) || isSaidByGaps(method, option)) return []
       switch (option.kind) {
         case 'gaps':
           return [[key, gaps]]
@@ -120,6 +120,13 @@ function layoutOf(method: Method, { added, gaps, layers }: Goal): Record<string,
       }
     }),
   )
+}
+
+/** Whether the method takes gaps instead. */
+function isSaidByGaps(method: Method, { kind, excludes }: LayoutOption): boolean {
+  const other: Option | undefined =
+    excludes === undefined ? undefined : methodNamed(method).options[excludes]
+  return kind !== 'gaps' && other?.kind === 'gaps'
 }
 
 function countFor(

@@ -49,9 +49,22 @@ export function isPredicted(fill: Fill): boolean {
   return fill.kind === 'noise' ? isPredicted(fill.like) : fill.kind === 'predicted'
 }
 
-/** Values of the options that decide the layout, each within its bounds, defaults filled in. */
+/**
+ * Values of the options that decide the layout, each within its bounds, defaults filled in. Of two that exclude each other
+ * there is one.
+ */
 export type LayoutValues<O extends Options> = {
-  readonly [Key in keyof O as O[Key] extends LayoutOption ? Key : never]: ValueOf<O[Key]>
+  readonly [
+    Key in keyof O as O[Key] extends LayoutOption ? (O[Key] extends Exclusive ? never : Key) : never
+  ]: ValueOf<O[Key]>
+} & {
+  readonly [Key in keyof O as O[Key] extends LayoutOption & Exclusive ? Key : never]?: ValueOf<
+    O[Key]
+  >
+}
+
+interface Exclusive {
+  readonly excludes: string
 }
 
 export interface LaidOutLayers {

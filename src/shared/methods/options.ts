@@ -19,6 +19,11 @@ interface ByDepth<Value> extends Common {
   readonly default: (layers: number) => Value
   /** The default in words. */
   readonly defaultText: string
+  /**
+   * Another option of the method, which says the same in another way: only one of the two can be given. Where neither is,
+   * the first of them takes its default.
+   */
+  readonly excludes?: string
 }
 
 /** Gaps that get new layers. */
@@ -98,6 +103,21 @@ export function isLayoutOption(option: Option): option is LayoutOption {
 
 export function isOptional(option: Option): option is OptionalOption {
   return isLayoutOption(option) || option.kind === 'layer'
+}
+
+/** The options that count for these values: of two that exclude each other the one that is given, or else the first. */
+export function usedOptions(
+  options: Options,
+  values: Readonly<Record<string, unknown>>,
+): (readonly [key: string, option: Option])[] {
+  const keys = Object.keys(options)
+  const isGiven = (key: string): boolean => values[key] !== undefined && values[key] !== null
+  return Object.entries(options).filter(([key, option]) => {
+    const other = isLayoutOption(option) ? option.excludes : undefined
+    if (other === undefined) return true
+    const isFirst = keys.indexOf(key) < keys.indexOf(other)
+    return isFirst ? isGiven(key) || !isGiven(other) : isGiven(key) && !isGiven(other)
+  })
 }
 
 /** What an option is that has one default for every model. */

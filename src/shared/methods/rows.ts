@@ -7,7 +7,7 @@ import {
 } from '../predictorSettings'
 import { formatGaps } from './gaps'
 import { ALL_OPTIONS, methodNamed, type MethodSpec } from './index'
-import type { Option, ValueOf } from './options'
+import { usedOptions, type Option, type ValueOf } from './options'
 
 /** The settings that some method has, each once, in the order in which they are shown. */
 export const SETTING_LABELS: readonly { readonly key: string; readonly label: string }[] = [
@@ -36,7 +36,7 @@ export function methodRows(
   { resolved }: Pick<ExpansionPlan, 'resolved'>,
 ): SettingRow[] {
   const values: Readonly<Record<string, unknown>> = { ...spec, ...resolved }
-  return Object.entries(methodNamed(spec.name).options).flatMap(([key, option]) =>
+  return usedOptions(methodNamed(spec.name).options, values).flatMap(([key, option]) =>
     // The schema is made of the option: the value is of its kind.
     rowsOf({ kind: option.kind, key, option, value: values[key] } as Chosen),
   )

@@ -93,6 +93,27 @@ describe('the plan of each method for 12 layers', () => {
     expect(plan.layers[4]).toEqual({ kind: 'identity', source: 3, label: '3+' })
   })
 
+  test('LLaMA Pro: identity layers in exactly the gaps that are named', () => {
+    const plan = planExpansion({ name: 'llama-pro', gaps: [7, 11, 5, 7] }, 12)
+    expect(plan.resolved).toEqual({ gaps: [5, 7, 7, 11] })
+    expect(plan.newLayers.map((index) => plan.layers[index])).toEqual([
+      { kind: 'identity', source: 5, label: '5+' },
+      { kind: 'identity', source: 7, label: '7+1' },
+      { kind: 'identity', source: 7, label: '7+2' },
+      { kind: 'identity', source: 11, label: '11+' },
+    ])
+  })
+
+  test('LLaMA Pro: groups or gaps, not both, and gaps within the model', () => {
+    expect(() => planExpansion({ name: 'llama-pro', groups: 2, gaps: [3] }, 12)).toThrow(
+      expect.objectContaining({
+        code: 'bad_request',
+        context: { field: 'groups', expected: 'either groups or gaps', actual: 'both' },
+      }),
+    )
+    expect(() => planExpansion({ name: 'llama-pro', gaps: [12] }, 12)).toThrow('gaps within 0-11')
+  })
+
   test('LLaMA Pro: group sizes differ by at most one', () => {
     const ends = planExpansion({ name: 'llama-pro', groups: 5 }, 12).resolved['after'] as number[]
     const sizes = ends.map((end, index) => end - (ends[index - 1] ?? -1))

@@ -65,6 +65,26 @@ describe('the controls of a method', () => {
     expect(gaps('neighbour-mean')).toBe(11)
   })
 
+  it('choose between two ways of saying where, one of which counts', async () => {
+    const radios = (view: ReturnType<typeof open>['view']) =>
+      view
+        .findAll<HTMLInputElement>('input[type=radio]')
+        .map(({ element }) => `${element.value}${element.checked ? ' chosen' : ''}`)
+    const groups = open('llama-pro', { groups: 4, gaps: [1] })
+    expect(groups.view.get('.ways').text()).toContain('GroupsGaps')
+    expect(radios(groups.view)).toEqual(['groups chosen', 'gaps'])
+    await groups.view.findAll('input[type=radio]')[1]?.setValue()
+    expect(groups.edits).toEqual([[{ groups: null, gaps: [5, 6, 7, 8, 9, 10] }, null]])
+    const gaps = open('llama-pro', { gaps: [1] })
+    expect(radios(gaps.view)).toEqual(['groups', 'gaps chosen'])
+    const settings = gaps.view.getComponent(GapSettings)
+    expect(settings.props()).toMatchObject({ gaps: [1] })
+    // The preset for the default is these gaps, and not the other way.
+    settings.vm.$emit('change', null, false)
+    expect(gaps.edits).toEqual([[{ gaps: [5, 6, 7, 8, 9, 10] }, null]])
+    expect(open('lesa').view.find('.ways').exists()).toBe(false)
+  })
+
   it('change the option they belong to', () => {
     const { view, edits } = open('stack')
     view.getComponent(RangeEditor).vm.$emit('change', [2, 3])

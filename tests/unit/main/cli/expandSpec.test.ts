@@ -150,13 +150,16 @@ describe('buildExpandSpec', () => {
     await expect(build({ method: 'interpolation', rest: 'next' })).rejects.toThrow(
       '--rest is not used by interpolation; methods that use it: lesa, neighbour-mean, noise',
     )
+    await expect(build({ method: 'llama-pro', groups: 4, gaps: '1' })).rejects.toThrow(
+      '--groups and --gaps exclude each other: both say where the new layers go',
+    )
     await expect(build({ method: 'llama-pro', batchSize: 4 })).rejects.toThrow('--batch-size')
   })
 
   /** Every flag that not all methods use, with a value, and the methods that do. */
   const LEARNED: readonly Method[] = ['lesa', 'noise']
   const USES: readonly (readonly [Partial<ExpandOptions>, readonly Method[]])[] = [
-    [{ gaps: '1' }, ['lesa', 'interpolation', 'neighbour-mean', 'noise']],
+    [{ gaps: '1' }, ['lesa', 'llama-pro', 'interpolation', 'neighbour-mean', 'noise']],
     [{ groups: 2 }, ['llama-pro']],
     [{ overlap: 2 }, ['solar']],
     [{ repeat: [1, 2] }, ['stack']],

@@ -148,6 +148,10 @@ describe('a draft', () => {
     expect(methodOf('lesa')).toEqual({ ...lesa, gaps: [1], holdout: 2 })
     expect(methodOf('noise')).toEqual({ ...lesa, name: 'noise', gaps: [1], holdout: 2 })
     expect(methodOf('llama-pro')).toEqual({ name: 'llama-pro', groups: 3 })
+    expect(runSettingsOf({ ...draft, method: 'llama-pro', groups: null }).method).toEqual({
+      name: 'llama-pro',
+      gaps: [1],
+    })
     expect(methodOf('solar')).toEqual({ name: 'solar' })
     expect(methodOf('stack')).toEqual({ name: 'stack', repeat: [0, 1] })
     expect(methodOf('neighbour-mean')).toEqual({ name: 'neighbour-mean', gaps: [1] })
@@ -162,6 +166,7 @@ describe('the rows of a method', () => {
 
   it('say what was chosen and what was left to the program', () => {
     expect(rows({ name: 'llama-pro' })).toEqual(['groups Groups: 3 | groups: 3'])
+    expect(rows({ name: 'llama-pro', gaps: [3, 4] })).toEqual(['gaps Gaps: 3-4 | gaps: 3-4'])
     expect(rows({ name: 'solar', overlap: 2 })).toEqual(['overlap Overlap: 2 | overlap: 2'])
     expect(rows({ name: 'stack' })).toEqual(['repeat Repeated layers: 6–11 | repeat: 6, 11'])
     expect(rows({ name: 'interpolation', gaps: [9, 3, 9] })).toEqual([

@@ -30,6 +30,7 @@ export const EDITOR = {
     `${right === null ? `After layer ${left}` : `Between layers ${left} and ${right}`}: ${
       count === 0 ? 'nothing new' : `${count} new ${plural(count, 'layer', 'layers')}`
     }`,
+  ways: 'How the new layers are placed',
   inGap: (where: string): string => `New layers ${where}`,
   more: 'One more',
   fewer: 'One fewer',
