@@ -3,19 +3,20 @@ import {
   haveSameWindows,
   meanLoss,
   pairedDifference,
+  RESOLUTION,
   type MeasuredLosses,
   type PairedDifference,
 } from './difference'
 import { methodNamed, type Method } from './methods'
 import { YARDSTICKS, type Yardstick } from './methods/define'
 
-/** How a model's predictions differ from the base's on one text. */
+/** How a model's predictions differ from the base's on one text; the names are those of the command line's JSON. */
 export interface Divergence {
   /** KL(base ‖ model) per token, in nats, and its standard error (`null` where it is not known). */
   readonly kl: number
-  readonly klStandardError: number | null
+  readonly kl_standard_error: number | null
   /** The share of positions where both have the same most likely token. */
-  readonly top1Agreement: number
+  readonly top1_agreement: number
 }
 
 /** A model that was measured on the text. */
@@ -50,7 +51,7 @@ export type Against = 'base' | Yardstick
 export const AGAINST: readonly Against[] = ['base', ...YARDSTICKS]
 
 /**
- * `same`: to the last bit, as a start that keeps the output is; `unknown`: measured on other windows, on one only, or not at
+ * `same`: at every window, as a start that keeps the output is; `unknown`: measured on other windows, on one only, or not at
  * all.
  */
 export type PairOutcome = 'better' | 'worse' | 'not_distinguishable' | 'same' | 'unknown'
@@ -151,6 +152,13 @@ export function compare(a: Contender, b: Contender): Pick<VerdictPair, 'outcome'
   return { outcome, difference }
 }
 
+/** At every window, but for rounding. */
 function isSame(a: MeasuredLosses, b: MeasuredLosses): boolean {
-  return haveSameWindows(a, b) && a.windowNll.every((value, index) => value === b.windowNll[index])
+  return (
+    haveSameWindows(a, b) &&
+    a.windowNll.every((value, index) => {
+      const apart = Math.abs(value - (b.windowNll[index] ?? NaN))
+      return apart <= (RESOLUTION / 10) * (a.windowTokens[index] ?? NaN)
+    })
+  )
 }

@@ -72,11 +72,11 @@ function kept(members: readonly VerdictSubject[]): string {
     : ''
 }
 
-function formatKl({ kl, klStandardError, top1Agreement }: Divergence): string {
-  const error = klStandardError === null ? '' : ` ± ${formatNats(1.96 * klStandardError)}`
+function formatKl({ kl, kl_standard_error, top1_agreement }: Divergence): string {
+  const error = kl_standard_error === null ? '' : ` ± ${formatNats(1.96 * kl_standard_error)}`
   return (
     `${formatNats(kl)}${error} nats a token away (KL), ` +
-    `with the same most likely token at ${(100 * top1Agreement).toFixed(1)} % of positions`
+    `with the same most likely token at ${(100 * top1_agreement).toFixed(1)} % of positions`
   )
 }
 
@@ -140,7 +140,7 @@ function lowestOf(grown: readonly Contender[]): string[] {
   const level = rivals.flatMap(({ one, outcome }) => (outcome === 'better' ? [] : [one.name]))
   return level.length === 0
     ? [
-        `${best.name} is the lowest of them, ${formatNats(levelOf(next) - levelOf(best))} nats a token below ${next.name}`,
+        `${best.name} is the lowest, ${formatNats(levelOf(next) - levelOf(best))} nats a token below ${next.name}`,
       ]
     : [`the lowest, ${best.name}, is not distinguishable from ${listed(level)}`]
 }
