@@ -45,6 +45,7 @@ interface Given {
   /** `false` for `--no-x`. */
   switch: boolean
   share: number
+  whole: number
   /** `true` for the middle layer. */
   layer: number | true
   predictor: never
@@ -93,6 +94,7 @@ const VALUES = {
   count: { name: '<n>', value: 'integer' },
   range: { name: '<a-b>', value: 'layers' },
   share: { name: '<share>', value: 'decimal' },
+  whole: { name: '<n>', value: 'integer' },
   switch: { name: '', value: 'none' },
   layer: { name: '[layer]', value: 'integer' },
 } as const

@@ -102,6 +102,8 @@ export interface MethodDefinition<Name extends string = string, O extends Option
   plan(values: LayoutValues<O>, layerCount: number): LaidOutLayers
   /** For methods whose layouts hold computed layers. */
   readonly fill?: Fill
+  /** Whether output matrices are fitted to a calibration text. */
+  readonly fitsText?: true
   /** Whether the grown model's logits are the base model's. */
   readonly keepsOutput?: boolean
   /** What other starts are measured against when a verdict is given. */

@@ -3,6 +3,7 @@
  * cards and records follow. Nothing here loads a schema library: the command line's help needs all of it and is fast.
  */
 import { isPredicted, type MethodDefinition } from './define'
+import { fitted } from './fitted'
 import { interpolation } from './interpolation'
 import { lesa } from './lesa'
 import { llamaPro } from './llama-pro'
@@ -19,7 +20,7 @@ import {
 import { solar } from './solar'
 import { stack } from './stack'
 
-const REGISTRY = [lesa, llamaPro, solar, interpolation, stack, neighbourMean, noise] as const
+const REGISTRY = [lesa, fitted, llamaPro, solar, interpolation, stack, neighbourMean, noise] as const
 
 type Known = (typeof REGISTRY)[number]
 export type Method = Known['name']
@@ -69,6 +70,11 @@ export function learns(name: Method): boolean {
 
 export function isLearned(spec: MethodSpec): spec is LearnedMethodSpec {
   return learns(spec.name)
+}
+
+/** Whether a method's new layers are fitted to a text, which it then needs. */
+export function fitsText(name: Method): boolean {
+  return methodNamed(name).fitsText === true
 }
 
 type Merged<U> = (U extends unknown ? (options: U) => void : never) extends (

@@ -9,7 +9,12 @@ export type GrownLayer =
   /** A copy of `source`, as it is. */
   | { readonly kind: 'copy'; readonly source: number }
   /** A copy of `source` that writes nothing into the residual stream, so that it passes its input on. */
-  | { readonly kind: 'identity'; readonly source: number }
+  | {
+      readonly kind: 'identity'
+      readonly source: number
+      /** What it writes is fitted to a text: nothing at all is where that begins. */
+      readonly isFitted?: true
+    }
   /** Computed from two layers of the grown model, given by their indices in it. */
   | {
       readonly kind: 'computed'

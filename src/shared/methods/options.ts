@@ -63,6 +63,14 @@ export interface ShareOption extends Common {
   readonly kind: 'share'
 }
 
+/** A whole number within bounds. */
+export interface WholeOption extends Common {
+  readonly kind: 'whole'
+  readonly min: number
+  readonly max: number
+  readonly default: number
+}
+
 /** An inner layer, or none. */
 export interface LayerOption extends Common {
   readonly kind: 'layer'
@@ -78,7 +86,8 @@ export interface PredictorOption {
 
 /** Options that decide the layout: optional, with a default for every depth. */
 export type LayoutOption = GapsOption | CountOption | RangeOption
-export type Option = LayoutOption | SwitchOption | ShareOption | LayerOption | PredictorOption
+export type Option =
+  LayoutOption | SwitchOption | ShareOption | WholeOption | LayerOption | PredictorOption
 export type Options = Readonly<Record<string, Option>>
 
 interface Values {
@@ -87,6 +96,7 @@ interface Values {
   range: readonly [first: number, last: number]
   switch: boolean
   share: number
+  whole: number
   layer: number
   predictor: PredictorSettings
 }
@@ -121,8 +131,19 @@ export function usedOptions(
 }
 
 /** What an option is that has one default for every model. */
-export function defaultOf(option: SwitchOption | ShareOption): boolean | number {
-  return option.kind === 'switch' ? true : 1
+export function defaultOf(option: SwitchOption | ShareOption | WholeOption): boolean | number {
+  switch (option.kind) {
+    case 'switch':
+      return true
+    case 'share':
+      return 1
+    case 'whole':
+      return option.default
+  }
+}
+
+export function whole(option: Omit<WholeOption, 'kind'>): WholeOption {
+  return { kind: 'whole', ...option }
 }
 
 const GAPS_HELP = 'gaps between layers, 5-10 or 3,7,7; gap i lies between i and i+1'

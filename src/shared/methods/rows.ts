@@ -55,6 +55,7 @@ function rowsOf(chosen: Chosen): SettingRow[] {
     case 'range':
       return row(chosen.value?.join('–') ?? '', chosen.value?.join(', '))
     case 'count':
+    case 'whole':
     case 'share':
       return row(String(chosen.value))
     case 'switch': {

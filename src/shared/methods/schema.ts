@@ -53,6 +53,8 @@ function valueSchema(option: Option): z.ZodType {
       return z.int().min(option.min)
     case 'range':
       return z.tuple([layerIndex, layerIndex])
+    case 'whole':
+      return z.int().min(option.min).max(option.max)
     case 'switch':
       return z.boolean()
     case 'share':
