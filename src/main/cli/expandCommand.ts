@@ -1,5 +1,5 @@
 import { DEFAULT_SHARD_BYTES, type ExpandSpec } from '@shared/jobs'
-import { isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
+import { fitsText, isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
 import { formatGaps } from '@shared/methods/gaps'
 import {
   isPredictorNumber,
@@ -14,7 +14,17 @@ import { flagOf } from './usage'
 
 /** The arguments with which the command line makes the same job; what is as the defaults are is left out. */
 export function expandArguments(spec: ExpandSpec): string[] {
-  const { method, rest, dtype, device, seed, maxShardBytes, memoryBytes, deviceMemoryBytes } = spec
+  const {
+    method,
+    calibration,
+    rest,
+    dtype,
+    device,
+    seed,
+    maxShardBytes,
+    memoryBytes,
+    deviceMemoryBytes,
+  } = spec
   const flag = (
     name: string,
     value: string | number | undefined,
@@ -29,7 +39,15 @@ export function expandArguments(spec: ExpandSpec): string[] {
     ...optionFlags(spec),
     ...(isLearned(method) ? predictorFlags(method.predictor) : []),
     ...(methodNamed(method.name).fill === undefined ? [] : flag('rest', rest, 'mean')),
-    ...(isLearned(method)
+    ...(calibration === undefined
+      ? []
+      : [
+          ...flag('text', calibration.text, null),
+          ...flag('oldText', calibration.oldText, null),
+          ...flag('calibrationTokens', calibration.tokens, null),
+          ...flag('calibrationContext', calibration.context, null),
+        ]),
+    ...(isLearned(method) || fitsText(method.name)
       ? [
           ...flag('memory', memoryBytes, null),
           ...flag('deviceMemory', deviceMemoryBytes, null),
@@ -62,6 +80,8 @@ function optionFlags({ method }: ExpandSpec): string[] {
         const isUsed = value !== 1 && (method as LearnedMethodSpec).useSvd
         return isUsed ? [flagOf(attribute), String(Number(value))] : []
       }
+      case 'whole':
+        return value === option.default ? [] : [flagOf(attribute), String(Number(value))]
       case 'count':
       case 'layer':
         return [flagOf(attribute), String(Number(value))]

@@ -7,7 +7,8 @@ import {
   type ExpandSpec,
   type StagesSpec,
 } from '@shared/jobs'
-import { methodNamed, type Method, type MethodSpec } from '@shared/methods'
+import type { CalibrationSpec } from '@shared/jobs/growth'
+import { fitsText, methodNamed, type Method, type MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
 import { defaultOf, isLayoutOption, isOptional } from '@shared/methods/options'
 import {
@@ -55,6 +56,9 @@ const FLAG_OF_FIELD: Readonly<Record<string, string>> = {
       flagOf(attributeOfField(key)),
     ]),
   ),
+  'method.rounds': '--rounds',
+  'calibration.tokens': '--calibration-tokens',
+  'calibration.context': '--calibration-context',
   maxShardBytes: '--max-shard-size',
   memoryBytes: '--memory',
   deviceMemoryBytes: '--device-memory',
@@ -123,9 +127,31 @@ async function buildGrowth(
     ...(options.allowOverflow === true ? { allowOverflow: true } : {}),
     device: options.device ?? 'auto',
     seed: options.seed ?? 0,
+    ...calibrationOf(options, context.cwd),
     ...(options.memory === undefined ? {} : { memoryBytes: options.memory }),
     ...(options.deviceMemory === undefined ? {} : { deviceMemoryBytes: options.deviceMemory }),
     ...(options.job === undefined ? {} : { job: resolve(context.cwd, options.job) }),
+  }
+}
+
+/** What a start is fitted to. @throws UsageError where one needs a text, or has only what goes with it. */
+function calibrationOf(
+  { method, text, oldText, calibrationTokens: tokens, calibrationContext }: ExpandOptions,
+  cwd: string,
+): { readonly calibration?: CalibrationSpec } {
+  if (text === undefined) {
+    if (fitsText(method)) {
+      throw new UsageError(`--method ${method} needs --text, which the new layers are fitted to`)
+    }
+    return {}
+  }
+  return {
+    calibration: {
+      text: resolve(cwd, text),
+      ...(oldText === undefined ? {} : { oldText: resolve(cwd, oldText) }),
+      ...(tokens === undefined ? {} : { tokens }),
+      ...(calibrationContext === undefined ? {} : { context: calibrationContext }),
+    },
   }
 }
 

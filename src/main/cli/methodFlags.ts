@@ -3,6 +3,7 @@
  */
 import {
   ALL_OPTIONS,
+  fitsText,
   learns,
   METHODS,
   methodNamed,
@@ -59,6 +60,10 @@ export type MethodOptions = {
   readonly epochs?: number
   readonly steps?: number
   readonly rest?: RestChoice
+  readonly text?: string
+  readonly oldText?: string
+  readonly calibrationTokens?: number
+  readonly calibrationContext?: number
   readonly memory?: number
   readonly deviceMemory?: number
   readonly job?: string
@@ -85,6 +90,9 @@ const learnedFirst = (methods: readonly Method[]): Method[] => [
 ]
 
 const LEARNED = METHODS.filter(learns)
+const FITTED = METHODS.filter(fitsText)
+/** Those that compute for long, on a device. */
+const COMPUTING = METHODS.filter((name) => learns(name) || fitsText(name))
 const COMPUTED = METHODS.filter((name) => methodNamed(name).fill !== undefined)
 const withOption = (key: string): Method[] =>
   METHODS.filter((name) => key in methodNamed(name).options)
@@ -153,7 +161,7 @@ const entries = [...ALL_OPTIONS].sort(([, a], [, b]) => (a.place ?? 0) - (b.plac
 
 /** In the groups of the help; the later ones concern the methods that train. */
 export const METHOD_FLAGS: Readonly<
-  Record<'layers' | 'training' | 'machines', readonly MethodFlag[]>
+  Record<'layers' | 'fitting' | 'training' | 'machines', readonly MethodFlag[]>
 > = {
   layers: [
     ...entries.flatMap(([key, option]) =>
@@ -167,6 +175,39 @@ export const METHOD_FLAGS: Readonly<
       methods: COMPUTED,
     },
   ],
+  fitting: [
+    {
+      attribute: 'text',
+      flags: '--text <path>',
+      help: 'text to fit to, of the kind that the grown model is to learn: .txt, .jsonl, either gzipped, .parquet, or a folder',
+      value: 'text',
+      methods: FITTED,
+    },
+    {
+      attribute: 'oldText',
+      flags: '--old-text <path>',
+      help: 'text of the kind that the base knows, a quarter of what is fitted to: against forgetting',
+      value: 'text',
+      methods: FITTED,
+    },
+    ...entries.flatMap(([key, option]) =>
+      option.kind === 'whole' ? [flagOfOption(key, option)] : [],
+    ),
+    {
+      attribute: 'calibrationTokens',
+      flags: '--calibration-tokens <n>',
+      help: 'tokens that a round is fitted to (default: 4 times intermediate_size, at least 4096)',
+      value: 'integer',
+      methods: FITTED,
+    },
+    {
+      attribute: 'calibrationContext',
+      flags: '--calibration-context <n>',
+      help: "tokens of a window (default: the model's own context, at most 512, fewer for a short text)",
+      value: 'integer',
+      methods: FITTED,
+    },
+  ],
   training: [
     {
       attribute: 'preset',
@@ -176,7 +217,7 @@ export const METHOD_FLAGS: Readonly<
       methods: LEARNED,
     },
     ...entries.flatMap(([key, option]) => {
-      if (isLayoutOption(option)) return []
+      if (isLayoutOption(option) || option.kind === 'whole') return []
       return option.kind === 'predictor'
         ? PLACED_PREDICTOR_KEYS.flatMap(flagsOfPredictor)
         : [flagOfOption(key, option)]
@@ -188,21 +229,21 @@ export const METHOD_FLAGS: Readonly<
       flags: '--memory <size>',
       help: 'bound on host memory, such as 8GB (default: what is free)',
       value: 'size',
-      methods: LEARNED,
+      methods: COMPUTING,
     },
     {
       attribute: 'deviceMemory',
       flags: '--device-memory <size>',
       help: 'memory of a GPU that weights and samples may take to stay there (default: 4GB)',
       value: 'size',
-      methods: LEARNED,
+      methods: COMPUTING,
     },
     {
       attribute: 'job',
       flags: '--job <dir>',
       help: "keep the stages' results here: a later run takes up what it shares with this one",
       value: 'text',
-      methods: LEARNED,
+      methods: COMPUTING,
     },
     {
       attribute: 'only',

@@ -191,11 +191,15 @@ function addExpandOptions(command: Command): Command {
       choice('--method <name>', 'how the new layers come about', METHODS).default(DEFAULT_METHOD),
     )
     .option('--overwrite', 'replace a checkpoint that is there')
-  const trained = METHOD_FLAGS.training[0]?.methods.join(', ')
+  const namesOf = ([first]: readonly MethodFlag[]): string => first?.methods.join(', ') ?? ''
   for (const [group, flags] of [
     ['Where the layers go:', METHOD_FLAGS.layers],
-    [`Training the predictors (${trained}):`, METHOD_FLAGS.training],
-    [`Memory, and more than one machine (${trained}):`, METHOD_FLAGS.machines],
+    [`Fitting to a text (${namesOf(METHOD_FLAGS.fitting)}):`, METHOD_FLAGS.fitting],
+    [`Training the predictors (${namesOf(METHOD_FLAGS.training)}):`, METHOD_FLAGS.training],
+    [
+      `Memory, and more than one machine (${namesOf(METHOD_FLAGS.machines)}):`,
+      METHOD_FLAGS.machines,
+    ],
   ] as const) {
     command.optionsGroup(group)
     for (const flag of flags) command.addOption(optionOf(flag))

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { DeviceDecision } from '../devices'
 import type { LeftOutFile } from '../exports'
+import type { FitReport } from '../fit'
 import { METHOD_NAMES, type Method } from '../methods'
 import { growthFields, mapGrowthPaths } from './growth'
 import type { RequestedKind } from './kind'
@@ -56,6 +57,8 @@ export interface ExpandResult {
   readonly seed: number
   readonly seconds: number
   readonly predictors: readonly PredictorReport[]
+  /** Of a start that was fitted to a text. */
+  readonly fit?: FitReport
   readonly warnings: readonly string[]
   /** Files of the base model that were not copied; absent from results of earlier versions. */
   readonly left_out?: readonly LeftOutFile[]
@@ -76,5 +79,5 @@ export const expand: RequestedKind<ExpandSpec, ExpandResult> = {
       : `${run}: growing with ${METHOD_NAMES[method.name]}`,
   doing: 'growing the model',
   // A trained predictor is kept with the layers that it predicts; a written model needs its pictures only.
-  isKeptBefore: (step) => /\/(?:decompose|train)$|^write$/.test(step),
+  isKeptBefore: (step) => /\/(?:decompose|train)$|^fit\/(?!texts)|^write$/.test(step),
 }

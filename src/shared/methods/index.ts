@@ -20,7 +20,16 @@ import {
 import { solar } from './solar'
 import { stack } from './stack'
 
-const REGISTRY = [lesa, fitted, llamaPro, solar, interpolation, stack, neighbourMean, noise] as const
+const REGISTRY = [
+  lesa,
+  fitted,
+  llamaPro,
+  solar,
+  interpolation,
+  stack,
+  neighbourMean,
+  noise,
+] as const
 
 type Known = (typeof REGISTRY)[number]
 export type Method = Known['name']

@@ -58,6 +58,20 @@ export function calibrationContext(
   return context ?? Math.min(CONTEXT.most, maxPositionEmbeddings ?? CONTEXT.most)
 }
 
+/** Windows of a round, with those that go with them where the text has enough. */
+export function windowsOf(fit: number): {
+  readonly fit: number
+  readonly search: number
+  readonly unseen: number
+} {
+  const others = othersOf(fit)
+  return { fit, search: others, unseen: others }
+}
+
+function othersOf(perRound: number): number {
+  return Math.min(OTHERS.most, Math.max(OTHERS.least, Math.ceil(perRound * OTHERS.share)))
+}
+
 export interface CalibrationRequest {
   readonly spec: CalibrationSpec
   readonly checkpoint: Checkpoint
@@ -154,7 +168,7 @@ async function readPart(
       Uint32Array.from({ length: windows.count }, (_, index) => index),
     )
     const most = Math.max(1, Math.floor(windows.count * OTHERS.ofText))
-    const others = Math.min(OTHERS.most, Math.max(OTHERS.least, Math.ceil(perRound * OTHERS.share)))
+    const others = othersOf(perRound)
     const unseen = Math.min(most, others)
     const search = Math.min(most, rounds * others)
     const fit = Math.min(windows.count - unseen - search, rounds * perRound)

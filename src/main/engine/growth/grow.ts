@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Device, DeviceDecision } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } from '@shared/jobs'
-import { isLearned, methodNamed } from '@shared/methods'
+import { fitsText, isLearned, methodNamed } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
@@ -14,6 +14,7 @@ import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import { layOut } from './grownLayout'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
+import { fittedMatrices } from './fillers/fitted'
 import { grownConfig } from './grownConfig'
 import { readBaseFacts } from './baseFacts'
 import { lesaJson } from './lesaJson'
@@ -24,6 +25,12 @@ import {
   type PredictedType,
   type StageContext,
 } from '../lesa/learned'
+import {
+  fitStart,
+  requireCalibration,
+  type FitRequest,
+  type FittedStart,
+} from '../fitting/fittedStart'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { stageBytes } from '../lesa/disk'
 import { neighboursNeed, requireMemory } from '../lesa/memory'
@@ -58,11 +65,14 @@ export interface Growth {
 export interface Computed {
   readonly device: DeviceDecision | null
   readonly types: readonly PredictedType[]
+  /** Of a method that is fitted to a text. */
+  readonly fit?: FittedStart
 }
 
 /** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
 export function checkMemory({ spec, checkpoint }: Growth, types: readonly string[]): void {
   const shapes = types.map((type) => new StackedMatrix(checkpoint, type))
+  if (fitsText(spec.method.name)) requireCalibration(spec.calibration)
   if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
   else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
     for (const shape of shapes) requireArrays(neighboursNeed(shape))
@@ -97,6 +107,7 @@ export async function* computeTypes(
   stages: StageStore,
   types: readonly string[],
 ): AsyncGenerator<JobEvent, Computed> {
+  if (fitsText(growth.spec.method.name)) return yield* fitBlocks(growth, stages)
   if (!isLearned(growth.spec.method)) return { device: null, types: [] }
   const device = await chooseDevice(growth.spec.device)
   yield { type: 'device', decision: device }
@@ -109,6 +120,34 @@ export async function* computeTypes(
     await runtime.dispose()
   }
   return { device, types: done }
+}
+
+/** What a fit is asked for. @throws AppError `bad_request` without a calibration text. */
+export function fitRequest({ spec, checkpoint, plan }: Growth): FitRequest {
+  const { method, calibration, seed, memoryBytes, deviceMemoryBytes } = spec
+  return {
+    checkpoint,
+    layers: plan.newLayers.map((index) => plan.layers[index]?.source ?? 0),
+    calibration: requireCalibration(calibration),
+    rounds: 'rounds' in method ? method.rounds : 1,
+    seed,
+    memoryBytes,
+    deviceMemoryBytes,
+  }
+}
+
+async function* fitBlocks(growth: Growth, store: StageStore): AsyncGenerator<JobEvent, Computed> {
+  const device = await chooseDevice(growth.spec.device)
+  yield { type: 'device', decision: device }
+  const runtime = await Runtime.open(device.device)
+  try {
+    const { signal } = growth
+    const context = { runtime, store, scratch: store.root, signal }
+    const fit = yield* fitStart(fitRequest(growth), context)
+    return { device, types: [], fit }
+  } finally {
+    await runtime.dispose()
+  }
 }
 
 /** What the results of the learned methods' stages depend on, and where they are. */
@@ -156,7 +195,10 @@ export async function* writeGrown(
     dropsHead: head === 'repeats_embeddings',
   })
   const { fill } = methodNamed(spec.method.name)
-  const filler = fill && fillerOf(fill, { checkpoint, predicted: computed.types, seed: spec.seed })
+  const filler = computed.fit
+    ? fittedMatrices(computed.fit, plan)
+    : fill && fillerOf(fill, { checkpoint, predicted: computed.types, seed: spec.seed })
+  const fit = computed.fit?.report
   const predictors = computed.types.map(({ report }) => report)
   const record = {
     spec: { ...spec, maxShardBytes },
@@ -168,6 +210,7 @@ export async function* writeGrown(
     engineVersion: ENGINE_VERSION,
     device: computed.device,
     predictors,
+    ...(fit === undefined ? {} : { fit }),
     perplexities: [],
     base: await readBaseFacts(checkpoint.path, checkpoint.rawConfig),
   }
@@ -204,6 +247,7 @@ export async function* writeGrown(
     seconds: (performance.now() - started) / 1000,
     device: computed.device,
     predictors,
+    ...(fit === undefined ? {} : { fit }),
     warnings: warningsOf(written.losses, written.nonFinite),
     left_out: written.leftOut,
   }

@@ -118,7 +118,10 @@ function sourceOf(
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
   const { identityZeros } = checkpoint.architecture
-  if (layer.kind === 'identity' && identityZeros.includes(suffix)) return { kind: 'zeros' }
+  if (layer.kind === 'identity' && identityZeros.includes(suffix)) {
+    const fitted = layer.isFitted === true ? fittedSlots(checkpoint, { index, suffix, tensor }) : []
+    return fitted.length > 0 ? { kind: 'filled', slots: fitted } : { kind: 'zeros' }
+  }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
   // Only what is alike can be mixed, or taken for another.
   const of = (source: number): TensorInfo | null => {
@@ -152,6 +155,21 @@ function sourceOf(
       return isMean ? { kind: 'mean', ...neighbours(tensor.shape) } : { kind: 'base', tensor }
     }
   }
+}
+
+/** The output matrix that is fitted; of a bias, which stays zero, nothing. */
+function fittedSlots(
+  { slots }: Pick<Checkpoint, 'slots'>,
+  { index, suffix, tensor }: Pick<Place, 'index' | 'suffix' | 'tensor'>,
+): FilledSlot[] {
+  return partsOf(slots, 'weight', suffix).map(({ id, span }) => ({
+    type: id,
+    layer: index,
+    left: tensor,
+    right: tensor,
+    elements: [span.offset, span.offset + elementsOf(span.shape)],
+    position: 0,
+  }))
 }
 
 /** Stored types of what a tensor is made from. */

@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import type { DeviceDecision } from '@shared/devices'
 import type { CardEdits } from '@shared/exports'
+import type { FitReport } from '@shared/fit'
 import type { ExpandSpec, PredictorReport, PublishedPerplexity } from '@shared/jobs'
 import type { BaseFacts } from './baseFacts'
 import { methodSpecSchema } from '@shared/methods/schema'
@@ -25,6 +26,8 @@ export interface GrowthRecord {
   /** `null` when nothing was computed, only copied. */
   readonly device: DeviceDecision | null
   readonly predictors: readonly PredictorReport[]
+  /** Of a start that was fitted to a text. */
+  readonly fit?: FitReport | undefined
   readonly perplexities: readonly PublishedPerplexity[]
   readonly base: BaseFacts
   /** What a person wrote into the card. */
@@ -69,6 +72,7 @@ function dataOf(record: GrowthRecord): object {
     seed: spec.seed,
     device: record.device?.device ?? null,
     predictors: record.predictors,
+    ...(record.fit === undefined ? {} : { fit: record.fit }),
     perplexities: record.perplexities.map(({ model, ...rest }) => ({
       model: basename(model),
       ...rest,

@@ -1,9 +1,10 @@
-import { isLearned } from '@shared/methods'
+import { fitsText, isLearned } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { analyseGrown, ANALYSIS_STEP, analysisWork, recordStages } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { fitSteps } from '../fitting/fittedStart'
 import { layOut, writeWork } from '../growth/grownLayout'
 import { learnedSteps } from '../lesa/learned'
 import { weightOf } from '../lib/work'
@@ -11,6 +12,7 @@ import { writeJobFile } from '../stages/jobFile'
 import {
   checkMemory,
   computeTypes,
+  fitRequest,
   roomOfStages,
   stagesOf,
   writeGrown,
@@ -41,7 +43,11 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     })
     try {
       if (spec.job !== undefined) await writeJobFile(spec.job, spec)
-      const steps = isLearned(spec.method) ? learnedSteps(checkpoint, plan, spec.method) : []
+      const steps = isLearned(spec.method)
+        ? learnedSteps(checkpoint, plan, spec.method)
+        : fitsText(spec.method.name)
+          ? fitSteps(fitRequest(growth))
+          : []
       yield {
         type: 'plan',
         steps: [

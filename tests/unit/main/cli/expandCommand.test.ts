@@ -45,6 +45,7 @@ function unusual(method: Method): Partial<ProjectDraft> {
   const values = {
     gaps: [3, 4, 5, 7, 7],
     count: 2,
+    whole: 3,
     range: [2, 5],
     switch: false,
     share: 0.5,
