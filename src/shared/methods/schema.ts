@@ -91,6 +91,7 @@ export type DraftOptions = {
 export const draftOptionSchemas: Readonly<Record<string, z.ZodType>> = Object.fromEntries(
   ALL_OPTIONS.map(([key, option]) => {
     const value = valueSchema(option)
-    return [key, isOptional(option) ? value.nullable().default(null) : value]
+    if (isOptional(option)) return [key, value.nullable().default(null)]
+    return [key, option.kind === 'whole' ? value.default(option.default) : value]
   }),
 )

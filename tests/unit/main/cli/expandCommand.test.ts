@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { METHODS, methodNamed, type Method } from '@shared/methods'
+import { fitsText, METHODS, methodNamed, type Method } from '@shared/methods'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
 import type { ExpandSpec } from '@shared/jobs'
@@ -71,6 +71,11 @@ describe('the command of a run', () => {
         { dtype: 'f16', maxShardBytes: 1e9, overwrite: true },
       ),
     ]
+    if (fitsText(method)) {
+      specs[0] = { ...specs[0]!, calibration: { text: '/texts/far.txt' } }
+      const every = { text: '/texts/far', oldText: '/texts/ä b.txt', tokens: 9000, context: 96 }
+      specs[1] = { ...specs[1]!, calibration: every }
+    }
     for (const spec of specs) expect(await specOf(expandArguments(spec))).toEqual(spec)
   })
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { METHODS, type Method } from '@shared/methods'
+import { fitsText, METHODS, type Method } from '@shared/methods'
 import { OUTPUT_DTYPES } from '@shared/jobs'
 import { DEVICE_CHOICES } from '@shared/devices'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
@@ -29,7 +29,7 @@ describe('choices', () => {
 describe('buildExpandSpec', () => {
   it('fills in the defaults of every method without options', async () => {
     for (const method of METHODS) {
-      const spec = await build({ method })
+      const spec = await build({ method, ...(fitsText(method) ? { text: 'far.txt' } : {}) })
       expect(spec).toMatchObject({
         kind: 'expand',
         model: resolve(cwd, 'model'),
@@ -158,8 +158,10 @@ describe('buildExpandSpec', () => {
 
   /** Every flag that not all methods use, with a value, and the methods that do. */
   const LEARNED: readonly Method[] = ['lesa', 'noise']
+  const FITTED: readonly Method[] = ['fitted']
+  const COMPUTING: readonly Method[] = ['lesa', 'fitted', 'noise']
   const USES: readonly (readonly [Partial<ExpandOptions>, readonly Method[]])[] = [
-    [{ gaps: '1' }, ['lesa', 'llama-pro', 'interpolation', 'neighbour-mean', 'noise']],
+    [{ gaps: '1' }, ['lesa', 'fitted', 'llama-pro', 'interpolation', 'neighbour-mean', 'noise']],
     [{ groups: 2 }, ['llama-pro']],
     [{ overlap: 2 }, ['solar']],
     [{ repeat: [1, 2] }, ['stack']],
@@ -178,10 +180,15 @@ describe('buildExpandSpec', () => {
     [{ energy: 0.5 }, LEARNED],
     [{ svd: false }, LEARNED],
     [{ holdout: 2 }, LEARNED],
-    [{ memory: 1e9 }, LEARNED],
-    [{ deviceMemory: 1e9 }, LEARNED],
-    [{ job: 'folder' }, LEARNED],
+    [{ memory: 1e9 }, COMPUTING],
+    [{ deviceMemory: 1e9 }, COMPUTING],
+    [{ job: 'folder' }, COMPUTING],
     [{ only: 'q_proj' }, LEARNED],
+    [{ text: 'far.txt' }, FITTED],
+    [{ oldText: 'near.txt' }, FITTED],
+    [{ rounds: 2 }, FITTED],
+    [{ calibrationTokens: 4096 }, FITTED],
+    [{ calibrationContext: 128 }, FITTED],
   ]
 
   it('knows no other flag that not all methods use', () => {
@@ -195,14 +202,33 @@ describe('buildExpandSpec', () => {
 
   it.each(USES)('%o is taken by %o, and refused for the others', async (options, methods) => {
     for (const method of METHODS) {
-      if (methods.includes(method))
-        await expect(build({ method, ...options })).resolves.toBeDefined()
+      const given = { method, ...(fitsText(method) ? { text: 'far.txt' } : {}), ...options }
+      if (methods.includes(method)) await expect(build(given)).resolves.toBeDefined()
       else {
-        await expect(build({ method, ...options })).rejects.toThrow(
+        await expect(build(given)).rejects.toThrow(
           `is not used by ${method}; methods that use it: ${methods.join(', ')}`,
         )
       }
     }
+  })
+
+  it('asks for the text of a start that is fitted to one', async () => {
+    await expect(build({ method: 'fitted' })).rejects.toThrow('--method fitted needs --text')
+    const spec = await build({
+      method: 'fitted',
+      text: 'far.txt',
+      oldText: 'near.txt',
+      rounds: 3,
+      calibrationTokens: 9000,
+    })
+    expect(spec).toMatchObject({
+      method: { name: 'fitted', rounds: 3 },
+      calibration: {
+        text: resolve(cwd, 'far.txt'),
+        oldText: resolve(cwd, 'near.txt'),
+        tokens: 9000,
+      },
+    })
   })
 
   it('refuses contradictions', async () => {
@@ -220,6 +246,8 @@ describe('buildExpandSpec', () => {
     [{ maxShardSize: 5 }, '--max-shard-size'],
     [{ seed: 2 ** 32 }, '--seed'],
     [{ method: 'llama-pro' as const, groups: 0 }, '--groups'],
+    [{ method: 'fitted' as const, text: 'far.txt', rounds: 0 }, '--rounds'],
+    [{ method: 'fitted' as const, text: 'far.txt', calibrationTokens: 2 }, '--calibration-tokens'],
     [{ out: 'x'.repeat(5000) }, '--out'],
   ])('names the option that is out of range: %o', async (options, message) => {
     await expect(build(options)).rejects.toThrow(UsageError)

@@ -27,6 +27,7 @@ describe('the registry', () => {
   it('offers these methods, in this order', () => {
     expect(METHOD_NAMES).toEqual({
       lesa: 'LESA',
+      fitted: 'Fitted',
       'llama-pro': 'LLaMA Pro',
       solar: 'SOLAR',
       interpolation: 'Interpolation',
@@ -40,6 +41,7 @@ describe('the registry', () => {
 
   it.each<[Method, { learns: boolean; computes: boolean; keeps: boolean }]>([
     ['lesa', { learns: true, computes: true, keeps: false }],
+    ['fitted', { learns: false, computes: false, keeps: false }],
     ['llama-pro', { learns: false, computes: false, keeps: true }],
     ['solar', { learns: false, computes: false, keeps: false }],
     ['interpolation', { learns: false, computes: false, keeps: false }],
@@ -122,6 +124,7 @@ describe('a draft', () => {
     expect(DEFAULT_DRAFT).toEqual({
       method: 'lesa',
       gaps: null,
+      rounds: 1,
       groups: null,
       overlap: null,
       repeat: null,
