@@ -2,6 +2,8 @@ import {
   DEFAULT_SHARD_BYTES,
   type EvaluateSpec,
   type ExpandSpec,
+  GENERATION_DEFAULTS,
+  type GenerateSpec,
   type PretrainSpec,
 } from '@shared/jobs'
 import { PRETRAIN_DEFAULTS } from '@shared/pretraining'
@@ -19,6 +21,17 @@ export function expandSpec(changes: Partial<ExpandSpec> = {}): ExpandSpec {
     maxShardBytes: DEFAULT_SHARD_BYTES,
     device: 'cpu',
     seed: 0,
+    ...changes,
+  }
+}
+
+export function generateSpec(changes: Partial<GenerateSpec> = {}): GenerateSpec {
+  return {
+    kind: 'generate',
+    models: ['/base'],
+    prompt: 'The prompt',
+    ...GENERATION_DEFAULTS,
+    device: 'cpu',
     ...changes,
   }
 }

@@ -28,6 +28,7 @@ export class Progress {
   readonly #warned = new Set<string>()
   readonly #loss = new LatestLoss()
   readonly #speed = new TrainingSpeed()
+  #written = ''
   #snapshot: JobSnapshot
 
   constructor(io: CliIo, spec: JobSpec, now: () => number = Date.now) {
@@ -59,10 +60,17 @@ export class Progress {
       case 'step': {
         const step = this.#snapshot.steps.find(({ id }) => id === event.id)
         const loss = this.#loss.during(event.id)
-        const measures = { loss, tokensPerSecond: loss === null ? null : this.#speed.value }
+        const measures = {
+          loss,
+          tokensPerSecond: loss === null ? null : this.#speed.value,
+          written: this.#written,
+        }
         if (step) this.#view.show(this.#snapshot, step, measures)
         break
       }
+      case 'text':
+        this.#written = this.#snapshot.texts?.[event.stream] ?? ''
+        break
       case 'metric':
         this.#loss.note(event)
         this.#speed.note(event, this.#now())
@@ -151,7 +159,12 @@ class TrainingSpeed {
 interface Measures {
   readonly loss: number | null
   readonly tokensPerSecond: number | null
+  /** The text that is being written, as far as it is. */
+  readonly written: string
 }
+
+/** Characters of a text's end that are shown while it is written. */
+const SHOWN_TEXT = 32
 
 /** One line that is drawn over and over. */
 class LiveLine {
@@ -230,16 +243,22 @@ function liveText(
 
 /** What there is to say of a step: how far it is, the latest loss, the speed of a training, the time left. */
 function facts(snapshot: JobSnapshot, step: Step, measures: Measures, now: number): string[] {
-  const { loss, tokensPerSecond } = measures
+  const { loss, tokensPerSecond, written } = measures
   const isOver = step.total > 0 && step.done >= step.total
   const left = remainingMs(snapshot, now)
   return [
     ...(isOver ? ['done'] : step.total > 1 ? [`${count(step.done)}/${count(step.total)}`] : []),
     ...(loss === null ? [] : [`loss ${loss.toPrecision(4)}`]),
     ...(tokensPerSecond === null ? [] : [`${formatCount(tokensPerSecond)} tokens/s`]),
+    ...(written === '' || isOver ? [] : [`…${endOf(written)}`]),
     // Less than a second is no news.
     ...(left === null || left < 1_000 ? [] : [`ETA ${formatDuration(left)}`]),
   ]
+}
+
+function endOf(text: string): string {
+  const plain = printable(text).replace(/\s+/g, ' ')
+  return [...plain].slice(-SHOWN_TEXT).join('')
 }
 
 /** Layers and mini-batches in full, bytes in short. */

@@ -263,6 +263,7 @@ export abstract class JobRecord<File extends JobFile> {
       case 'device':
         this.#file = { ...this.#file, device: event.decision }
         return
+      case 'text':
       case 'artifact':
     }
   }

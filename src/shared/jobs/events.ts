@@ -29,6 +29,8 @@ export type JobEvent =
       readonly x: readonly number[]
       readonly y: readonly number[]
     }
+  /** More of a text that is being written, such as `text/0`. */
+  | { readonly type: 'text'; readonly stream: string; readonly text: string }
   | { readonly type: 'log'; readonly level: 'info' | 'warning'; readonly text: string }
   | { readonly type: 'artifact'; readonly path: string; readonly sizeBytes: number }
 

@@ -15,6 +15,9 @@ export const SNAPSHOT_LIMITS = {
   points: 1_000,
   log: 500,
   logText: 4_000,
+  /** Texts that are written side by side, and the characters of each. */
+  texts: 16,
+  text: 32_000,
 } as const
 
 /** A job that waits for its turn. */
@@ -58,6 +61,14 @@ export function foldChange(job: JobSnapshot, change: JobChange): JobSnapshot {
       const text = change.text.slice(0, SNAPSHOT_LIMITS.logText)
       const line = { at: change.at, level: change.level, text }
       return { ...job, log: [...job.log, line].slice(-SNAPSHOT_LIMITS.log) }
+    }
+    case 'text': {
+      const { texts = {} } = job
+      const { stream } = change
+      const known = Object.hasOwn(texts, stream) ? texts[stream] : undefined
+      if (known === undefined && Object.keys(texts).length >= SNAPSHOT_LIMITS.texts) return job
+      const text = ((known ?? '') + change.text).slice(0, SNAPSHOT_LIMITS.text)
+      return { ...job, texts: { ...texts, [stream]: text } }
     }
     case 'artifact':
       return job
@@ -121,6 +132,7 @@ export function queueChange(waiting: readonly JobChange[], change: JobChange): J
 function isAboutSame(a: JobChange, b: JobChange): boolean {
   return (
     (a.type === 'metric' && b.type === 'metric' && a.series === b.series) ||
+    (a.type === 'text' && b.type === 'text' && a.stream === b.stream) ||
     (a.type === 'step' && b.type === 'step' && a.id === b.id)
   )
 }
@@ -132,6 +144,9 @@ function merge(earlier: JobChange, later: JobChange): JobChange | null {
     return goesOn
       ? { ...later, x: [...earlier.x, ...later.x], y: [...earlier.y, ...later.y] }
       : null
+  }
+  if (earlier.type === 'text' && later.type === 'text') {
+    return { ...later, text: earlier.text + later.text }
   }
   if (earlier.type === 'step' && later.type === 'step') {
     if (earlier.total !== later.total || earlier.done > later.done) return null

@@ -4,6 +4,7 @@ import { assemble } from './assemble'
 import { evaluate } from './evaluate'
 import { expand } from './expand'
 import { exportModel } from './export'
+import { generate } from './generate'
 import type { JobKind, PathRole } from './kind'
 import { pretrain } from './pretrain'
 import { stages } from './stages'
@@ -15,6 +16,7 @@ export * from './assemble'
 export * from './evaluate'
 export * from './expand'
 export * from './export'
+export * from './generate'
 export * from './pretrain'
 export * from './stages'
 export * from './statistics'
@@ -31,6 +33,7 @@ export const JOB_KINDS = {
   export: exportModel,
   analyse,
   pretrain,
+  generate,
 }
 
 type Kinds = typeof JOB_KINDS

@@ -39,6 +39,8 @@ export interface JobSnapshot {
   readonly progress: number
   /** The course of each series, thinned where it is long; its newest points are all there. */
   readonly series: SeriesMap
+  /** What has been written so far, by stream; absent where nothing is. */
+  readonly texts?: Readonly<Record<string, string>>
   readonly log: readonly {
     readonly at: number
     readonly level: 'info' | 'warning'

@@ -9,6 +9,7 @@ import { formatCount } from '@shared/units'
 import { writeError } from '@system/errors'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { SourceFiles } from '../checkpoint/SourceFiles'
+import { findEndOfText } from '../evaluation/endOfText'
 import {
   checkIds,
   loadTokenizer,
@@ -17,7 +18,6 @@ import {
 } from '../evaluation/tokenizer'
 import type { StageDraft, StageStore } from '../stages/StageStore'
 import { MAX_PIECE, readDocuments, type ReadOptions } from './documents'
-import { findEndOfText } from './endOfText'
 import {
   JoinedTokens,
   factsSchema,
@@ -43,6 +43,9 @@ const BATCH = { characters: 2 ** 22, texts: 2 ** 14 }
 
 /** Files that a remark names. */
 const NAMED = 5
+
+const NO_END =
+  'The model names no end-of-text token (eos_token_id): documents follow each other without one.'
 
 export interface CorpusRequest {
   /** Files and folders, in the order in which they are read. */
@@ -130,7 +133,13 @@ export async function* readCorpus(request: CorpusRequest): AsyncGenerator<Corpus
     tokens,
     documents,
     endOfText: endOfText.id,
-    remarks: [...remarks, ...endOfText.remarks, ...reader.damages, ...remarksOf(parts, each)],
+    remarks: [
+      ...remarks,
+      ...endOfText.remarks,
+      ...(endOfText.id === null ? [NO_END] : []),
+      ...reader.damages,
+      ...remarksOf(parts, each),
+    ],
     windows: async (length) => {
       if (tokens < length) throw tooFew(paths, tokens, length)
       return openWindows(

@@ -110,7 +110,7 @@ export class ForwardPass {
     for await (const streamed of streamLayers(this.checkpoint, this.runtime, this.signal)) {
       for (const active of actives) {
         active.hidden = await this.#kernels.forward(streamed, active.hidden, active.batch)
-        this.#checkFinite(active.hidden, streamed.layer)
+        requireFinite(active.hidden, streamed.layer, this.checkpoint, this.runtime)
         yield
         await setImmediate()
         this.signal.throwIfAborted()
@@ -118,26 +118,32 @@ export class ForwardPass {
     }
   }
 
-  #checkFinite(values: Float32Array, layer: number): void {
-    if (allFinite(values)) return
-    throw new AppError(
-      'numeric_failure',
-      `Layer ${layer} computes values that are not finite numbers.`,
-      {
-        hint: 'Look at its weights: they may hold infinities, or be far too large.',
-        context: {
-          file: this.checkpoint.path,
-          stage: `layer ${layer}`,
-          device: this.runtime.device,
-        },
-      },
-    )
-  }
-
   async dispose(): Promise<void> {
     await this.#kernels.dispose()
     await this.head.dispose()
   }
+}
+
+/**
+ * Checks what a layer has computed.
+ *
+ * @throws AppError `numeric_failure` naming the layer.
+ */
+export function requireFinite(
+  values: Float32Array,
+  layer: number,
+  checkpoint: Checkpoint,
+  { device }: Runtime,
+): void {
+  if (allFinite(values)) return
+  throw new AppError(
+    'numeric_failure',
+    `Layer ${layer} computes values that are not finite numbers.`,
+    {
+      hint: 'Look at its weights: they may hold infinities, or be far too large.',
+      context: { file: checkpoint.path, stage: `layer ${layer}`, device },
+    },
+  )
 }
 
 /** True when every value is a finite number. */

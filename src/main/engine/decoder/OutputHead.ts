@@ -28,10 +28,11 @@ export class OutputHead {
     private readonly signal: AbortSignal,
     limits: { readonly matrixElements: number; readonly logits: number },
   ) {
-    const { lmHead, embedTokens } = checkpoint.architecture
-    // Tied models have no output matrix of their own. Where a file has one all the same, loaders use it.
-    const name = checkpoint.tensors.has(lmHead) ? lmHead : embedTokens
-    this.matrix = new VocabularyMatrix(checkpoint, name, limits.matrixElements)
+    this.matrix = new VocabularyMatrix(
+      checkpoint,
+      outputMatrixOf(checkpoint),
+      limits.matrixElements,
+    )
     this.rowsAtOnce = Math.max(32, Math.floor(limits.logits / this.matrix.rowsAtOnce))
     this.#kernels = new KernelCache(runtime)
   }
@@ -110,6 +111,14 @@ export class OutputHead {
   dispose(): Promise<void> {
     return this.#kernels.dispose()
   }
+}
+
+/**
+ * The output matrix's name. Tied models have none of their own; where a file has one all the same, loaders use it.
+ */
+export function outputMatrixOf({ architecture, tensors }: Checkpoint): string {
+  const { lmHead, embedTokens } = architecture
+  return tensors.has(lmHead) ? lmHead : embedTokens
 }
 
 /** Targets as rows of a tile; 0 stands for those of other tiles. */

@@ -16,7 +16,7 @@ export const QUERY_CHUNK = 128
  * Stands for minus infinity in masks: it leaves nothing of a key after the softmax, and unlike an infinity it is safe
  * in shaders.
  */
-const HIDDEN = -1e30
+export const HIDDEN = -1e30
 
 /** The names of {@link buildDecoderLayer}'s inputs and output; its weights are {@link layerInputs}. */
 export const LAYER_IO = {
@@ -66,8 +66,17 @@ export interface LayerInputs {
   /** `[length, rope.dim / 2]` each; see `ropeTables`. */
   readonly cos: Value
   readonly sin: Value
-  /** {@link attentionMask}. */
+  /** {@link attentionMask}; with `past`, `[length, past + length]`, a row for each query. */
   readonly mask: Value
+  /** Of the tokens that come before these. */
+  readonly past?: LayerPast
+}
+
+/** What attention keeps of tokens, each `[batch, numKeyValueHeads, tokens, headDim]`. */
+export interface LayerPast {
+  /** Turned by their positions' angles. */
+  readonly keys: Value
+  readonly values: Value
 }
 
 /**
@@ -140,6 +149,8 @@ export interface LayerParts {
   readonly mlp: Value
   /** Of the shape of `hidden`. */
   readonly next: Value
+  /** Of all tokens so far: those of `past`, then these. */
+  readonly kept: LayerPast
 }
 
 /**
@@ -152,7 +163,7 @@ export function layerParts(
   config: ModelConfig,
   architecture: Architecture,
   shape: LayerShape,
-  { hidden, weights, cos, sin, mask }: LayerInputs,
+  { hidden, weights, cos, sin, mask, past }: LayerInputs,
   { isIdentity = false }: { readonly isIdentity?: boolean } = {},
 ): LayerParts {
   const { length } = shape
@@ -177,12 +188,14 @@ export function layerParts(
     q = norm(q, headNorms.queries)
     k = norm(k, headNorms.keys)
   }
-  const attended = attend(g, shape, {
-    q: g.mul(rotate(g, g.transpose(q, [0, 2, 3, 1, 4]), cos, sin), headDim ** -0.5),
-    k: rotate(g, g.transpose(k, [0, 2, 1, 3]), cos, sin),
-    v: g.transpose(v, [0, 2, 1, 3]),
-    mask,
-  })
+  const turned = g.mul(rotate(g, g.transpose(q, [0, 2, 3, 1, 4]), cos, sin), headDim ** -0.5)
+  const keys = rotate(g, g.transpose(k, [0, 2, 1, 3]), cos, sin)
+  const values = g.transpose(v, [0, 2, 1, 3])
+  const kept = past
+    ? { keys: g.concat([past.keys, keys], 2), values: g.concat([past.values, values], 2) }
+    : { keys, values }
+  const attends = { q: turned, k: kept.keys, v: kept.values, mask }
+  const attended = past ? attendToAll(g, attends) : attend(g, shape, attends)
   const context = g.reshape(g.transpose(attended, [0, 3, 1, 2, 4]), [
     rows,
     groups * repeat * headDim,
@@ -195,7 +208,7 @@ export function layerParts(
   const features = g.mul(gate, project(y, 'up_proj'))
   const mlp = isIdentity ? residual : project(features, 'down_proj')
   const next = isIdentity ? hidden : g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
-  return { context, attention, features, mlp, next }
+  return { context, attention, features, mlp, next, kept }
 }
 
 /** How many queries a chunk has for sequences of this length. */
@@ -231,7 +244,7 @@ export function maskWidth({ length, window }: LayerShape): number {
 interface AttentionInputs {
   /** `[batch, groups, repeat, length, headDim]`, scaled. */
   readonly q: Value
-  /** `[batch, groups, length, headDim]`, as are the values. */
+  /** `[batch, groups, keys, headDim]`, as are the values; as many keys as queries where nothing comes before. */
   readonly k: Value
   readonly v: Value
   readonly mask: Value
@@ -266,6 +279,23 @@ function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs)
     parts.push(g.reshape(mixed, [batch, groups, repeat, queries, headDim]))
   }
   return g.concat(parts, 3)
+}
+
+/** Attention of a few queries to all keys that the mask leaves them. Returns the shape of `q`. */
+function attendToAll(g: Graph, { q, k, v, mask }: AttentionInputs): Value {
+  const [batch = 1] = q.shape
+  const [groups = 1, repeat = 1, queries = 1, headDim = 1] = q.shape.slice(1).map(Number)
+  const [, , keys = 1] = k.shape
+  const folded = g.reshape(q, [batch, groups, repeat * queries, headDim])
+  const scores = g.reshape(g.matmul(folded, g.transpose(k, [0, 1, 3, 2])), [
+    batch,
+    groups,
+    repeat,
+    queries,
+    keys,
+  ])
+  const weights = g.reshape(g.softmax(g.add(scores, mask)), [batch, groups, repeat * queries, keys])
+  return g.reshape(g.matmul(weights, v), [batch, groups, repeat, queries, headDim])
 }
 
 /**

@@ -66,8 +66,15 @@ export function inverseFrequencies({ rope }: ModelConfig, length: number): Float
   }
 }
 
-/** Tables for positions `0 … positions − 1` of a sequence of `length` tokens; the rest, if any, is padding. */
-export function ropeTables(config: ModelConfig, positions: number, length = positions): RopeTables {
+/**
+ * Tables for positions `first … first + positions − 1` of a sequence of `length` tokens; the rest, if any, is padding.
+ */
+export function ropeTables(
+  config: ModelConfig,
+  positions: number,
+  length = positions,
+  first = 0,
+): RopeTables {
   const frequencies = inverseFrequencies(config, length)
   const scale = f32(attentionFactor(config.rope.scaling))
   const half = frequencies.length
@@ -75,7 +82,7 @@ export function ropeTables(config: ModelConfig, positions: number, length = posi
   const sin = new Float32Array(positions * half)
   for (let position = 0; position < positions; position += 1) {
     for (let index = 0; index < half; index += 1) {
-      const angle = f32(position * (frequencies[index] ?? 0))
+      const angle = f32((first + position) * (frequencies[index] ?? 0))
       cos[position * half + index] = f32(Math.cos(angle)) * scale
       sin[position * half + index] = f32(Math.sin(angle)) * scale
     }

@@ -2,8 +2,10 @@
 import { fork } from 'node:child_process'
 import { Worker } from 'node:worker_threads'
 import type {
+  DecodeDone,
   EncodeAnswer,
   EncodeRequest,
+  FirstRequest,
   FurtherRequest,
   TokenizerLibrary,
   TokenizerSource,
@@ -33,13 +35,16 @@ export async function availableLibrary(): Promise<TokenizerLibrary> {
 
 /** A process or thread that answers one request after another. */
 interface Runner {
-  send(request: EncodeRequest | FurtherRequest): void
+  send(request: FirstRequest | FurtherRequest): void
   /** Ends it at once. */
   end(): void
 }
 
+type Answer = EncodeAnswer | DecodeDone
+type Failed = Extract<EncodeAnswer, { state: 'failed' }>
+
 interface RunnerEvents {
-  readonly answered: (answer: EncodeAnswer) => void
+  readonly answered: (answer: Answer) => void
   /** Told what it said before it ended. */
   readonly ended: (reason: string) => void
 }
@@ -56,9 +61,9 @@ export interface EncodeLimits {
 export class Encoder {
   readonly #runner: Runner
   #source: TokenizerSource | null
-  #waiting: ((answer: EncodeAnswer) => void) | null = null
+  #waiting: ((answer: Answer) => void) | null = null
   /** Why there will be no more answers. */
-  #over: EncodeAnswer | null = null
+  #over: Failed | null = null
 
   constructor(source: TokenizerSource, inThread = IN_ELECTRON) {
     this.#source = source
@@ -75,7 +80,24 @@ export class Encoder {
    * Tokenises texts; one call at a time. Whatever the library does, this ends: with its answer, with `failed` when the
    * process ended or took longer than `limitMs`, or with the signal's reason. After the last two there is no process.
    */
-  async encode(texts: readonly string[], { signal, limitMs }: EncodeLimits): Promise<EncodeAnswer> {
+  async encode(
+    texts: readonly string[],
+    { special = false, ...limits }: EncodeLimits & { readonly special?: boolean },
+  ): Promise<EncodeAnswer> {
+    const answer = await this.#ask({ texts, special }, limits)
+    return answer.state === 'decoded' ? failed('it made texts of texts') : answer
+  }
+
+  /** The text of each list of tokens, with special tokens as they are written; it ends as {@link encode} does. */
+  async decode(
+    lists: readonly (readonly number[])[],
+    limits: EncodeLimits,
+  ): Promise<DecodeDone | Failed> {
+    const answer = await this.#ask({ lists }, limits)
+    return answer.state === 'done' ? failed('it made tokens of tokens') : answer
+  }
+
+  async #ask(request: FurtherRequest, { signal, limitMs }: EncodeLimits): Promise<Answer> {
     signal.throwIfAborted()
     if (this.#over) return this.#over
     const over = AbortSignal.timeout(limitMs)
@@ -85,10 +107,10 @@ export class Encoder {
       this.#waiting?.(failed(`it took longer than ${Math.round(limitMs / 1000)} s`))
     }
     try {
-      return await new Promise<EncodeAnswer>((resolve) => {
+      return await new Promise<Answer>((resolve) => {
         this.#waiting = resolve
         ends.addEventListener('abort', stop)
-        this.#runner.send({ ...this.#source, texts })
+        this.#runner.send({ ...this.#source, ...request })
         this.#source = null
       })
     } finally {
@@ -118,7 +140,7 @@ export async function encodeApart(
   }
 }
 
-function failed(reason: string): EncodeAnswer {
+function failed(reason: string): Failed {
   return { state: 'failed', part: 'text', reason }
 }
 
@@ -132,7 +154,7 @@ function childProcess({ answered, ended }: RunnerEvents): Runner {
   child.stderr?.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(0, 4_000)
   })
-  child.on('message', (answer) => answered(answer as EncodeAnswer))
+  child.on('message', (answer) => answered(answer as Answer))
   child.once('error', (error) => ended(error.message))
   child.once('close', (code, signal) => {
     ended(reasonIn(said) ?? `its process ended (${signal ?? `exit code ${code}`})`)

@@ -23,6 +23,8 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal
   /** Milliseconds for all texts. */
   readonly limitMs?: number
+  /** With what the tokenizer puts around a text, such as a token for its beginning. */
+  readonly special?: boolean
 }
 
 export interface Tokenizer {
@@ -41,6 +43,13 @@ export interface Tokenizer {
 export interface TokenizerSession {
   /** As {@link Tokenizer.encode}, one call at a time; the remarks are about all texts so far. */
   encode(texts: readonly string[], options?: EncodeOptions): Promise<Tokenized>
+  /**
+   * The text of each list of tokens, with special tokens as they are written; a character of which bytes are missing is
+   * U+FFFD.
+   *
+   * @throws AppError `bad_tokenizer`
+   */
+  decode(lists: readonly (readonly number[])[], options?: EncodeOptions): Promise<readonly string[]>
   close(): void
 }
 
@@ -109,10 +118,26 @@ class Session implements TokenizerSession {
   async encode(texts: readonly string[], options: EncodeOptions = {}): Promise<Tokenized> {
     const characters = texts.reduce((sum, text) => sum + text.length, 0)
     const { signal = new AbortController().signal, limitMs = timeLimit(characters) } = options
-    const answer = await this.#encoder.encode(texts, { signal, limitMs })
+    const { special = false } = options
+    const answer = await this.#encoder.encode(texts, { signal, limitMs, special })
     if (answer.state === 'failed') throw this.#refused(answer)
     for (const character of answer.dropped) this.#dropped.add(character)
     return { ids: answer.ids.map((ids) => Int32Array.from(ids)), remarks: this.#remarks() }
+  }
+
+  async decode(
+    lists: readonly (readonly number[])[],
+    options: EncodeOptions = {},
+  ): Promise<readonly string[]> {
+    const tokens = lists.reduce((sum, ids) => sum + ids.length, 0)
+    const { signal = new AbortController().signal, limitMs = timeLimit(tokens) } = options
+    const answer = await this.#encoder.decode(lists, { signal, limitMs })
+    if (answer.state === 'decoded') return answer.texts
+    const actual = shortened(answer.reason, MAX_REASON)
+    throw new AppError('bad_tokenizer', `The tokens cannot be read as text: ${actual}`, {
+      hint: TOKENIZER_HINT,
+      context: { file: this.files.file, actual },
+    })
   }
 
   close(): void {

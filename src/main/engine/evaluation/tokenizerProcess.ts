@@ -1,6 +1,7 @@
 /**
- * @file Entry of a process of its own (in Electron: a thread) that tokenises texts until it is ended. The library is native
- * code: what it is given may have no end, or end the process it runs in, and neither may happen to the engine.
+ * @file Entry of a process of its own (in Electron: a thread) that tokenises texts, and makes texts of tokens, until it is
+ * ended. The library is native code: what it is given may have no end, or end the process it runs in, and neither may
+ * happen to the engine.
  */
 import { parentPort } from 'node:worker_threads'
 
@@ -26,12 +27,28 @@ export interface TokenizerSource {
 }
 
 /** What a process is told first. */
-export interface EncodeRequest extends TokenizerSource {
+export interface EncodeRequest extends TokenizerSource, EncodeWork {}
+
+/** Texts to make tokens of. */
+export interface EncodeWork {
   readonly texts: readonly string[]
+  /** With what the tokenizer puts around a text, such as a token for its beginning. */
+  readonly special?: boolean
 }
 
-/** What it is told after that: texts for the same tokenizer. */
-export type FurtherRequest = Pick<EncodeRequest, 'texts'>
+/** Lists of tokens to make a text of each. */
+export interface DecodeWork {
+  readonly lists: readonly (readonly number[])[]
+}
+
+/** What it is told after that, for the same tokenizer; the first can be to decode too. */
+export type FurtherRequest = EncodeWork | DecodeWork
+export type FirstRequest = TokenizerSource & FurtherRequest
+
+export interface DecodeDone {
+  readonly state: 'decoded'
+  readonly texts: readonly string[]
+}
 
 export type EncodeAnswer =
   | {
@@ -45,9 +62,13 @@ export type EncodeAnswer =
 /** Texts that cross into the library at once; it spreads them over the processor's cores. */
 const BATCH = 512
 
-type Encode = (texts: string[]) => Promise<readonly (readonly number[])[]>
+interface Library {
+  readonly encode: (texts: string[], special: boolean) => Promise<readonly (readonly number[])[]>
+  /** Special tokens are in the texts as they are written. */
+  readonly decode: (lists: readonly (readonly number[])[]) => Promise<readonly string[]>
+}
 
-async function load(request: TokenizerSource): Promise<Encode> {
+async function load(request: TokenizerSource): Promise<Library> {
   if (request.library === 'native') {
     const { AddedToken, Tokenizer } = await import('@anush008/tokenizers')
     const tokenizer = Tokenizer.fromString(request.tokenizer)
@@ -64,9 +85,16 @@ async function load(request: TokenizerSource): Promise<Encode> {
         return new AddedToken(content, special, options)
       }),
     )
-    return async (texts) => {
-      const encodings = await tokenizer.encodeBatch(texts, { addSpecialTokens: false })
-      return encodings.map((each) => each.getIds())
+    return {
+      encode: async (texts, special) => {
+        const encodings = await tokenizer.encodeBatch(texts, { addSpecialTokens: special })
+        return encodings.map((each) => each.getIds())
+      },
+      decode: (lists) =>
+        tokenizer.decodeBatch(
+          lists.map((ids) => [...ids]),
+          false,
+        ),
     }
   }
   const { Tokenizer } = await import('@huggingface/tokenizers')
@@ -74,21 +102,38 @@ async function load(request: TokenizerSource): Promise<Encode> {
     JSON.parse(request.tokenizer) as object,
     JSON.parse(request.config) as object,
   )
-  return (texts) =>
-    Promise.resolve(
-      texts.map((text) => {
-        // Where it knows no token it says so by `undefined`, which the reference leaves out.
-        const ids: readonly (number | undefined)[] =
-          text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids
-        return ids.flatMap((id) => id ?? [])
-      }),
-    )
+  return {
+    encode: (texts, special) =>
+      Promise.resolve(
+        texts.map((text) => {
+          // Where it knows no token it says so by `undefined`, which the reference leaves out.
+          const ids: readonly (number | undefined)[] =
+            text === '' ? [] : tokenizer.encode(text, { add_special_tokens: special }).ids
+          return ids.flatMap((id) => id ?? [])
+        }),
+      ),
+    decode: (lists) =>
+      Promise.resolve(
+        lists.map((ids) =>
+          ids.length === 0
+            ? ''
+            : tokenizer.decode([...ids], {
+                skip_special_tokens: false,
+                clean_up_tokenization_spaces: false,
+              }),
+        ),
+      ),
+  }
 }
 
-async function encodeAll(encode: Encode, texts: readonly string[]): Promise<Uint32Array[]> {
+async function encodeAll(
+  { encode }: Library,
+  texts: readonly string[],
+  special = false,
+): Promise<Uint32Array[]> {
   const all: Uint32Array[] = []
   for (let start = 0; start < texts.length; start += BATCH) {
-    for (const ids of await encode(texts.slice(start, start + BATCH))) {
+    for (const ids of await encode(texts.slice(start, start + BATCH), special)) {
       all.push(Uint32Array.from(ids))
     }
   }
@@ -96,21 +141,22 @@ async function encodeAll(encode: Encode, texts: readonly string[]): Promise<Uint
 }
 
 /** The tokenizer that was last loaded, and of which characters is known whether they alone give a token. */
-let current: { readonly encode: Encode; readonly dropped: Map<string, boolean> } | null = null
+let current: { readonly library: Library; readonly dropped: Map<string, boolean> } | null = null
 
-async function answer(request: EncodeRequest | FurtherRequest): Promise<EncodeAnswer> {
+async function answer(request: FirstRequest | FurtherRequest): Promise<EncodeAnswer | DecodeDone> {
   let part: 'tokenizer' | 'text' = 'tokenizer'
   try {
-    if ('library' in request) current = { encode: await load(request), dropped: new Map() }
+    if ('library' in request) current = { library: await load(request), dropped: new Map() }
     if (!current) throw new Error('no tokenizer was named')
-    const { encode, dropped } = current
+    const { library, dropped } = current
     part = 'text'
-    const ids = await encodeAll(encode, request.texts)
+    if ('lists' in request) return { state: 'decoded', texts: await library.decode(request.lists) }
+    const ids = await encodeAll(library, request.texts, request.special)
     const characters = new Set<string>()
     for (const text of request.texts) for (const character of text) characters.add(character)
     const visible = [...characters].filter((character) => !/^[\s\p{C}]$/u.test(character))
     const unknown = visible.filter((character) => !dropped.has(character))
-    const alone = await encodeAll(encode, unknown)
+    const alone = await encodeAll(library, unknown)
     for (const [index, character] of unknown.entries()) {
       dropped.set(character, alone[index]?.length === 0)
     }
@@ -123,11 +169,11 @@ async function answer(request: EncodeRequest | FurtherRequest): Promise<EncodeAn
 
 const thread = parentPort
 if (thread) {
-  thread.on('message', (request: EncodeRequest | FurtherRequest) => {
+  thread.on('message', (request: FirstRequest | FurtherRequest) => {
     void answer(request).then((message) => thread.postMessage(message))
   })
 } else {
-  process.on('message', (request: EncodeRequest | FurtherRequest) => {
+  process.on('message', (request: FirstRequest | FurtherRequest) => {
     void answer(request).then((message) => process.send?.(message))
   })
   // Ending politely would wait for the library.

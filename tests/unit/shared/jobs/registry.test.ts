@@ -13,7 +13,7 @@ import {
 import type { PathRole } from '@shared/jobs/kind'
 import { describe, expect, it } from 'vitest'
 import { loadRunner } from '../../../../src/main/engine/process/runJob'
-import { evaluateSpec, expandSpec, pretrainSpec } from '../../../support/specs'
+import { evaluateSpec, expandSpec, generateSpec, pretrainSpec } from '../../../support/specs'
 
 const output = { out: '/out', overwrite: false, maxShardBytes: 5e9 }
 const { method, rest, dtype, device, seed } = expandSpec()
@@ -45,6 +45,7 @@ const SPECS: { readonly [K in JobKindName]: SpecOf<K> } = {
     job: '/work',
     out: '/out',
   }),
+  generate: generateSpec({ models: ['/base', '/grown'] }),
 }
 
 const kinds = Object.keys(JOB_KINDS) as JobKindName[]
@@ -69,6 +70,7 @@ describe('the kinds of jobs', () => {
       'pretrain',
       { reads: ['/grown', '/base', '/texts', '/eval', '/old'], writes: ['/out'], keeps: ['/work'] },
     ],
+    ['generate', { reads: ['/base', '/grown'], writes: [], keeps: [] }],
   ])('%s says what it reads and writes', (name, paths) => {
     for (const role of ['reads', 'writes', 'keeps'] as const) {
       expect(pathsOf(SPECS[name], role), role).toEqual(paths[role])
@@ -89,7 +91,15 @@ describe('the kinds of jobs', () => {
 
   it('can be asked for from outside, but for what only the program makes', () => {
     const asked = kinds.filter((name) => jobSpecSchema.safeParse(SPECS[name]).success)
-    expect(asked).toEqual(['expand', 'evaluate', 'synth', 'stages', 'assemble', 'pretrain'])
+    expect(asked).toEqual([
+      'expand',
+      'evaluate',
+      'synth',
+      'stages',
+      'assemble',
+      'pretrain',
+      'generate',
+    ])
     expect(jobSpecSchema.safeParse({ ...SPECS.expand, seed: -1 }).error?.issues[0]?.path).toEqual([
       'seed',
     ])
@@ -113,6 +123,8 @@ describe('the kinds of jobs', () => {
     [SPECS.export, 'Exporting to out', 'exporting the model'],
     [SPECS.analyse, 'Measuring layers', 'measuring layers'],
     [SPECS.pretrain, 'Training grown', 'training the new layers'],
+    [SPECS.generate, 'Continuing a text with 2 models', 'continuing a text'],
+    [generateSpec(), 'Continuing a text with base', 'continuing a text'],
   ])('say what they do: $kind', (spec, title, doing) => {
     expect(describeJob(newJob('a', spec, 0))).toBe(title)
     expect(kindOf(spec).doing).toBe(doing)

@@ -1,0 +1,234 @@
+import { setImmediate } from 'node:timers/promises'
+import { windowOfLayer } from '../architectures/config'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { LAYER_IO } from '../decoder/decoderLayer'
+import { checkForwardPass, requireFinite } from '../decoder/ForwardPass'
+import { buildLogitsHead, HEAD_IO } from '../decoder/head'
+import { KernelCache } from '../decoder/KernelCache'
+import { LayerKernels } from '../decoder/LayerKernels'
+import type { StreamedLayer } from '../decoder/layerStream'
+import { ropeClass, ropeTables } from '../decoder/rope'
+import type { Results, Runtime, Tensor } from '../onnx/Runtime'
+import { buildFirstLayer, buildNextLayer, CACHE_IO, nextMask } from './cachedLayer'
+import { MATRIX_ELEMENTS } from './memory'
+import { residentWeights, streamedWeights, type Weights } from './weights'
+
+export interface DecoderOptions {
+  /** Whether all weights stay in memory after the first pass; else they are read again for each token. */
+  readonly isResident: boolean
+  /** Elements of the output matrix that are computed with at once. */
+  readonly matrixElements?: number
+}
+
+/** A layer's keys and values, `[1, numKeyValueHeads, tokens, headDim]` each, where the device keeps them if it does. */
+interface LayerCache {
+  readonly keys: Tensor
+  readonly values: Tensor
+}
+
+/** Logits of some rows, for the tokens `start … end − 1`: `[rows, end − start]`. */
+export interface LogitsPart {
+  readonly logits: Float32Array
+  readonly start: number
+  readonly end: number
+}
+
+const RESIDENT = [LAYER_IO.output, CACHE_IO.keys, CACHE_IO.values] as const
+
+/**
+ * A model over one sequence that grows: what attention needs of the tokens before is kept, so that one more token costs
+ * one row of every product. All methods yield between runs, so that others are heard, and throw the signal's reason.
+ */
+export class CachedDecoder {
+  readonly #kernels: KernelCache
+  /** For their tables. */
+  readonly #shapes: LayerKernels
+  readonly #weights: Weights
+  #cache: LayerCache[] = []
+  /** The tokens whose keys and values are kept, and the class of their angles. */
+  #ids: Int32Array = new Int32Array(0)
+  #class = 0
+  #norm: Tensor | null = null
+
+  constructor(
+    readonly checkpoint: Checkpoint,
+    private readonly runtime: Runtime,
+    private readonly signal: AbortSignal,
+    { isResident, matrixElements = MATRIX_ELEMENTS }: DecoderOptions,
+  ) {
+    checkForwardPass(checkpoint)
+    this.#kernels = new KernelCache(runtime)
+    this.#shapes = new LayerKernels(checkpoint, runtime)
+    const options = { checkpoint, runtime, signal, matrixElements }
+    this.#weights = isResident ? residentWeights(options) : streamedWeights(options)
+  }
+
+  /**
+   * The hidden state after the last of some tokens, `[hiddenSize]`, before the final norm; yields after each layer. Where
+   * all but the last are those of the call before, only the last is computed; elsewhere, and where a longer sequence
+   * changes the angles of all positions (longrope, dynamic), all are.
+   *
+   * @throws AppError `numeric_failure` naming the layer.
+   */
+  async *last(ids: Int32Array): AsyncGenerator<void, Float32Array> {
+    const { config } = this.checkpoint
+    const past = ids.length - 1
+    const isNext =
+      past > 0 &&
+      past === this.#ids.length &&
+      this.#class === ropeClass(config, ids.length) &&
+      this.#ids.every((id, index) => id === ids[index])
+    if (isNext) return yield* this.#next(ids)
+    return (yield* this.all(ids)).subarray(-config.hiddenSize)
+  }
+
+  /** The hidden states of all tokens, `[ids.length, hiddenSize]`, computed anew. */
+  async *all(ids: Int32Array): AsyncGenerator<void, Float32Array> {
+    this.#forget()
+    const { architecture, config } = this.checkpoint
+    const { length } = ids
+    const start = this.runtime.float32(await this.#embed(ids), [1, length, config.hiddenSize])
+    const run = async ({ layer, weights }: StreamedLayer, hidden: Tensor): Promise<Results> => {
+      const shape = this.#shapes.shapeOf(layer, length)
+      const kernel = await this.#kernels.get(
+        `first/${length}/${shape.window}`,
+        () => buildFirstLayer(config, architecture, shape),
+        { resident: RESIDENT, keepsMemory: false },
+      )
+      const tables = this.#shapes.tables(shape, length)
+      return kernel.run({ ...weights, ...tables, [LAYER_IO.input]: hidden })
+    }
+    return yield* this.#through(ids, start, run)
+  }
+
+  /** The logits of hidden states `[rows, hiddenSize]`, a part of the vocabulary at a time. */
+  async *logits(hidden: Float32Array): AsyncGenerator<LogitsPart, void> {
+    const { hiddenSize } = this.checkpoint.config
+    const rows = hidden.length / hiddenSize
+    const kernel = await this.#kernels.get('logits', () => buildLogitsHead(this.checkpoint))
+    this.#norm ??= this.runtime.float32(
+      await this.checkpoint.readFloat32(this.checkpoint.architecture.finalNorm),
+      [hiddenSize],
+    )
+    for await (const { tensor, start, end } of this.#weights.head()) {
+      const result = await kernel.run({
+        [HEAD_IO.hidden]: this.runtime.float32(hidden, [rows, hiddenSize]),
+        [HEAD_IO.norm]: this.#norm,
+        [HEAD_IO.matrix]: tensor,
+      })
+      yield { logits: result.floats(HEAD_IO.logits), start, end }
+      await this.#breathe()
+    }
+  }
+
+  async dispose(): Promise<void> {
+    this.#forget()
+    this.#weights.dispose()
+    await this.#kernels.dispose()
+    await this.#shapes.dispose()
+  }
+
+  /** One more token. */
+  async *#next(ids: Int32Array): AsyncGenerator<void, Float32Array> {
+    const { architecture, config } = this.checkpoint
+    const past = ids.length - 1
+    const { cos, sin } = ropeTables(config, 1, ids.length, past)
+    const half = [1, config.rope.dim / 2]
+    const tables = {
+      [LAYER_IO.cos]: this.runtime.float32(cos, half),
+      [LAYER_IO.sin]: this.runtime.float32(sin, half),
+    }
+    const masks = new Map<number | null, Tensor>()
+    const maskOf = (window: number | null): Tensor => {
+      const mask = masks.get(window) ?? this.runtime.float32(nextMask(past, window), [1, past + 1])
+      masks.set(window, mask)
+      return mask
+    }
+    // The past grows with each run, so no plan of memory fits the next one.
+    const kernel = await this.#kernels.get('next', () => buildNextLayer(config, architecture), {
+      resident: RESIDENT,
+      plansMemory: false,
+    })
+    const start = this.runtime.float32(await this.#embed(ids.subarray(past)), [
+      1,
+      1,
+      config.hiddenSize,
+    ])
+    return yield* this.#through(ids, start, async ({ layer, weights }, hidden) => {
+      const before = this.#cache[layer]
+      const results = await kernel.run({
+        ...weights,
+        ...tables,
+        [LAYER_IO.mask]: maskOf(windowOfLayer(config, layer)),
+        [LAYER_IO.input]: hidden,
+        ...(before
+          ? { [CACHE_IO.pastKeys]: before.keys, [CACHE_IO.pastValues]: before.values }
+          : {}),
+      })
+      if (before) this.#release(before)
+      return results
+    })
+  }
+
+  /** Takes hidden states through all layers, and keeps what each leaves. */
+  async *#through(
+    ids: Int32Array,
+    start: Tensor,
+    run: (layer: StreamedLayer, hidden: Tensor) => Promise<Results>,
+  ): AsyncGenerator<void, Float32Array> {
+    // Until all layers have seen them, nothing is known of the tokens.
+    this.#ids = new Int32Array(0)
+    let hidden = start
+    for await (const streamed of this.#weights.layers()) {
+      const results = await run(streamed, hidden)
+      this.runtime.release(hidden)
+      hidden = results.one(LAYER_IO.output)
+      this.#cache[streamed.layer] = {
+        keys: results.one(CACHE_IO.keys),
+        values: results.one(CACHE_IO.values),
+      }
+      if (hidden.location === 'cpu')
+        this.#requireFinite(hidden.data as Float32Array, streamed.layer)
+      yield
+      await this.#breathe()
+    }
+    const values = await this.runtime.read(hidden)
+    this.runtime.release(hidden)
+    this.#requireFinite(values, this.checkpoint.config.numHiddenLayers - 1)
+    this.#ids = ids.slice()
+    this.#class = ropeClass(this.checkpoint.config, ids.length)
+    return values
+  }
+
+  #requireFinite(values: Float32Array, layer: number): void {
+    requireFinite(values, layer, this.checkpoint, this.runtime)
+  }
+
+  /** The tokens' embeddings, `[ids.length, hiddenSize]`: few enough to be read each on its own. */
+  async #embed(ids: Int32Array): Promise<Float32Array> {
+    const { architecture, config } = this.checkpoint
+    const width = config.hiddenSize
+    const rows = new Float32Array(ids.length * width)
+    for (const [index, id] of ids.entries()) {
+      const into = rows.subarray(index * width, (index + 1) * width)
+      await this.checkpoint.readFloat32(architecture.embedTokens, { rows: [id, id + 1], into })
+    }
+    return rows
+  }
+
+  #forget(): void {
+    for (const cache of this.#cache) this.#release(cache)
+    this.#cache = []
+    this.#ids = new Int32Array(0)
+  }
+
+  #release({ keys, values }: LayerCache): void {
+    this.runtime.release(keys)
+    this.runtime.release(values)
+  }
+
+  async #breathe(): Promise<void> {
+    await setImmediate()
+    this.signal.throwIfAborted()
+  }
+}
