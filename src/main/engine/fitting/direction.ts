@@ -17,12 +17,10 @@ import {
 } from './graphs'
 import type { BlockOutputs, StreamedModel, VisitedBlock } from './StreamedModel'
 
-/**
- * How far both factors are damped, as shares of their mean eigenvalues, and the iterations of each solution; what did
- * well on every model and text that was tried (docs/starts.md).
- */
+/** How far both factors are damped, as shares of their mean eigenvalues: what did well on every model and text tried. */
 export const DAMPING = { features: 1, slopes: 1 } as const
-export const SOLVER_ITERATIONS = 4
+/** After as many a solution is the exact one to four digits and more; a start is as good after four. */
+export const SOLVER_ITERATIONS = 16
 
 /** Sums over tokens, by slot, and the traces of those that are symmetric. */
 export interface BlockSums {
