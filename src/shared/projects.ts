@@ -5,16 +5,21 @@ import type { ExportCheck } from './exports'
 import {
   DEFAULT_SHARD_BYTES,
   OUTPUT_DTYPES,
+  path,
   type ExpandResult,
   type ExpandSpec,
   type JobSnapshot,
   type JobState,
 } from './jobs'
+import { calibrationSchema, growthFields } from './jobs/growth'
 import { CONTEXT_TOKENS, SEED } from './bounds'
+import type { MeasuredLosses } from './difference'
 import type { HeldOutVerdict } from './heldOut'
 import {
   ALL_OPTIONS,
   DEFAULT_METHOD,
+  fitsText,
+  learns,
   methodNamed,
   REST_CHOICES,
   type Method,
@@ -35,6 +40,7 @@ import type { ModelSummary } from './model'
 import type { TrainingRecord } from './pretraining'
 import type { TrainingId, TrainingSummary } from './trainings'
 import { PRESET_SETTINGS, type PredictorPreset } from './predictorSettings'
+import type { Divergence } from './verdict'
 
 /** Opaque, the same whenever the same folder is opened. */
 export const projectIdSchema = z.string().regex(/^[0-9a-f]{16}$/)
@@ -50,6 +56,27 @@ export type TextId = string
 
 export const projectNameSchema = z.string().trim().min(1).max(100)
 
+/** A text of the project, or a file or folder of the machine that the program runs on. */
+export const textPlaceSchema = z.union([z.object({ text: textIdSchema }), z.object({ path })])
+export type TextPlace = z.infer<typeof textPlaceSchema>
+
+/** What a start is fitted to, or a factor chosen on: a job's `calibration`, with texts of the project. */
+export const runCalibrationSchema = calibrationSchema.extend({
+  text: textPlaceSchema,
+  oldText: textPlaceSchema.optional(),
+})
+export type RunCalibration = z.infer<typeof runCalibrationSchema>
+
+/** What any method may be asked for beside its own options, as far as it makes sense of it. */
+const startFields = {
+  calibration: runCalibrationSchema.optional(),
+  damp: growthFields.damp,
+  align: growthFields.align,
+  also: growthFields.also,
+}
+const startFieldsSchema = z.object(startFields)
+type StartFields = z.infer<typeof startFieldsSchema>
+
 /**
  * What the Plan and Parameters views hold, kept with the project as it is being edited. `null` takes the default for
  * the model's depth. What another method would use is kept too, so that switching back loses nothing.
@@ -59,6 +86,12 @@ export interface ProjectDraft extends DraftOptions {
   /** What values are compared with to mark those that differ. */
   readonly preset: PredictorPreset
   readonly rest: RestChoice
+  /** `null` as long as no text was chosen. */
+  readonly calibration: RunCalibration | null
+  /** `null`: new layers as they were computed. */
+  readonly damp: StartFields['damp'] | null
+  readonly align: boolean
+  readonly also: readonly string[]
   readonly device: DeviceChoice
   readonly seed: number
 }
@@ -68,6 +101,11 @@ export const projectDraftSchema = z.object({
   ...draftOptionSchemas,
   preset: presetSchema,
   rest: z.enum(REST_CHOICES),
+  // Drafts of before these were there have none of them.
+  calibration: runCalibrationSchema.nullable().default(null),
+  damp: growthFields.damp.nullable().default(null),
+  align: z.boolean().default(false),
+  also: z.array(path).max(16).default([]),
   device: z.enum(DEVICE_CHOICES),
   seed: numberSchema(SEED),
 }) as z.ZodType<unknown> as z.ZodType<ProjectDraft>
@@ -79,6 +117,10 @@ export const DEFAULT_DRAFT: ProjectDraft = {
   ) as unknown as DraftOptions),
   preset: 'paper',
   rest: 'mean',
+  calibration: null,
+  damp: null,
+  align: false,
+  also: [],
   device: 'auto',
   seed: 0,
 }
@@ -92,6 +134,7 @@ function draftDefault(option: Option): unknown {
 export const runSettingsSchema = z.object({
   method: methodSpecSchema,
   rest: z.enum(REST_CHOICES),
+  ...startFields,
   dtype: z.enum(OUTPUT_DTYPES),
   maxShardBytes: z.int().min(1_000),
   device: z.enum(DEVICE_CHOICES),
@@ -102,13 +145,33 @@ export type RunSettings = z.infer<typeof runSettingsSchema>
 
 /** The run that a draft describes. */
 export function runSettingsOf(draft: ProjectDraft): RunSettings {
+  const { calibration, damp, align, also } = draft
   return {
     method: methodOf(draft),
     rest: draft.rest,
+    ...startFieldsOf(draft.method, {
+      calibration: calibration ?? undefined,
+      damp: damp ?? undefined,
+      align,
+      also: [...also],
+    }),
     dtype: 'keep',
     maxShardBytes: DEFAULT_SHARD_BYTES,
     device: draft.device,
     seed: draft.seed,
+  }
+}
+
+/** Of what any method may be asked for, that which this one makes use of. */
+export function startFieldsOf(
+  name: Method,
+  { calibration, damp, align, also }: StartFields,
+): StartFields {
+  return {
+    ...(calibration && (fitsText(name) || damp === 'auto') ? { calibration } : {}),
+    ...(damp === undefined ? {} : { damp }),
+    ...(align === true && methodNamed(name).fill !== undefined ? { align } : {}),
+    ...(also && also.length > 0 && learns(name) ? { also } : {}),
   }
 }
 
@@ -213,6 +276,13 @@ export interface Perplexity {
   readonly predicted: number
   /** As in `PerplexityResult`; `null` also where it was measured before there was one. */
   readonly standardError: number | null
+  /**
+   * Window by window, many windows joined with their neighbours, for differences between models; `null` where it was
+   * measured before they were kept.
+   */
+  readonly losses: MeasuredLosses | null
+  /** `null` of the base itself, and where it was measured without it. */
+  readonly againstBase: Divergence | null
   readonly seconds: number
   readonly device: string
   readonly measuredAt: number

@@ -8,7 +8,6 @@ import type { AppErrorData } from './errors'
 import {
   DEFAULT_SHARD_BYTES,
   MAX_RACERS,
-  path,
   pretrainSpecSchema,
   type JobState,
   type PretrainResult,
@@ -20,19 +19,20 @@ import {
   projectNameSchema,
   runIdSchema,
   runSettingsSchema,
-  textIdSchema,
+  textPlaceSchema,
   type RunDetail,
   type RunId,
   type RunSettings,
+  type TextPlace,
 } from './projects'
 
 /** The name of a training's folder: `002-training`. */
 export const trainingIdSchema = z.string().regex(/^\d{3,6}-training$/)
 export type TrainingId = string
 
-/** A text of the project, or a file or folder of the machine that the program runs on; folders for training only. */
-export const trainingTextSchema = z.union([z.object({ text: textIdSchema }), z.object({ path })])
-export type TrainingText = z.infer<typeof trainingTextSchema>
+/** Folders for training only. */
+export const trainingTextSchema = textPlaceSchema
+export type TrainingText = TextPlace
 
 /** What a training is asked to do: a `pretrain` job without the places, which the program chooses. */
 export const trainingSettingsSchema = pretrainSpecSchema

@@ -135,7 +135,7 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
   const base = new BaseModel(record, services.engine)
   const runs = new RunBook(record, base, services)
   const texts = new Texts(record, base, runs, services)
-  const trainings = new Trainings(record, base, runs, texts, services)
+  const trainings = new Trainings(record, base, runs, services)
   const exports = new Exports(record, base, runs, services)
   await base.check()
   const settle = async () => {

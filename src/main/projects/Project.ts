@@ -44,7 +44,7 @@ export class Project {
     this.base = new BaseModel(record, services.engine)
     this.runs = new RunBook(record, this.base, services)
     this.texts = new Texts(record, this.base, this.runs, services)
-    this.trainings = new Trainings(record, this.base, this.runs, this.texts, services)
+    this.trainings = new Trainings(record, this.base, this.runs, services)
     this.exports = new Exports(record, this.base, this.runs, services)
   }
 

@@ -149,6 +149,7 @@ export class Run extends JobRecord<RunFile> {
   protected override async tidy({ state }: JobSnapshot): Promise<void> {
     // Stopped after the checkpoint was written, before the run was done: it belongs to no run that has succeeded.
     if (state !== 'succeeded') await removeFolder(runPaths.model(this.folder))
+    else await removeFolder(runPaths.texts(this.folder))
   }
 
   protected override async look(): Promise<void> {

@@ -2,15 +2,16 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { isStopped, pathsOf, type ExpandSpec } from '@shared/jobs'
-import { METHOD_NAMES } from '@shared/methods'
+import { fitsText, METHOD_NAMES } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import type { RunDetail, RunSettings, RunSummary } from '@shared/projects'
+import type { RunDetail, RunSettings, RunSummary, TextPlace } from '@shared/projects'
 import { exists, removeFolder, renameRetrying, syncFolder } from '@system/files'
 import { isWithin } from '@system/paths'
 import { Serial } from '../storage/Serial'
 import type { BaseModel } from './BaseModel'
 import { projectPaths, runPaths } from './layout'
 import { newFolder, numberOf, placeForFolder, unusedName } from './numbering'
+import { fileOfText, ownText, textPath } from './ownText'
 import type { ProjectRecord } from './ProjectRecord'
 import { Run, type RunListener } from './Run'
 import type { PartServices } from './services'
@@ -103,11 +104,13 @@ export class RunBook {
   /**
    * Makes a run and queues its job.
    *
-   * @throws AppError `model_missing`, `bad_request` for a plan that does not fit the model.
+   * @throws AppError `model_missing`, `bad_request` for a plan that does not fit the model or lacks the text that it
+   * needs, `not_found` for a text that is not there.
    */
   async start(settings: RunSettings, name: string | undefined): Promise<RunSummary> {
     const { summary } = await this.base.ready()
     const plan = planExpansion(settings.method, summary.num_hidden_layers)
+    await this.#checkTexts(settings)
     const run = await this.#serial.run(async () => {
       const folder = await newFolder(this.#root, settings.method.name, this.#deleted)
       const { name: baseName, digest, shape } = this.record.file.model
@@ -225,12 +228,15 @@ export class RunBook {
 
   /** The job that made a run, without what only this machine says of it. */
   specOf({ folder, file }: Run): ExpandSpec {
-    return specIn(folder, file.settings, this.base.state.path, null)
+    return this.#specIn(folder, file.settings, { base: this.base.state.path })
   }
 
   /** The job that a run of these settings would be, for an estimate. @throws AppError `model_missing`. */
   async specFor(settings: RunSettings): Promise<ExpandSpec> {
-    return this.#specIn(projectPaths.run(this.record.folder, 'next'), settings)
+    const { path: base } = await this.base.ready()
+    const { memoryLimitBytes } = await this.services.settings()
+    const folder = projectPaths.run(this.record.folder, 'next')
+    return this.#specIn(folder, settings, { base, memoryLimitBytes })
   }
 
   /** Removes what is kept for later runs; no job of the project may be open. */
@@ -276,6 +282,24 @@ export class RunBook {
     })
   }
 
+  async #checkTexts(settings: RunSettings): Promise<void> {
+    const { method, calibration, damp } = settings
+    if (!calibration && (fitsText(method.name) || damp === 'auto')) {
+      const what = damp === 'auto' ? 'A factor is chosen' : `${METHOD_NAMES[method.name]} is fitted`
+      throw new AppError('bad_request', `${what} on a text, and none is chosen.`, {
+        hint: 'Choose a text of the kind that the model is to learn.',
+        context: { field: 'calibration' },
+      })
+    }
+    for (const text of textsOf(settings)) {
+      const file = 'text' in text ? (await fileOfText(this.record, text.text)).path : text.path
+      if (await exists(file)) continue
+      throw new AppError('not_found', `${file} does not exist.`, {
+        context: { file, field: 'calibration' },
+      })
+    }
+  }
+
   #refuseOtherModel({ id, name }: Run): void {
     if (this.summary(id).isOfThisModel) return
     throw new AppError('bad_request', `${name} was begun from another base model.`, {
@@ -284,7 +308,20 @@ export class RunBook {
   }
 
   async #begin(run: Run): Promise<void> {
-    const spec = await this.#specIn(run.folder, run.file.settings)
+    const { folder, file } = run
+    const { path: base } = await this.base.ready()
+    const { memoryLimitBytes } = await this.services.settings()
+    const files = new Map<string, string>()
+    for (const text of textsOf(file.settings)) {
+      if ('text' in text) {
+        files.set(text.text, await ownText(this.record, runPaths.texts(folder), text.text))
+      }
+    }
+    const spec = this.#specIn(folder, file.settings, {
+      base,
+      memoryLimitBytes,
+      textOf: (text) => ('text' in text ? (files.get(text.text) ?? '') : text.path),
+    })
     await run.begin(await this.services.engine.versions())
     this.services.jobs.start(spec, {
       owner: {
@@ -298,10 +335,35 @@ export class RunBook {
     })
   }
 
-  async #specIn(folder: string, settings: RunSettings): Promise<ExpandSpec> {
-    const { path } = await this.base.ready()
-    const { memoryLimitBytes } = await this.services.settings()
-    return specIn(folder, settings, path, memoryLimitBytes)
+  #specIn(
+    folder: string,
+    { calibration, ...settings }: RunSettings,
+    places: {
+      readonly base: string
+      /** By default where the texts are that no job reads yet. */
+      readonly textOf?: (text: TextPlace) => string
+      readonly memoryLimitBytes?: number | null
+    },
+  ): ExpandSpec {
+    const { base, textOf = (text) => textPath(this.record, text), memoryLimitBytes = null } = places
+    return {
+      kind: 'expand',
+      model: base,
+      out: runPaths.model(folder),
+      // Nothing but an earlier attempt's checkpoint can be there.
+      overwrite: true,
+      ...settings,
+      ...(calibration === undefined
+        ? {}
+        : {
+            calibration: {
+              ...calibration,
+              text: textOf(calibration.text),
+              oldText: calibration.oldText && textOf(calibration.oldText),
+            },
+          }),
+      ...(memoryLimitBytes === null ? {} : { memoryBytes: memoryLimitBytes }),
+    }
   }
 
   /**
@@ -341,19 +403,9 @@ export class RunBook {
   }
 }
 
-function specIn(
-  folder: string,
-  settings: RunSettings,
-  model: string,
-  memoryLimitBytes: number | null,
-): ExpandSpec {
-  return {
-    kind: 'expand',
-    model,
-    out: runPaths.model(folder),
-    // Nothing but an earlier attempt's checkpoint can be there.
-    overwrite: true,
-    ...settings,
-    ...(memoryLimitBytes === null ? {} : { memoryBytes: memoryLimitBytes }),
-  }
+/** What a growth reads beside the model. */
+function textsOf({ calibration }: RunSettings): TextPlace[] {
+  if (!calibration) return []
+  const { text, oldText } = calibration
+  return oldText ? [text, oldText] : [text]
 }

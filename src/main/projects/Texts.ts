@@ -69,17 +69,6 @@ export class Texts {
     return { text: this.#get(id), isNew: known === undefined }
   }
 
-  /** A text's name and file. @throws AppError `not_found` when the project does not have it, or not any more. */
-  fileOf(id: string): { readonly name: string; readonly path: string } {
-    const { name, exists: isThere } = this.#get(id)
-    const path = projectPaths.text(this.record.folder, id)
-    if (isThere) return { name, path }
-    throw new AppError('not_found', `The text ${name} is not in the project's folder any more.`, {
-      hint: 'Add it again.',
-      context: { file: path },
-    })
-  }
-
   /** @throws AppError `not_found`. */
   async remove(id: string): Promise<void> {
     this.#get(id)
@@ -186,6 +175,8 @@ function measurementOf(
     tokens,
     predicted,
     standardError,
+    losses: null,
+    againstBase: null,
     seconds,
     measuredAt: Date.now(),
   }

@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { isStopped, MAX_RACERS, type PretrainSpec } from '@shared/jobs'
@@ -12,16 +12,16 @@ import type {
   TrainingSummary,
   TrainingText,
 } from '@shared/trainings'
-import { exists, removeFolder, renameRetrying } from '@system/files'
+import { exists, removeFolder } from '@system/files'
 import { Serial } from '../storage/Serial'
 import type { BaseModel } from './BaseModel'
-import { folderNameOf, projectPaths, runPaths, trainingPaths } from './layout'
+import { projectPaths, runPaths, trainingPaths } from './layout'
 import { newFolder, numberOf, unusedName } from './numbering'
+import { fileOfText, ownText, textPath } from './ownText'
 import type { ProjectRecord } from './ProjectRecord'
 import type { RunBook } from './RunBook'
 import type { PartServices } from './services'
 import { startChoices } from './startChoices'
-import type { Texts } from './Texts'
 import { prepareTrainedRun } from './trainedRun'
 import { Training, type TrainingListener } from './Training'
 
@@ -35,7 +35,6 @@ export class Trainings {
     private readonly record: ProjectRecord,
     private readonly base: BaseModel,
     private readonly runs: RunBook,
-    private readonly texts: Texts,
     private readonly services: PartServices,
   ) {
     this.#listener = {
@@ -94,8 +93,7 @@ export class Trainings {
     const spec = this.#specIn(training.folder, training.file.settings, {
       base: this.base.state.path,
       modelOf: (run) => this.#modelPath(run),
-      textOf: (text) =>
-        'text' in text ? projectPaths.text(this.record.folder, text.text) : text.path,
+      textOf: (text) => textPath(this.record, text),
     })
     return { training: this.summary(id), spec, versions, timings, log }
   }
@@ -146,10 +144,11 @@ export class Trainings {
     const models = [...runs.map(({ model }) => model?.path ?? grown), ...grow.map(() => grown)]
     const names = [...settings.runs, ...grow.map((_, index) => `start ${index + 1}`)]
     const asked = { ...settings, runs: names }
+    await this.#checkTexts(settings)
     return this.#specIn(projectPaths.training(this.record.folder, 'next'), asked, {
       base: path,
       modelOf: (name) => models[names.indexOf(name)] ?? grown,
-      textOf: (text) => ('text' in text ? this.texts.fileOf(text.text).path : text.path),
+      textOf: (text) => textPath(this.record, text),
       memoryLimitBytes,
     })
   }
@@ -317,7 +316,7 @@ export class Trainings {
   async #checkTexts({ texts, evalText, forgettingText }: TrainingSettings): Promise<void> {
     for (const text of [...texts, evalText, forgettingText]) {
       if (text === undefined) continue
-      const file = 'text' in text ? this.texts.fileOf(text.text).path : text.path
+      const file = 'text' in text ? (await fileOfText(this.record, text.text)).path : text.path
       await stat(file).catch((cause: unknown) => {
         throw new AppError('not_found', `${file} does not exist.`, {
           context: { file, field: 'texts' },
@@ -334,7 +333,9 @@ export class Trainings {
     const { texts, evalText, forgettingText } = file.settings
     const files = new Map<string, string>()
     for (const text of [...texts, evalText, forgettingText]) {
-      if (text && 'text' in text) files.set(text.text, await this.#ownText(folder, text.text))
+      if (text && 'text' in text) {
+        files.set(text.text, await ownText(this.record, trainingPaths.texts(folder), text.text))
+      }
     }
     await mkdir(trainingPaths.models(folder), { recursive: true })
     const spec = this.#specIn(folder, file.settings, {
@@ -387,27 +388,6 @@ export class Trainings {
       // Nothing but an earlier attempt's checkpoints can be there.
       overwrite: true,
     }
-  }
-
-  /**
-   * A text of the project under its own name, which decides how it is read and which the model card tells. It is there as
-   * long as the training needs it, whatever becomes of the project's.
-   */
-  async #ownText(folder: string, id: string): Promise<string> {
-    const place = join(trainingPaths.texts(folder), id)
-    const [known] = await readdir(place).catch(() => [])
-    if (known !== undefined) return join(place, known)
-    const { path, name } = this.texts.fileOf(id)
-    const own = folderNameOf(name)
-    const target = join(place, /\.(?:txt|jsonl)$/i.test(own) ? own : `${own}.txt`)
-    const unfinished = `${place}.partial`
-    await mkdir(place, { recursive: true })
-    // Not every file system gives a file two names.
-    await link(path, target).catch(async () => {
-      await copyFile(path, unfinished)
-      await renameRetrying(unfinished, target)
-    })
-    return target
   }
 
   async #onEnd(training: Training): Promise<void> {

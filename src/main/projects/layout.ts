@@ -36,6 +36,8 @@ export const runPaths = {
   earlierAnalysis: (run: string): string => join(run, 'analysis-before.json'),
   directions: (run: string): string => join(run, 'directions'),
   predictors: (run: string): string => join(run, 'predictors'),
+  /** The project's texts under their own names, as long as the growth reads them. */
+  texts: (run: string): string => join(run, 'texts'),
   /** The grown checkpoint. */
   model: (run: string): string => join(run, 'model'),
 } as const

@@ -39,6 +39,11 @@ const textSchema = z.object({
   bytes: count,
 })
 
+/** As many numbers in either. */
+const lossesByWindowSchema = z
+  .object({ windowNll: z.array(z.number()).readonly(), windowTokens: z.array(count).readonly() })
+  .refine(({ windowNll, windowTokens }) => windowNll.length === windowTokens.length)
+
 const perplexitySchema = z.object({
   subject: subjectSchema,
   text: textIdSchema,
@@ -48,6 +53,15 @@ const perplexitySchema = z.object({
   tokens: count,
   predicted: count,
   standardError: z.number().nonnegative().nullable().default(null),
+  losses: lossesByWindowSchema.nullable().default(null),
+  againstBase: z
+    .object({
+      kl: z.number(),
+      kl_standard_error: z.number().nonnegative().nullable(),
+      top1_agreement: z.number().min(0).max(1),
+    })
+    .nullable()
+    .default(null),
   seconds: z.number().nonnegative(),
   device: z.string().max(100),
   measuredAt: time,

@@ -14,6 +14,7 @@ import { isLayoutOption } from '@shared/methods/options'
 import { planExpansion } from '@shared/plan'
 import {
   runSettingsOf,
+  startFieldsOf,
   type ProjectDraft,
   type RunSettings,
   type RunSummary,
@@ -53,7 +54,17 @@ function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): C
   const goal = planExpansion(like.method, layers)
   const added = goal.newLayers.length
   const gaps = goal.resolved['gaps'] ?? spreadGaps(added, layers)
-  const settings: RunSettings = { ...like, method: specLike(like.method, method, draft) }
+  const { calibration, damp, align, also, ...others } = like
+  const settings: RunSettings = {
+    ...others,
+    ...startFieldsOf(method, {
+      calibration: calibration ?? draft.calibration ?? undefined,
+      damp,
+      align,
+      also,
+    }),
+    method: specLike(like.method, method, draft),
+  }
   try {
     settings.method =
       method === like.method.name
@@ -70,7 +81,9 @@ function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): C
         run.training === null &&
         run.isOfThisModel &&
         (run.model !== null || isOpen(run.state)) &&
-        run.newLayers.join() === newLayers.join(),
+        run.newLayers.join() === newLayers.join() &&
+        // What was fitted to another text is another start.
+        (settings.calibration === undefined || isSame(run.settings, settings)),
     )
     const isGrown = ({ model }: RunSummary): boolean => model !== null
     const best = same.find((run) => isGrown(run) && isSame(run.settings, settings))
@@ -170,6 +183,10 @@ function isSame(a: RunSettings, b: RunSettings): boolean {
   const sorted = (settings: RunSettings): string =>
     JSON.stringify([
       Object.entries(settings.method).sort(([left], [right]) => (left < right ? -1 : 1)),
+      settings.calibration,
+      settings.damp,
+      settings.align,
+      settings.also,
       settings.rest,
       settings.dtype,
       settings.seed,

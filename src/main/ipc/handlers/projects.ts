@@ -4,7 +4,8 @@ import type { EstimatedSpec } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
-import type { TrainingRequest, TrainingText } from '@shared/trainings'
+import type { RunSettings, TextPlace } from '@shared/projects'
+import type { TrainingRequest } from '@shared/trainings'
 import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
 import { pretrainArguments } from '../../cli/pretrainCommand'
@@ -45,12 +46,18 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     const { state: model } = project.base
     if (model.state === 'ready' || model.state === 'changed') grants.grant(model.path)
     const view = project.view()
-    for (const { settings } of view.trainings) {
-      const { texts, evalText, forgettingText } = settings
-      for (const text of [...texts, evalText, forgettingText]) {
-        if (text && 'path' in text) grants.grant(text.path)
-      }
-    }
+    const texts = [
+      ...view.trainings.flatMap(({ settings: { texts, evalText, forgettingText } }) => [
+        ...texts,
+        evalText,
+        forgettingText,
+      ]),
+      ...[view.draft, ...view.runs.map(({ settings }) => settings)].flatMap(({ calibration }) =>
+        calibration ? [calibration.text, calibration.oldText] : [],
+      ),
+    ]
+    for (const text of texts) if (text && 'path' in text) grants.grant(text.path)
+    for (const path of view.draft.also) grants.grant(path)
     await onRecents()
     return view
   }
@@ -63,21 +70,46 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     return project.view()
   }
 
+  const openedText = async (text: TextPlace): Promise<TextPlace> =>
+    'text' in text ? text : { path: await grants.require(text.path) }
+
+  /** What a growth reads beside the model, which the person has opened. @throws AppError `path_denied` for the rest. */
+  const openedGrowth = async (settings: RunSettings): Promise<RunSettings> => {
+    const { calibration, also } = settings
+    return {
+      ...settings,
+      ...(calibration === undefined
+        ? {}
+        : {
+            calibration: {
+              ...calibration,
+              text: await openedText(calibration.text),
+              ...(calibration.oldText ? { oldText: await openedText(calibration.oldText) } : {}),
+            },
+          }),
+      ...(also === undefined
+        ? {}
+        : { also: await Promise.all(also.map((path) => grants.require(path))) }),
+    }
+  }
+
   /** A training's texts that the person has opened. @throws AppError `path_denied` for others. */
   const openedTexts = async ({
     settings,
+    grow,
     ...request
   }: TrainingRequest): Promise<TrainingRequest> => {
-    const opened = async (text: TrainingText): Promise<TrainingText> =>
-      'text' in text ? text : { path: await grants.require(text.path) }
     const { texts, evalText, forgettingText } = settings
     return {
       ...request,
+      grow: await Promise.all(grow.map(openedGrowth)),
       settings: {
         ...settings,
-        texts: await Promise.all(texts.map(opened)),
-        ...(evalText === undefined ? {} : { evalText: await opened(evalText) }),
-        ...(forgettingText === undefined ? {} : { forgettingText: await opened(forgettingText) }),
+        texts: await Promise.all(texts.map(openedText)),
+        ...(evalText === undefined ? {} : { evalText: await openedText(evalText) }),
+        ...(forgettingText === undefined
+          ? {}
+          : { forgettingText: await openedText(forgettingText) }),
       },
     }
   }
@@ -123,16 +155,17 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'projects:compare': (id, subjects) => projects.get(id).compare(subjects),
 
     'runs:estimate': async (id, settings) =>
-      estimate(await projects.get(id).runs.specFor(settings), {
+      estimate(await projects.get(id).runs.specFor(await openedGrowth(settings)), {
         keepsStages: true,
         isRecorded: true,
       }),
     'runs:command': async (id, settings) => {
-      const spec = await projects.get(id).runs.specFor(settings)
+      const spec = await projects.get(id).runs.specFor(await openedGrowth(settings))
       const words = expandArguments({ ...spec, out: 'grown', overwrite: false })
       return `lesa ${quoteCommand(words, process.platform)}`
     },
-    'runs:start': (id, { settings, name }) => projects.get(id).runs.start(settings, name),
+    'runs:start': async (id, { settings, name }) =>
+      projects.get(id).runs.start(await openedGrowth(settings), name),
     'runs:resume': (id, run) => projects.get(id).runs.resume(run),
     'runs:retry': (id, run) => projects.get(id).runs.retry(run),
     'runs:get': (id, run) => projects.get(id).runs.detail(run),

@@ -25,6 +25,8 @@ function measured(subject: string, changes: Partial<Perplexity>): Perplexity {
     tokens: 19_608,
     predicted: 19_500,
     standardError: 0.01,
+    losses: null,
+    againstBase: null,
     seconds: 1,
     device: 'cpu',
     measuredAt: 1,

@@ -16,6 +16,8 @@ function model(
     tokens: 20_000,
     predicted: 20_000,
     standardError: 0.01,
+    losses: null,
+    againstBase: null,
     seconds: 1,
     device: 'cpu',
     measuredAt: 1,

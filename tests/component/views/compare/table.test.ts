@@ -26,6 +26,8 @@ function perplexity(
     tokens: 100,
     predicted: 99,
     standardError: 0.001,
+    losses: null,
+    againstBase: null,
     seconds: 1,
     device: 'cpu',
     measuredAt: 0,

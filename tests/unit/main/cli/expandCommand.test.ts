@@ -30,12 +30,13 @@ async function specOf(words: readonly string[]): Promise<ExpandSpec> {
 }
 
 function specFor(changes: Partial<ProjectDraft>, more: Partial<ExpandSpec> = {}): ExpandSpec {
+  const { calibration: _, ...settings } = runSettingsOf({ ...DEFAULT_DRAFT, ...changes })
   return {
     kind: 'expand',
     model: '/models/My model – ü & co',
     out: "/out/it's $HOME",
     overwrite: false,
-    ...runSettingsOf({ ...DEFAULT_DRAFT, ...changes }),
+    ...settings,
     ...more,
   }
 }

@@ -13,6 +13,8 @@ const measured = (subject: string): ProjectFile['perplexities'][number] => ({
   tokens: 3,
   predicted: 2,
   standardError: 0.001,
+  losses: null,
+  againstBase: null,
   seconds: 1,
   device: 'cpu',
   measuredAt: 0,

@@ -135,6 +135,8 @@ describe('a run', () => {
       tokens: 3,
       predicted: 2,
       standardError: 0.001,
+      losses: null,
+      againstBase: null,
       seconds: 1,
       device: 'cpu',
       measuredAt: 0,

@@ -37,9 +37,9 @@ const latest = ({ program }: Parts): { spec: PretrainSpec; mayBegin: () => boole
 }
 
 /** The same folder, opened by another program. */
-async function reopened({ record, base, texts, program }: Parts) {
+async function reopened({ record, base, program }: Parts) {
   const runs = new RunBook(record, base, program.services)
-  const trainings = new Trainings(record, base, runs, texts, program.services)
+  const trainings = new Trainings(record, base, runs, program.services)
   await runs.load()
   await trainings.load()
   onTestFinished(() => trainings.settle())

@@ -81,6 +81,8 @@ describe('a comparison', () => {
     tokens: 1,
     predicted: 1,
     standardError: 0.001,
+    losses: null,
+    againstBase: null,
     seconds: 1,
     device: 'cpu',
     measuredAt: 1,

@@ -32,6 +32,8 @@ const project: ProjectFile = {
       tokens: 1,
       predicted: 1,
       standardError: 0.001,
+      losses: null,
+      againstBase: null,
       seconds: 0,
       device: 'cpu',
       measuredAt: 2,
@@ -174,9 +176,11 @@ describe('what is stored', () => {
   })
 
   it('lacks nothing where a perplexity was measured before its error was', () => {
-    const [{ standardError: _, ...old }] = project.perplexities as [Perplexity]
+    const [{ standardError: _, losses: __, againstBase: ___, ...old }] = project.perplexities as [
+      Perplexity,
+    ]
     const { perplexities } = projectFileSchema.parse(through({ ...project, perplexities: [old] }))
-    expect(perplexities).toEqual([{ ...old, standardError: null }])
+    expect(perplexities).toEqual([{ ...old, standardError: null, losses: null, againstBase: null }])
   })
 
   it.each([
