@@ -4,6 +4,7 @@ import {
   type ExpandSpec,
   GENERATION_DEFAULTS,
   type GenerateSpec,
+  type PlaceSpec,
   type PretrainSpec,
 } from '@shared/jobs'
 import { PRETRAIN_DEFAULTS } from '@shared/pretraining'
@@ -62,6 +63,19 @@ export function pretrainSpec(changes: Partial<PretrainSpec> = {}): PretrainSpec 
     overwrite: false,
     maxShardBytes: DEFAULT_SHARD_BYTES,
     device: 'cpu',
+    ...changes,
+  }
+}
+
+export function placeSpec(changes: Partial<PlaceSpec> = {}): PlaceSpec {
+  return {
+    kind: 'place',
+    model: '/models/base',
+    text: '/texts/new.txt',
+    blocks: 1,
+    candidates: [],
+    device: 'cpu',
+    seed: 0,
     ...changes,
   }
 }

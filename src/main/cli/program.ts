@@ -6,6 +6,7 @@ import { version } from '../../../package.json'
 import { DEVICE_CHOICES, DTYPE_CHOICES, SYNTH_DTYPE_CHOICES, SYNTH_PRESET_CHOICES } from './choices'
 import type { AssembleOptions } from './commands/assemble'
 import type { EvaluateOptions } from './commands/evaluate'
+import type { PlaceOptions } from './commands/place'
 import type { SynthOptions } from './commands/synth'
 import type { ExpandOptions } from './expandSpec'
 import type { CliIo, ProgramPaths } from './io'
@@ -103,6 +104,45 @@ export function buildProgram(
     .action(async (models: string[], options: EvaluateOptions & { json?: boolean }) => {
       const { evaluate } = await import('./commands/evaluate')
       setExitCode(await evaluate(models, options, context(options.json)))
+    })
+
+  program
+    .command('place')
+    .description('measure where new layers could go, layer by layer and gap by gap, on a text')
+    .argument('<model>', 'folder of a Hugging Face checkpoint')
+    .requiredOption(
+      '--text <path>',
+      'text of the kind that is to be learned: a file or a folder of them',
+    )
+    .option(
+      '--tokens <n>',
+      'that slopes are computed on (default: 4 times the MLP size, 4096 at least)',
+      integer,
+    )
+    .option(
+      '--context <tokens>',
+      "tokens per window (default: the model's own context, at most 512)",
+      integer,
+    )
+    .option(
+      '--blocks <n>',
+      'run every block of up to so many layers twice (default: single layers)',
+      integer,
+    )
+    .option('--candidate <model...>', 'models grown from this one, whose new layers are scored')
+    .option(
+      '--count <n>',
+      'new layers that places are suggested for (default: half as many)',
+      integer,
+    )
+    .option('--seed <n>', "of the text's shares (default: 0)", integer)
+    .addOption(deviceOption())
+    .option('--memory <size>', 'bound on host memory, such as 8GB (default: what is free)', size)
+    .option('--device-memory <size>', 'memory of a GPU that weights may take to stay there', size)
+    .addOption(jsonOption())
+    .action(async (model: string, options: PlaceOptions & { json?: boolean }) => {
+      const { place } = await import('./commands/place')
+      setExitCode(await place(model, options, context(options.json)))
     })
 
   addPretrainOptions(

@@ -6,6 +6,7 @@ import { expand } from './expand'
 import { exportModel } from './export'
 import { generate } from './generate'
 import type { JobKind, PathRole } from './kind'
+import { place } from './place'
 import { pretrain } from './pretrain'
 import { stages } from './stages'
 import { statistics } from './statistics'
@@ -17,6 +18,7 @@ export * from './evaluate'
 export * from './expand'
 export * from './export'
 export * from './generate'
+export * from './place'
 export * from './pretrain'
 export * from './stages'
 export * from './statistics'
@@ -34,6 +36,7 @@ export const JOB_KINDS = {
   analyse,
   pretrain,
   generate,
+  place,
 }
 
 type Kinds = typeof JOB_KINDS

@@ -62,6 +62,13 @@ export interface VisitedBlock {
  */
 export type VisitBlock = (visited: VisitedBlock) => AsyncGenerator<number, Tensor[] | null>
 
+/** Hidden states of all micro-batches before and after an entry; they may be read until the call returns. */
+export type WatchStates = (
+  entry: StackEntry,
+  given: readonly Tensor[],
+  gives: readonly Tensor[],
+) => void
+
 export interface StreamOptions {
   /** Tokens of every window. */
   readonly context: number
@@ -169,6 +176,7 @@ export class StreamedModel {
    *
    * @param hidden Stays as it is.
    * @param kept Takes what each entry is given, by its place among `entries`, but for blocks that pass it on.
+   * @param watch Is shown what each entry is given and what it gives, but for those.
    * @returns States in arrays of {@link pool}, or `hidden` itself where nothing changes them.
    * @throws AppError `numeric_failure` naming the layer whose output is not finite.
    */
@@ -177,6 +185,7 @@ export class StreamedModel {
     entries: readonly StackEntry[],
     blocks: readonly Block[],
     kept: KeptStates | null = null,
+    watch: WatchStates | null = null,
   ): AsyncGenerator<number, readonly Tensor[]> {
     const stream = this.#stream(entries)
     let states = hidden
@@ -198,6 +207,7 @@ export class StreamedModel {
         } finally {
           own.release()
         }
+        watch?.(entry, states, next)
         if (isFree && states !== hidden) for (const each of states) this.pool.give(each)
         states = next
       }

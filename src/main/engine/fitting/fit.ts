@@ -140,7 +140,7 @@ export interface WindowLosses {
 export const meanOf = ({ sums, tokensOfWindow }: WindowLosses): number =>
   sums.reduce((a, b) => a + b, 0) / (sums.length * tokensOfWindow)
 
-async function* lossesOf(
+export async function* lossesOf(
   model: StreamedModel,
   micros: readonly MicroBatch[],
   final: readonly Tensor[],
@@ -185,7 +185,7 @@ export async function* fitRound(
 }
 
 /** A step that is far too long may overflow: it counts as one that does not help. */
-async function* tolerant(
+export async function* tolerant(
   measured: AsyncGenerator<number, WindowLosses>,
 ): AsyncGenerator<number, WindowLosses> {
   try {

@@ -13,7 +13,13 @@ import {
 import type { PathRole } from '@shared/jobs/kind'
 import { describe, expect, it } from 'vitest'
 import { loadRunner } from '../../../../src/main/engine/process/runJob'
-import { evaluateSpec, expandSpec, generateSpec, pretrainSpec } from '../../../support/specs'
+import {
+  evaluateSpec,
+  expandSpec,
+  generateSpec,
+  placeSpec,
+  pretrainSpec,
+} from '../../../support/specs'
 
 const output = { out: '/out', overwrite: false, maxShardBytes: 5e9 }
 const { method, rest, dtype, device, seed } = expandSpec()
@@ -46,6 +52,7 @@ const SPECS: { readonly [K in JobKindName]: SpecOf<K> } = {
     out: '/out',
   }),
   generate: generateSpec({ models: ['/base', '/grown'] }),
+  place: placeSpec({ model: '/base', text: '/text', candidates: ['/grown'] }),
 }
 
 const kinds = Object.keys(JOB_KINDS) as JobKindName[]
@@ -71,6 +78,7 @@ describe('the kinds of jobs', () => {
       { reads: ['/grown', '/base', '/texts', '/eval', '/old'], writes: ['/out'], keeps: ['/work'] },
     ],
     ['generate', { reads: ['/base', '/grown'], writes: [], keeps: [] }],
+    ['place', { reads: ['/base', '/text', '/grown'], writes: [], keeps: [] }],
   ])('%s says what it reads and writes', (name, paths) => {
     for (const role of ['reads', 'writes', 'keeps'] as const) {
       expect(pathsOf(SPECS[name], role), role).toEqual(paths[role])
@@ -99,6 +107,7 @@ describe('the kinds of jobs', () => {
       'assemble',
       'pretrain',
       'generate',
+      'place',
     ])
     expect(jobSpecSchema.safeParse({ ...SPECS.expand, seed: -1 }).error?.issues[0]?.path).toEqual([
       'seed',
@@ -125,6 +134,7 @@ describe('the kinds of jobs', () => {
     [SPECS.pretrain, 'Training grown', 'training the new layers'],
     [SPECS.generate, 'Continuing a text with 2 models', 'continuing a text'],
     [generateSpec(), 'Continuing a text with base', 'continuing a text'],
+    [SPECS.place, 'Measuring places in base', 'measuring places'],
   ])('say what they do: $kind', (spec, title, doing) => {
     expect(describeJob(newJob('a', spec, 0))).toBe(title)
     expect(kindOf(spec).doing).toBe(doing)
