@@ -1,6 +1,7 @@
 import { relative } from 'node:path'
 import type { DeviceDecision, DeviceReport } from '@shared/devices'
 import type { ExpandResult, PerplexityResult, PredictorReport, StagesResult } from '@shared/jobs'
+import { readFit } from '@shared/fitReading'
 import { METHOD_NAMES } from '@shared/methods'
 import type { ModelSummary } from '@shared/model'
 import { formatGaps } from '@shared/methods/gaps'
@@ -63,6 +64,7 @@ export function formatExpansion(result: ExpandResult): string {
       : [['not copied', result.left_out.map(({ path }) => path).join(', ')] as const]),
     ['time', formatDuration(result.seconds * 1000)],
   ])
+  if (result.fit) return `${fields}\n${readFit(result.fit).join('\n')}\n`
   return result.predictors.length === 0
     ? fields
     : `${fields}\n${formatPredictors(result.predictors)}`

@@ -15,6 +15,7 @@ import {
 } from '@shared/projects'
 import { trainingRecordSchema } from '@shared/trainingRecord'
 import { trainingIdSchema, trainingSettingsSchema } from '@shared/trainings'
+import { fitReportSchema } from '@shared/fitRecord'
 import { z } from 'zod'
 
 export const SCHEMA_VERSION = 1
@@ -163,6 +164,7 @@ const resultSchema = z
     seed: count,
     seconds: z.number().nonnegative(),
     predictors: z.array(reportSchema),
+    fit: fitReportSchema.optional(),
     warnings: z.array(z.string()),
     left_out: z.array(z.object({ path: z.string(), reason: z.string() })).optional(),
   })

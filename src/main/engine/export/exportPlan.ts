@@ -50,6 +50,7 @@ export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<E
       engineVersion: ENGINE_VERSION,
       device: result.device,
       predictors: result.predictors,
+      fit: result.fit,
       perplexities: spec.perplexities,
       base: await readBaseFacts(spec.base, grown.rawConfig, grown.path),
       card: spec.card,

@@ -1,9 +1,9 @@
 /** @file The fitted start as a part of a job: its texts, its rounds, kept as stages, and what it came to. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { AppError } from '@shared/errors'
 import type { FitReport, FitRound, UnseenLosses } from '@shared/fit'
+import { fitRoundSchema } from '@shared/fitRecord'
 import type { JobEvent, JobStep } from '@shared/jobs'
 import type { CalibrationSpec } from '@shared/jobs/growth'
 import { pairedDifference } from '@shared/verdict'
@@ -36,21 +36,6 @@ const STEPS = { texts: 'fit/texts', unseen: 'fit/unseen' } as const
 const roundStep = (round: number): string => `fit/round-${round}`
 
 const ROUND_FILE = 'round.json'
-const roundSchema: z.ZodType<FitRound> = z.object({
-  tokens: z.int(),
-  loss: z.number(),
-  step: z.number(),
-  tried: z.array(
-    z.tuple([
-      z.number(),
-      z
-        .number()
-        .nullable()
-        .transform((loss) => loss ?? Infinity),
-    ]),
-  ),
-})
-
 export interface FitRequest {
   readonly checkpoint: Checkpoint
   /** The layer after which each block stands, in order. */
@@ -160,7 +145,9 @@ export async function* fitStart(
     for (let round = 0; round < rounds; round += 1) {
       const stage = roundStage(round, { key, calibration, model, context, size })
       const found = yield* stage(blocks, first)
-      const fitted = roundSchema.parse(JSON.parse(await readFile(join(found, ROUND_FILE), 'utf8')))
+      const fitted = fitRoundSchema.parse(
+        JSON.parse(await readFile(join(found, ROUND_FILE), 'utf8')),
+      )
       told.push(fitted)
       yield { type: 'log', level: 'info', text: sentenceOf(fitted, round) }
       if (fitted.step === 0) break

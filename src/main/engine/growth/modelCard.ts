@@ -1,6 +1,8 @@
 /** @file The grown folder's model card: what it says of itself to people. */
 import type { CardDefaults } from '@shared/exports'
 import { modelNameOf, shortRevision } from '@shared/hub'
+import type { FitReport } from '@shared/fit'
+import { readFit } from '@shared/fitReading'
 import type { PredictorReport, PublishedPerplexity } from '@shared/jobs'
 import { METHOD_NAMES, methodNamed } from '@shared/methods'
 import { methodRows } from '@shared/methods/rows'
@@ -66,6 +68,7 @@ export function modelCard(record: GrowthRecord): string {
     ...(record.predictors.length > 0
       ? [['## Predictors', '', predictorTable(record.predictors), '', PREDICTOR_NOTE]]
       : []),
+    ...(record.fit === undefined ? [] : [fitSection(record.fit)]),
     ...(record.warnings.length > 0
       ? [['## Warnings', '', ...record.warnings.map((warning) => `- ${warning}`)]]
       : []),
@@ -92,7 +95,7 @@ function layerTable(plan: ExpansionPlan): string {
       layer.kind === 'computed'
         ? `between layers ${layer.left} and ${layer.right} of this model (gap ${layer.gap})`
         : layer.kind === 'identity'
-          ? `copy of base layer ${layer.source}, output projections zero`
+          ? `copy of base layer ${layer.source}, output projections ${layer.isFitted === true ? 'fitted' : 'zero'}`
           : `copy of base layer ${layer.source}`
     return [String(index), source]
   })
@@ -130,6 +133,35 @@ function perplexityTable(results: readonly PublishedPerplexity[]): string {
   })
   const head = ['Model', 'Text', 'Layers', 'Perplexity', '95 % interval', 'Tokens', 'Context']
   return table(head, rows)
+}
+
+/** What the new layers were fitted to, and what came of it. */
+function fitSection(fit: FitReport): string[] {
+  const texts = (kind: string, list: FitReport['texts']): string[][] =>
+    list.map(({ name, documents, tokens }) => [name, kind, String(documents), String(tokens)])
+  return [
+    '## Fit',
+    '',
+    table(
+      ['Text', 'For', 'Documents', 'Tokens'],
+      [...texts('what is new', fit.texts), ...texts('what is to be kept', fit.old_texts)],
+    ),
+    '',
+    table(
+      ['Round', 'Tokens', 'Loss on them before', 'Step', 'Loss on other windows, without and with'],
+      fit.rounds.map(({ tokens, loss, step, tried }, round) => [
+        String(round + 1),
+        String(tokens),
+        loss.toFixed(4),
+        String(step),
+        [0, step]
+          .map((wanted) => (tried.find(([each]) => each === wanted)?.[1] ?? NaN).toFixed(4))
+          .join(', '),
+      ]),
+    ),
+    '',
+    readFit(fit).join(' '),
+  ]
 }
 
 function predictorTable(reports: readonly PredictorReport[]): string {

@@ -236,7 +236,7 @@ async function* subjectOf(
   { checkpoint, sessions, signal }: Opening,
 ): AsyncGenerator<JobEvent, Subject> {
   const name = basename(checkpoint.path)
-  const { session, isAlike } = sessions.of(models[index] ?? "")
+  const { session, isAlike } = sessions.of(models[index] ?? '')
   const { ids, remarks } = await promptTokens(session, text, signal)
   const end = await findEndOfText(checkpoint, session, signal)
   for (const remark of [...remarks, ...end.remarks]) {

@@ -180,6 +180,7 @@ export const RUN = {
   result: 'Result',
   resultText: (before: number, after: number, seconds: string) =>
     `The model grew from ${before} to ${after} layers in ${seconds}.`,
+  fit: 'What the fit came to',
   warnings: 'What to know about it',
   next: 'What next',
   seeLayers: 'Look at the layers',
