@@ -17,8 +17,8 @@ export interface StepChoice {
 }
 
 /**
- * Looks for the step with the lowest loss: a quarter of the first one while that is worse than none, then twice it while
- * the loss falls, and half of it once.
+ * Looks for the step with the lowest loss: a quarter of the first one while that is no better than none, then twice it while
+ * the loss falls, then half of it.
  *
  * @param lossOf Of a step; one that is not finite counts as worse than any.
  */
@@ -38,8 +38,11 @@ export async function* chooseStep<E>(
   let step = first
   while ((yield* loss(step)) >= none && step > LEAST_STEP) step /= 4
   if ((yield* loss(step)) < none) {
-    while (tried.size < MOST_TRIES && (yield* loss(2 * step)) < (yield* loss(step))) step *= 2
-    if ((yield* loss(step / 2)) < (yield* loss(step))) step /= 2
+    for (const factor of [2, 0.5]) {
+      while (tried.size < MOST_TRIES && (yield* loss(factor * step)) < (yield* loss(step))) {
+        step *= factor
+      }
+    }
   } else step = 0
   return { step, tried: [...tried] }
 }
