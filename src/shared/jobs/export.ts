@@ -24,7 +24,10 @@ export interface ExportSpec {
 }
 
 /** A measurement as the card shows it. */
-export interface PublishedPerplexity extends PerplexityResult {
+export interface PublishedPerplexity extends Omit<
+  PerplexityResult,
+  'window_nll' | 'window_tokens' | 'made' | 'against_base' | 'not_compared'
+> {
   /** Name of the text that it was measured on. */
   readonly text: string
   readonly perLine: boolean

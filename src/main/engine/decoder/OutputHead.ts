@@ -102,10 +102,8 @@ export class OutputHead {
   }
 
   /** The final norm's weight, `[hiddenSize]`. */
-  async norm(): Promise<Tensor> {
-    const { architecture, config } = this.checkpoint
-    const values = await this.checkpoint.readFloat32(architecture.finalNorm)
-    return this.runtime.float32(values, [config.hiddenSize])
+  norm(): Promise<Tensor> {
+    return finalNorm(this.checkpoint, this.runtime)
   }
 
   dispose(): Promise<void> {
@@ -119,6 +117,12 @@ export class OutputHead {
 export function outputMatrixOf({ architecture, tensors }: Checkpoint): string {
   const { lmHead, embedTokens } = architecture
   return tensors.has(lmHead) ? lmHead : embedTokens
+}
+
+/** The final norm's weight, `[hiddenSize]`. */
+export async function finalNorm(checkpoint: Checkpoint, runtime: Runtime): Promise<Tensor> {
+  const { architecture, config } = checkpoint
+  return runtime.float32(await checkpoint.readFloat32(architecture.finalNorm), [config.hiddenSize])
 }
 
 /** Targets as rows of a tile; 0 stands for those of other tiles. */

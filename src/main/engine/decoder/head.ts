@@ -49,25 +49,30 @@ export function buildLogitsHead(model: HeadModel): Graph {
 }
 
 function headLogits(g: Graph, model: HeadModel, length?: number): Value {
-  const { normed, matrix } = inputHead(g, model, length)
+  const { normed, matrix } = inputHead(g, model, { length })
   return g.linear(normed, matrix)
 }
 
-/** The head's inputs as values: `hidden` as it is fed, its rows `normed`, and the output matrix. */
+/**
+ * The head's inputs as values: `hidden` as it is fed, its rows `normed`, and the output matrix.
+ *
+ * @param length As of {@link buildScoringHead}.
+ * @param prefix Of the inputs' names.
+ */
 export function inputHead(
   g: Graph,
   { architecture, config }: HeadModel,
-  length?: number,
+  { length, prefix = '' }: { readonly length?: number | undefined; readonly prefix?: string } = {},
 ): { readonly hidden: Value; readonly normed: Value; readonly matrix: Value } {
   const { hiddenSize, rmsNormEps } = config
   const isFlat = length === undefined
   const hidden = g.input(
-    HEAD_IO.hidden,
+    prefix + HEAD_IO.hidden,
     isFlat ? ['rows', hiddenSize] : ['batch', length, hiddenSize],
   )
   const rows = isFlat ? hidden : g.reshape(hidden, ['rows', hiddenSize])
-  const norm = g.input(HEAD_IO.norm, [hiddenSize])
-  const matrix = g.input(HEAD_IO.matrix, ['vocab', hiddenSize])
+  const norm = g.input(prefix + HEAD_IO.norm, [hiddenSize])
+  const matrix = g.input(prefix + HEAD_IO.matrix, ['vocab', hiddenSize])
   return { hidden, normed: normOf(architecture)(g, rows, norm, rmsNormEps), matrix }
 }
 

@@ -115,7 +115,7 @@ export const LOSS_IO = {
  */
 export function buildLossHead(model: Model, length?: number): Graph {
   const g = new Graph()
-  const { hidden, normed, matrix } = inputHead(g, model, length)
+  const { hidden, normed, matrix } = inputHead(g, model, { length })
   const { nll, slope } = lossOf(g, normed, matrix)
   g.output(LOSS_IO.nll, nll)
   g.output(SLOPE_IO.above, vjp(g, [normed], [slope], [hidden])[0]!)
@@ -146,7 +146,7 @@ function lossOf(g: Graph, normed: Value, matrix: Value): { nll: Value; slope: Va
  */
 export function buildTileSlope(model: Model, length?: number): Graph {
   const g = new Graph()
-  const { normed, matrix } = inputHead(g, model, length)
+  const { normed, matrix } = inputHead(g, model, { length })
   const column = (name: string): Value => g.input(name, ['rows', 1])
   const target = g.input(HEAD_IO.target, ['rows', 1], 'int64')
   const p = g.exp(g.sub(g.linear(normed, matrix), column(LOSS_IO.logSum)))
