@@ -46,6 +46,8 @@ export function subjectsOf(
 /** Whether others have the same recipe, each with a seed of its own. */
 function differInSeed({ made }: PerplexityResult, all: readonly PerplexityResult[]): boolean {
   if (!made) return false
-  const seeds = all.flatMap((one) => (one.made?.recipe === made.recipe ? [one.made.seed] : []))
+  const seeds = all.flatMap((one) =>
+    one.made?.recipe === made.recipe ? [one.made.seeds.join()] : [],
+  )
   return seeds.length > 1 && new Set(seeds).size === seeds.length
 }

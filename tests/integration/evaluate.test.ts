@@ -1,12 +1,14 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { EvaluateResult, EvaluateSpec, JobEvent } from '@shared/jobs'
+import { pairedDifference } from '@shared/difference'
+import type { EvaluateResult, EvaluateSpec, JobEvent, PerplexityResult } from '@shared/jobs'
 import { run as evaluate } from '../../src/main/engine/jobs/evaluate'
 import { writeTinyCheckpoint } from '../support/checkpoints'
 import { DEMO_MODEL, oracle } from '../support/oracle'
 import { evaluateSpec } from '../support/specs'
 import { tempFolder } from '../support/tempFolder'
+import { otherTheta, pairReference } from '../support/verdictPair'
 
 const DEMO_TEXT = join(DEMO_MODEL, 'eval.txt')
 
@@ -92,6 +94,96 @@ test('several models are measured one after another on the same text', async () 
   // Random weights know nothing: about as many choices as there are tokens.
   expect(second?.perplexity).toBeGreaterThan(100)
   expectWholeRun(events, 3)
+})
+
+describe('beside a base', () => {
+  test('each model comes with what PyTorch finds between it and the base', async () => {
+    const other = await otherTheta()
+    const { ids, length, per_token, difference } = pairReference
+    const { result, events } = await run({
+      models: [other, DEMO_MODEL],
+      base: DEMO_MODEL,
+      context: length,
+    })
+    const [model, base] = result.results
+    expect(result.base).toBeUndefined()
+    expect(base?.against_base).toBeUndefined()
+    expect(model?.window_tokens?.slice(0, 12)).toEqual(Array.from({ length: 12 }, () => length - 1))
+    // The reference has the first windows of the text only.
+    const windows = ids.length / length
+    const first = (one: PerplexityResult | undefined) => ({
+      windowNll: one?.window_nll?.slice(0, windows) ?? [],
+      windowTokens: one?.window_tokens?.slice(0, windows) ?? [],
+    })
+    const found = pairedDifference(first(model), first(base))
+    for (const end of ['mean', 'low', 'high'] as const) {
+      expect(Math.abs((found?.[end] ?? NaN) - difference[end])).toBeLessThan(1e-5)
+    }
+    const against = model?.against_base
+    expect(against?.tokens).toBe(model?.predicted)
+    expect(against?.difference?.outcome).toBe('higher')
+    expect(Math.log((model?.perplexity ?? NaN) / (base?.perplexity ?? NaN))).toBeCloseTo(
+      against?.difference?.mean ?? NaN,
+      6,
+    )
+    // Of the whole text: near those of its beginning.
+    expect(Math.abs((against?.kl ?? NaN) - per_token.kl)).toBeLessThan(0.01)
+    expect(against?.kl_standard_error).toBeLessThan(0.005)
+    expect(Math.abs((against?.top1_agreement ?? NaN) - per_token.top1_agreement)).toBeLessThan(0.02)
+    expect(warningsOf(events)).toEqual([])
+    expectWholeRun(events, 2)
+  })
+
+  test('that is not among the models, which is measured as well', async () => {
+    const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000))
+    const { result, events } = await run({ models: [DEMO_MODEL], base: await otherTheta(), text })
+    expect(result.results.map(({ model }) => model)).toEqual([DEMO_MODEL])
+    expect(result.base?.perplexity).toBeGreaterThan(result.results[0]?.perplexity ?? NaN)
+    expect(result.results[0]?.against_base?.kl).toBeGreaterThan(0.01)
+    expectWholeRun(events, 2)
+  })
+
+  test('a model is nothing away from itself', async () => {
+    const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000))
+    const copy = join(await tempFolder(), 'copy')
+    await cp(DEMO_MODEL, copy, { recursive: true })
+    const { result } = await run({ models: [copy], base: DEMO_MODEL, text, perLine: true })
+    const against = result.results[0]?.against_base
+    expect(against?.top1_agreement).toBe(1)
+    expect(against?.kl).toBeLessThan(1e-12)
+    expect(Math.abs(against?.difference?.mean ?? NaN)).toBeLessThan(1e-6)
+    expect(against?.difference?.outcome).toBe('not_distinguishable')
+  })
+
+  test('models with other tokens are measured by themselves, with a remark', async () => {
+    const text = await textFile((await readFile(DEMO_TEXT, 'utf8')).slice(0, 3000))
+    const wider = join(await tempFolder(), 'wider')
+    await writeTinyCheckpoint({ dir: wider, vocab: 520 })
+    const tokens = join(await tempFolder(), 'tokens')
+    await cp(DEMO_MODEL, tokens, { recursive: true })
+    for (const folder of [wider, tokens]) {
+      const file = join(folder, 'tokenizer.json')
+      await cp(join(DEMO_MODEL, 'tokenizer.json'), file)
+      const json = JSON.parse(await readFile(file, 'utf8')) as { model: { merges: unknown[] } }
+      if (folder === tokens) json.model.merges.splice(-40)
+      await writeFile(file, JSON.stringify(json))
+    }
+    const { result, events } = await run({
+      models: [wider, DEMO_MODEL, tokens],
+      base: DEMO_MODEL,
+      text,
+    })
+    expect(result.results.map(({ model }) => model)).toEqual([wider, DEMO_MODEL, tokens])
+    const [first, , last] = result.results
+    expect(first?.not_compared).toMatch(/vocabulary of 520 tokens, the base one of 512/)
+    expect(last?.not_compared).toMatch(/other tokens for this text/)
+    for (const one of [first, last]) {
+      expect(one?.against_base).toBeUndefined()
+      expect(one?.perplexity).toBeGreaterThan(1)
+    }
+    expect(warningsOf(events).filter((each) => each.includes('by itself'))).toHaveLength(2)
+    expectWholeRun(events, 3)
+  })
 })
 
 describe('context', () => {

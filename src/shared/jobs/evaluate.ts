@@ -54,7 +54,8 @@ export interface PerplexityResult {
 /** How a model was made. */
 export interface Making {
   readonly method: Method
-  readonly seed: number
+  /** Of the growth and of every training since. */
+  readonly seeds: readonly number[]
   /** The same for models that differ in their seeds alone. */
   readonly recipe: string
   /** Of all its trainings together; 0 right after growing. */

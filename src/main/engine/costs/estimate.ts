@@ -9,7 +9,7 @@ import { planExpansion } from '@shared/plan'
 import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
 import { stageBytes } from '../lesa/disk'
@@ -349,21 +349,24 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
     const seconds: EstimateItem[] = []
     let highest: ReturnType<typeof scoringMemory> = []
     const needs: ArrayNeed[] = []
-    for (const model of spec.models) {
+    const { base } = spec
+    const isExtra = base !== undefined && !spec.models.includes(base)
+    for (const model of isExtra ? [base, ...spec.models] : spec.models) {
+      const role = roleOf(model, base)
       const checkpoint = await Checkpoint.open(model)
       try {
         const { config } = checkpoint
         const summary = checkpoint.summarize()
         const read = await calibration.readRate(checkpoint)
-        const { layers, head } = scoringWork(config, summary, tokens)
+        const { layers, head } = scoringWork(config, summary, tokens, role)
         const rates: Rates = { calibration, runtime, read, copy: Infinity }
         seconds.push({
           label: summary.path,
           value: (await secondsOf(layers, rates)) + (await secondsOf(head, rates)),
         })
-        const items = scoringMemory(config, summary, tokens)
+        const items = scoringMemory(config, summary, tokens, role)
         if (totalOf(items) > totalOf(highest)) highest = items
-        needs.push(scoringArrays(config, summary, tokens))
+        needs.push(scoringArrays(config, summary, tokens, role))
       } finally {
         await checkpoint.close()
       }

@@ -83,13 +83,20 @@ export class ForwardPass {
     this.head = new OutputHead(checkpoint, runtime, signal, this.#limits)
   }
 
-  /** Sequences in batches, and these in groups whose hidden states are in memory together. */
-  plan(sequences: readonly Int32Array[]): Batch[][] {
-    const { config } = this.checkpoint
-    const batches = planBatches(sequences, this.#limits.batchPositions, ({ length }) =>
-      ropeClass(config, length),
+  /**
+   * Sequences in batches, and these in groups whose hidden states are in memory together.
+   *
+   * @param others Run the same batches after this one, each while this one's hidden states are kept.
+   */
+  plan(sequences: readonly Int32Array[], others: readonly ForwardPass[] = []): Batch[][] {
+    const passes = [this, ...others]
+    const configs = passes.map(({ checkpoint }) => checkpoint.config)
+    const positions = Math.min(...passes.map((pass) => pass.#limits.batchPositions))
+    const batches = planBatches(sequences, positions, ({ length }) =>
+      configs.map((config) => ropeClass(config, length)).join('/'),
     )
-    return groupBatches(batches, config.hiddenSize, this.#limits.hiddenBytes)
+    const [own = 0, ...widths] = configs.map(({ hiddenSize }) => hiddenSize)
+    return groupBatches(batches, own + Math.max(0, ...widths), this.#limits.hiddenBytes)
   }
 
   /** The hidden states before the first layer. */
@@ -118,6 +125,7 @@ export class ForwardPass {
     }
   }
 
+  /** Frees its kernels; they are compiled again where it is used again. */
   async dispose(): Promise<void> {
     await this.#kernels.dispose()
     await this.head.dispose()

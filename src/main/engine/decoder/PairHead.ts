@@ -129,8 +129,10 @@ export class PairHead {
     }
   }
 
+  /** Frees its kernel; it is compiled again where it is used again. */
   async dispose(): Promise<void> {
     const kernel = await this.#kernel?.catch(() => null)
+    this.#kernel = null
     await kernel?.dispose()
   }
 }

@@ -21,7 +21,7 @@ export interface Batch {
 export function planBatches(
   sequences: readonly Int32Array[],
   positions: number,
-  classOf: (sequence: Int32Array) => number = () => 0,
+  classOf: (sequence: Int32Array) => number | string = () => 0,
 ): Batch[] {
   const longest = sequences.reduce((max, sequence) => Math.max(max, sequence.length), 0)
   const alike = new Map<string, { length: number; indices: number[] }>()

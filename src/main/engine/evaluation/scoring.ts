@@ -35,9 +35,7 @@ export async function* scoreSequences(
     'head',
     runs.reduce((sum, count) => sum + count, 0),
   )
-  const scores = sequences.map((ids): SequenceScore => ({
-    losses: new Float64Array(ids.length - 1),
-  }))
+  const scores = unscored(sequences)
   for (const group of groups) {
     const actives = await pass.embed(group)
     for await (const _ of pass.throughLayers(actives)) yield layers()
@@ -46,17 +44,29 @@ export async function* scoreSequences(
       return { batch, hidden, targets, scores: new TargetScores(targets.length) }
     })
     for await (const _ of pass.head.score(parts)) yield head()
-    for (const { batch, scores: positions } of parts) {
-      batch.indices.forEach((index, row) => {
-        const losses = scores[index]?.losses
-        losses?.forEach((_, column) => {
-          losses[column] = positions.nll(row * batch.length + column)
-        })
-        if (losses?.every(Number.isFinite) !== true) throw badHead(pass)
-      })
-    }
+    for (const { batch, scores: positions } of parts) keepLosses(pass, batch, positions, scores)
   }
   return scores
+}
+
+/**
+ * Takes the losses of a batch's targets over into the scores of its sequences.
+ *
+ * @throws AppError `numeric_failure`.
+ */
+export function keepLosses(
+  pass: ForwardPass,
+  batch: Batch,
+  positions: TargetScores,
+  scores: readonly SequenceScore[],
+): void {
+  batch.indices.forEach((index, row) => {
+    const losses = scores[index]?.losses
+    losses?.forEach((_, column) => {
+      losses[column] = positions.nll(row * batch.length + column)
+    })
+    if (losses?.every(Number.isFinite) !== true) throw badHead(pass)
+  })
 }
 
 /** The logits at every position of one sequence, `[ids.length, vocabSize]`. */
@@ -67,8 +77,13 @@ export async function logitsOf(pass: ForwardPass, ids: Int32Array): Promise<Floa
   return pass.head.logits(active.hidden)
 }
 
+/** Scores of sequences, to be filled. */
+export function unscored(sequences: readonly Int32Array[]): SequenceScore[] {
+  return sequences.map((ids) => ({ losses: new Float64Array(ids.length - 1) }))
+}
+
 /** Counts runs, so that progress knows its total from the start. */
-function counter(stage: ScoringProgress['stage'], total: number): () => ScoringProgress {
+export function counter(stage: ScoringProgress['stage'], total: number): () => ScoringProgress {
   let done = 0
   return () => {
     done += 1
@@ -77,7 +92,7 @@ function counter(stage: ScoringProgress['stage'], total: number): () => ScoringP
 }
 
 /** Each position's next token; −1 where there is none. */
-function nextTokens({ length, sequences }: Batch): Int32Array {
+export function nextTokens({ length, sequences }: Batch): Int32Array {
   const targets = new Int32Array(length * sequences.length).fill(-1)
   sequences.forEach((ids, row) => targets.set(ids.subarray(1), row * length))
   return targets

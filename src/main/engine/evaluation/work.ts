@@ -19,19 +19,36 @@ export function tokensOf(textBytes: number): number {
   return textBytes / BYTES_PER_TOKEN
 }
 
-/** What a pass over `tokens` does, in the layers and in the head. */
+/** Whether a model is scored alone, as the base of others, or beside its base. */
+export type ScoringRole = 'alone' | 'base' | 'compared'
+
+/** @param base The spec's, if it names one. */
+export function roleOf(model: string, base: string | undefined): ScoringRole {
+  if (base === undefined) return 'alone'
+  return model === base ? 'base' : 'compared'
+}
+
+/** Bytes of the hidden states of `tokens`; of two models where they are compared. */
+function hiddenBytes({ hiddenSize }: ModelConfig, tokens: number, role: ScoringRole): number {
+  return (role === 'alone' ? 1 : 2) * tokens * hiddenSize * FLOAT
+}
+
+/** What a pass over `tokens` does, in the layers and in the head; beside a base, in both heads. */
 export function scoringWork(
   config: ModelConfig,
   { bytes, parameters_per_layer: perLayer }: ModelSummary,
   tokens: number,
+  role: ScoringRole = 'alone',
 ): { layers: Work; head: Work } {
-  const hidden = tokens * config.hiddenSize * FLOAT
+  const hidden = hiddenBytes(config, tokens, role)
   const passes = Math.max(1, Math.ceil(hidden / defaultLimits(config).hiddenBytes))
   const products = (multiplications: number): number =>
     OPERATIONS_A_MULTIPLICATION * multiplications * tokens
   return {
     layers: { products: products(perLayer * config.numHiddenLayers), converted: passes * bytes },
-    head: { products: products(config.hiddenSize * config.vocabSize) },
+    head: {
+      products: (role === 'compared' ? 2 : 1) * products(config.hiddenSize * config.vocabSize),
+    },
   }
 }
 
@@ -40,6 +57,7 @@ export function scoringMemory(
   config: ModelConfig,
   { parameters_per_layer: perLayer }: ModelSummary,
   tokens: number,
+  role: ScoringRole = 'alone',
 ): { readonly label: string; readonly value: number; readonly onDevice: boolean }[] {
   const { hiddenSize, intermediateSize, numAttentionHeads, vocabSize } = config
   const limits = defaultLimits(config)
@@ -49,7 +67,7 @@ export function scoringMemory(
     onDevice,
   })
   return [
-    item('hidden states', Math.min(tokens * hiddenSize, limits.hiddenBytes / FLOAT)),
+    item('hidden states', Math.min(hiddenBytes(config, tokens, role), limits.hiddenBytes) / FLOAT),
     item('two layers', 2 * perLayer, true),
     // The gate, the product with it and a copy; a chunk of queries' scores before and after the softmax.
     item(
@@ -68,9 +86,10 @@ export function scoringArrays(
   config: ModelConfig,
   summary: ModelSummary,
   tokens: number,
+  role: ScoringRole = 'alone',
 ): ArrayNeed {
   const { hiddenSize, intermediateSize, numAttentionHeads, headDim } = config
-  const items = scoringMemory(config, summary, tokens)
+  const items = scoringMemory(config, summary, tokens, role)
   return {
     largest: FLOAT * hiddenSize * Math.max(intermediateSize, numAttentionHeads * headDim),
     together: items.reduce((total, { value }) => total + value, 0),

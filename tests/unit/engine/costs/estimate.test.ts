@@ -160,6 +160,22 @@ describe('an estimate', () => {
     expect(found).toMatchObject({ diskBytes: 0, freeDisk: null, device: 'cpu' })
   })
 
+  it('of a measurement beside a base counts the base too, and both hidden states', async () => {
+    const folder = await tempFolder()
+    const base = await writeTinyCheckpoint({ dir: join(folder, 'base') })
+    const model = await writeTinyCheckpoint({ dir: join(folder, 'm'), layers: 6 })
+    const text = join(folder, 'text')
+    await writeFile(text, 'word '.repeat(1000))
+    const hidden = async (spec: Parameters<typeof evaluateSpec>[0]): Promise<number> => {
+      const { breakdown } = await estimate({ spec: evaluateSpec({ ...spec, text }) })
+      expect(breakdown.seconds.map(({ label }) => label)).toEqual([base, model])
+      return breakdown.hostBytes.find(({ label }) => label === 'hidden states')?.value ?? NaN
+    }
+    const alone = await hidden({ models: [base, model] })
+    expect(await hidden({ models: [model], base })).toBe(2 * alone)
+    expect(await hidden({ models: [base, model], base })).toBe(2 * alone)
+  })
+
   it('says what is wrong with the job', async () => {
     const folder = await tempFolder()
     const model = await writeTinyCheckpoint({ dir: join(folder, 'm') })
