@@ -2,11 +2,11 @@ import {
   DEFAULT_SHARD_BYTES,
   type EvaluateSpec,
   type ExpandSpec,
-  GENERATION_DEFAULTS,
   type GenerateSpec,
   type PlaceSpec,
   type PretrainSpec,
 } from '@shared/jobs'
+import { GENERATION_DEFAULTS } from '@shared/generation'
 import { PRETRAIN_DEFAULTS } from '@shared/pretraining'
 
 /** A spec that is valid throughout; tests change what they are about. */

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander'
+import { GENERATION_DEFAULTS } from '@shared/generation'
 import { DEFAULT_METHOD, METHODS } from '@shared/methods'
 import { MAX_DEFAULT_CONTEXT, PRETRAIN_DEFAULTS, SCHEDULES, TEXT_ORDERS } from '@shared/pretraining'
 import { formatNumber } from '@shared/units'
@@ -8,6 +9,7 @@ import type { AssembleOptions } from './commands/assemble'
 import type { EvaluateOptions } from './commands/evaluate'
 import type { PlaceOptions } from './commands/place'
 import type { SynthOptions } from './commands/synth'
+import type { TryOptions } from './commands/try'
 import type { ExpandOptions } from './expandSpec'
 import type { CliIo, ProgramPaths } from './io'
 import { METHOD_FLAGS, type MethodFlag } from './methodFlags'
@@ -145,6 +147,19 @@ export function buildProgram(
       setExitCode(await place(model, options, context(options.json)))
     })
 
+  addTryOptions(
+    program
+      .command('try')
+      .description('continue a text with one or more checkpoints, side by side')
+      .argument(
+        '<model...>',
+        'folders of Hugging Face checkpoints; the others are compared with the first',
+      ),
+  ).action(async (models: string[], options: TryOptions & { json?: boolean }) => {
+    const { tryModels } = await import('./commands/try')
+    setExitCode(await tryModels(models, options, context(options.json)))
+  })
+
   addPretrainOptions(
     program
       .command('pretrain')
@@ -256,6 +271,34 @@ function addExpandOptions(command: Command): Command {
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
     .addOption(deviceOption())
     .option('--seed <n>', 'of everything random (default: 0)', integer)
+    .addOption(jsonOption())
+}
+
+function addTryOptions(command: Command): Command {
+  const usual = GENERATION_DEFAULTS
+  return command
+    .option('--prompt <text>', 'text to continue')
+    .option('--prompt-file <file>', 'UTF-8 file that holds it')
+    .option('--tokens <n>', `the most that are written (default: ${usual.tokens})`, integer)
+    .option(
+      '--temperature <x>',
+      `of sampling; 0 takes the likeliest token always (default: ${usual.temperature})`,
+      decimal,
+    )
+    .option('--top-k <n>', 'sample among so many of the likeliest tokens', integer)
+    .option(
+      '--top-p <x>',
+      'sample among the likeliest tokens that have this probability together',
+      decimal,
+    )
+    .option('--seed <n>', `of sampling, the same for every model (default: ${usual.seed})`, integer)
+    .addOption(deviceOption())
+    .option(
+      '--memory <size>',
+      'bound on host memory, such as 8GB (default: most of what is free)',
+      size,
+    )
+    .option('--device-memory <size>', 'memory of a GPU that weights may take to stay there', size)
     .addOption(jsonOption())
 }
 

@@ -1,23 +1,10 @@
 import { z } from 'zod'
 import { SEED } from '../bounds'
 import { DEVICE_CHOICES } from '../devices'
+import { GENERATION } from '../generation'
 import { modelNameOf } from '../hub'
 import type { RequestedKind } from './kind'
 import { path } from './output'
-
-/** What a continuation can be asked for; the window's form and the command line have these. */
-export const GENERATION = {
-  models: { min: 1, max: 8, isWhole: true },
-  /** Characters: some thousands of tokens. */
-  prompt: { min: 1, max: 32_000, isWhole: true },
-  tokens: { min: 1, max: 1_024, isWhole: true },
-  temperature: { min: 0, max: 10 },
-  topK: { min: 1, max: 1_000_000, isWhole: true },
-  topP: { min: 0, max: 1, excludes: 'min' },
-} as const
-
-/** Where nobody says. */
-export const GENERATION_DEFAULTS = { tokens: 48, temperature: 0, seed: 0 } as const
 
 /** Continue a text with one or more checkpoints, one after another. */
 export const generateSpecSchema = z.object({
