@@ -16,6 +16,7 @@ import {
 import type { ModelCache } from './hub'
 import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
 import {
+  continuationRequestSchema,
   evaluationRequestSchema,
   projectIdSchema,
   projectNameSchema,
@@ -196,6 +197,7 @@ export const callArguments = {
   'trainings:delete': z.tuple(training),
 
   'evaluations:start': z.tuple([projectIdSchema, evaluationRequestSchema]),
+  'continuations:start': z.tuple([projectIdSchema, continuationRequestSchema]),
   'exports:preview': z.tuple([...run, exportOptionsSchema]),
   'exports:start': z.tuple([...run, exportOptionsSchema]),
 
@@ -345,6 +347,8 @@ export interface CallResults {
 
   /** Subjects that have been measured so are left out; `bad_request` when nothing is left. */
   'evaluations:start': JobSnapshot
+  /** Continues a text with models of the project; `not_found` for one that is not on the disk. */
+  'continuations:start': JobSnapshot
   'exports:preview': ExportPreview
   /** `not_found` when the grown checkpoint was deleted: run again first. */
   'exports:start': JobSnapshot

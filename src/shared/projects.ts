@@ -11,6 +11,8 @@ import {
   type JobSnapshot,
   type JobState,
 } from './jobs'
+import { GENERATION } from './generation'
+import { generateSpecSchema } from './jobs/generate'
 import { calibrationSchema, growthFields } from './jobs/growth'
 import { CONTEXT_TOKENS, SEED } from './bounds'
 import type { MeasuredLosses } from './difference'
@@ -297,6 +299,14 @@ export const evaluationRequestSchema = z.object({
   device: z.enum(DEVICE_CHOICES),
 })
 export type EvaluationRequest = z.infer<typeof evaluationRequestSchema>
+
+/** A text to continue with the base and grown models. */
+export const continuationRequestSchema = generateSpecSchema
+  .omit({ kind: true, models: true, memoryBytes: true, deviceMemoryBytes: true })
+  .extend({
+    subjects: z.array(subjectSchema).min(GENERATION.models.min).max(GENERATION.models.max),
+  })
+export type ContinuationRequest = z.infer<typeof continuationRequestSchema>
 
 /** Where a run's model comes from that was trained after it had been grown. */
 export interface RunTraining {

@@ -10,6 +10,7 @@ import {
 } from '@shared/projects'
 import { BaseModel } from './BaseModel'
 import { compareRuns } from './compare'
+import { Continuations } from './Continuations'
 import { Exports } from './Exports'
 import { storedModelPath } from './modelPath'
 import { ProjectRecord, readProjectFile } from './ProjectRecord'
@@ -30,6 +31,7 @@ export class Project {
   readonly runs: RunBook
   readonly texts: Texts
   readonly trainings: Trainings
+  readonly continuations: Continuations
   readonly exports: Exports
   readonly #record: ProjectRecord
 
@@ -45,6 +47,7 @@ export class Project {
     this.runs = new RunBook(record, this.base, services)
     this.texts = new Texts(record, this.base, this.runs, services)
     this.trainings = new Trainings(record, this.base, this.runs, services)
+    this.continuations = new Continuations(record, this.base, this.runs, services)
     this.exports = new Exports(record, this.base, this.runs, services)
   }
 

@@ -20,7 +20,7 @@ type ProjectHandlers = Pick<
   Handlers,
   Extract<
     keyof Handlers,
-    `${'projects' | 'runs' | 'trainings' | 'evaluations' | 'exports'}:${string}`
+    `${'projects' | 'runs' | 'trainings' | 'evaluations' | 'continuations' | 'exports'}:${string}`
   >
 >
 
@@ -214,6 +214,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       changed(id, (project) => project.trainings.delete(training)),
 
     'evaluations:start': (id, request) => projects.get(id).texts.measure(request),
+    'continuations:start': (id, request) => projects.get(id).continuations.start(request),
     'exports:preview': async (id, run, options) => {
       const out = await grants.require(options.out)
       const project = projects.get(id)
