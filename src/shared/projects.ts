@@ -19,6 +19,8 @@ import type { MeasuredLosses } from './difference'
 import type { HeldOutVerdict } from './heldOut'
 import {
   ALL_OPTIONS,
+  canAlign,
+  canDamp,
   DEFAULT_METHOD,
   fitsText,
   learns,
@@ -170,9 +172,11 @@ export function startFieldsOf(
   { calibration, damp, align, also }: StartFields,
 ): StartFields {
   return {
-    ...(calibration && (fitsText(name) || damp === 'auto') ? { calibration } : {}),
-    ...(damp === undefined ? {} : { damp }),
-    ...(align === true && methodNamed(name).fill !== undefined ? { align } : {}),
+    ...(calibration && (fitsText(name) || (damp === 'auto' && canDamp(name)))
+      ? { calibration }
+      : {}),
+    ...(damp !== undefined && canDamp(name) ? { damp } : {}),
+    ...(align === true && canAlign(name) ? { align } : {}),
     ...(also && also.length > 0 && learns(name) ? { also } : {}),
   }
 }

@@ -25,6 +25,7 @@ export function expandArguments(spec: ExpandSpec): string[] {
     memoryBytes,
     deviceMemoryBytes,
   } = spec
+  const { damp, align, also } = spec
   const flag = (
     name: string,
     value: string | number | undefined,
@@ -47,6 +48,9 @@ export function expandArguments(spec: ExpandSpec): string[] {
           ...flag('calibrationTokens', calibration.tokens, null),
           ...flag('calibrationContext', calibration.context, null),
         ]),
+    ...flag('damp', damp, null),
+    ...(align === true ? ['--align'] : []),
+    ...(also ?? []).flatMap((path) => ['--also', path]),
     ...(isLearned(method) || fitsText(method.name)
       ? [
           ...flag('memory', memoryBytes, null),

@@ -59,6 +59,7 @@ const FLAG_OF_FIELD: Readonly<Record<string, string>> = {
   'method.rounds': '--rounds',
   'calibration.tokens': '--calibration-tokens',
   'calibration.context': '--calibration-context',
+  damp: '--damp',
   maxShardBytes: '--max-shard-size',
   memoryBytes: '--memory',
   deviceMemoryBytes: '--device-memory',
@@ -123,6 +124,8 @@ async function buildGrowth(
     model: resolve(context.cwd, model),
     method: await buildMethod(options, context),
     rest: options.rest ?? 'mean',
+    ...(options.damp === undefined ? {} : { damp: options.damp }),
+    ...(options.align === true ? { align: true } : {}),
     dtype: options.dtype ?? 'keep',
     ...(options.allowOverflow === true ? { allowOverflow: true } : {}),
     device: options.device ?? 'auto',
@@ -134,16 +137,24 @@ async function buildGrowth(
   }
 }
 
-/** What a start is fitted to. @throws UsageError where one needs a text, or has only what goes with it. */
+/** What a start is fitted to, or its damping chosen on. @throws UsageError where that needs a text, or nothing does. */
 function calibrationOf(
-  { method, text, oldText, calibrationTokens: tokens, calibrationContext }: ExpandOptions,
+  { method, damp, text, oldText, calibrationTokens: tokens, calibrationContext }: ExpandOptions,
   cwd: string,
 ): { readonly calibration?: CalibrationSpec } {
   if (text === undefined) {
     if (fitsText(method)) {
       throw new UsageError(`--method ${method} needs --text, which the new layers are fitted to`)
     }
+    if (damp === 'auto') throw new UsageError('--damp auto needs --text, on which it is chosen')
+    const lonely = Object.entries({ oldText, calibrationTokens: tokens, calibrationContext }).find(
+      ([, value]) => value !== undefined,
+    )
+    if (lonely) throw new UsageError(`${flagOf(lonely[0])} needs --text`)
     return {}
+  }
+  if (!fitsText(method) && damp !== 'auto') {
+    throw new UsageError(`--text is not used by ${method} without --damp auto`)
   }
   return {
     calibration: {

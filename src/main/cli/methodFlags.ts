@@ -1,9 +1,12 @@
 /**
  * @file The flags of `expand` that only some methods use, made of the methods' options. Every other flag suits them all.
  */
+import { DAMP, DAMP_CHOICES, type Damp } from '@shared/damping'
 import {
   ALL_OPTIONS,
   fitsText,
+  canAlign,
+  canDamp,
   learns,
   METHODS,
   methodNamed,
@@ -29,7 +32,17 @@ export interface MethodFlag {
   /** With the name of its value: `--gaps <list>`. */
   readonly flags: string
   readonly help: string
-  readonly value: 'text' | 'integer' | 'decimal' | 'size' | 'layers' | 'none' | readonly string[]
+  readonly value:
+    | 'text'
+    | 'texts'
+    | 'flag'
+    | 'damp'
+    | 'integer'
+    | 'decimal'
+    | 'size'
+    | 'layers'
+    | 'none'
+    | readonly string[]
   readonly methods: readonly Method[]
 }
 
@@ -64,6 +77,10 @@ export type MethodOptions = {
   readonly oldText?: string
   readonly calibrationTokens?: number
   readonly calibrationContext?: number
+  readonly damp?: Damp
+  readonly align?: boolean
+  /** Folders of further checkpoints. */
+  readonly also?: readonly string[]
   readonly memory?: number
   readonly deviceMemory?: number
   readonly job?: string
@@ -90,9 +107,12 @@ const learnedFirst = (methods: readonly Method[]): Method[] => [
 ]
 
 const LEARNED = METHODS.filter(learns)
-const FITTED = METHODS.filter(fitsText)
 /** Those that compute for long, on a device. */
 const COMPUTING = METHODS.filter((name) => learns(name) || fitsText(name))
+const DAMPED = METHODS.filter(canDamp)
+const ALIGNED = METHODS.filter(canAlign)
+/** Those that a text can be given to: to fit to, or to choose the damping on. */
+const CALIBRATED = METHODS.filter((name) => fitsText(name) || canDamp(name))
 const COMPUTED = METHODS.filter((name) => methodNamed(name).fill !== undefined)
 const withOption = (key: string): Method[] =>
   METHODS.filter((name) => key in methodNamed(name).options)
@@ -174,21 +194,35 @@ export const METHOD_FLAGS: Readonly<
       value: REST_CHOICES,
       methods: COMPUTED,
     },
+    {
+      attribute: 'damp',
+      flags: '--damp <x>',
+      help: `factor of what new layers add at first, 0 to ${DAMP.max}, or auto: the best of ${DAMP_CHOICES.join(', ')} on --text (default: 1)`,
+      value: 'damp',
+      methods: DAMPED,
+    },
+    {
+      attribute: 'align',
+      flags: '--align',
+      help: `match neurons and heads of the layers before new ones are computed (${learnedFirst(ALIGNED).join(', ')})`,
+      value: 'flag',
+      methods: ALIGNED,
+    },
   ],
   fitting: [
     {
       attribute: 'text',
       flags: '--text <path>',
-      help: 'text to fit to, of the kind that the grown model is to learn: .txt, .jsonl, either gzipped, .parquet, or a folder',
+      help: 'text to fit to, or to choose --damp on, of the kind that the grown model is to learn: .txt, .jsonl, either gzipped, .parquet, or a folder',
       value: 'text',
-      methods: FITTED,
+      methods: CALIBRATED,
     },
     {
       attribute: 'oldText',
       flags: '--old-text <path>',
       help: 'text of the kind that the base knows, a quarter of what is fitted to: against forgetting',
       value: 'text',
-      methods: FITTED,
+      methods: CALIBRATED,
     },
     ...entries.flatMap(([key, option]) =>
       option.kind === 'whole' ? [flagOfOption(key, option)] : [],
@@ -198,14 +232,14 @@ export const METHOD_FLAGS: Readonly<
       flags: '--calibration-tokens <n>',
       help: 'tokens that a round is fitted to (default: 4 times intermediate_size, at least 4096)',
       value: 'integer',
-      methods: FITTED,
+      methods: CALIBRATED,
     },
     {
       attribute: 'calibrationContext',
       flags: '--calibration-context <n>',
       help: "tokens of a window (default: the model's own context, at most 512, fewer for a short text)",
       value: 'integer',
-      methods: FITTED,
+      methods: CALIBRATED,
     },
   ],
   training: [

@@ -15,7 +15,7 @@ import type { CliIo, ProgramPaths } from './io'
 import { METHOD_FLAGS, type MethodFlag } from './methodFlags'
 import type { PretrainOptions } from './pretrainSpec'
 import { UsageError } from './usage'
-import { decimal, decimals, integer, layerRange, port, size } from './values'
+import { decimal, decimalOr, decimals, integer, layerRange, port, size } from './values'
 
 /** What a command is called with, beside its own arguments. */
 export interface CommandContext {
@@ -406,13 +406,20 @@ function addPretrainOptions(command: Command): Command {
 }
 
 const PARSERS: Readonly<
-  Record<'integer' | 'decimal' | 'size' | 'layers', (text: string) => unknown>
-> = { integer, decimal, size, layers: layerRange }
+  Record<'integer' | 'decimal' | 'size' | 'layers' | 'damp', (text: string) => unknown>
+> = { integer, decimal, size, layers: layerRange, damp: decimalOr('auto') }
+
+/** Values that are taken as they are given. */
+const PLAIN: readonly MethodFlag['value'][] = ['text', 'texts', 'flag', 'none']
 
 function optionOf({ flags, help, value }: MethodFlag): Option {
   const option = new Option(flags, help)
   if (typeof value === 'object') return option.choices(value)
-  return value === 'text' || value === 'none' ? option : option.argParser(PARSERS[value])
+  return isParsed(value) ? option.argParser(PARSERS[value]) : option
+}
+
+function isParsed(value: MethodFlag['value']): value is keyof typeof PARSERS {
+  return typeof value === 'string' && !PLAIN.includes(value)
 }
 
 function choice(flags: string, description: string, choices: readonly string[]): Option {

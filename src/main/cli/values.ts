@@ -26,6 +26,11 @@ export function decimal(text: string): number {
   return read.value
 }
 
+/** A decimal number, or a word in its place. */
+export function decimalOr(word: string): (text: string) => number | string {
+  return (text) => (text === word ? word : decimal(text))
+}
+
 /**
  * `1e-3`, or several with commas between: `1e-3,3e-3`. With semicolons between, each may have a decimal comma.
  */

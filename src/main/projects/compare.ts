@@ -26,6 +26,8 @@ const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   { key: 'method', label: 'Method' },
   ...SETTING_LABELS,
   { key: 'rest', label: 'Norms and biases' },
+  { key: 'damp', label: 'Damping' },
+  { key: 'align', label: 'Layers aligned' },
   { key: 'dtype', label: 'Element type' },
   { key: 'seed', label: 'Seed' },
   { key: 'training', label: 'Trained since' },
@@ -141,7 +143,7 @@ function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolv
 
 /** Every setting as people read it; what was left to the program is shown with the value it took. */
 export function describeSettings(
-  { method, rest, dtype, seed }: RunSettings,
+  { method, rest, damp, align, dtype, seed }: RunSettings,
   layers: number,
 ): Record<string, string> {
   const plan = planOf(method, layers)
@@ -151,6 +153,8 @@ export function describeSettings(
     ...Object.fromEntries(methodRows(method, plan).map(({ key, value }) => [key, value])),
     // Copies come with their own norms and biases.
     ...(computes ? { rest: REST_TEXTS[rest] } : {}),
+    ...(damp === undefined ? {} : { damp: damp === 'auto' ? damp : formatNumber(damp) }),
+    ...(align === true ? { align: 'yes' } : {}),
     dtype: dtype === 'keep' ? 'as the base' : dtype,
     seed: String(seed),
   }

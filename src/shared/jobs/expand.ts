@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { DampingReport } from '../damping'
 import type { DeviceDecision } from '../devices'
 import type { LeftOutFile } from '../exports'
 import type { FitReport } from '../fit'
@@ -59,6 +60,8 @@ export interface ExpandResult {
   readonly predictors: readonly PredictorReport[]
   /** Of a start that was fitted to a text. */
   readonly fit?: FitReport
+  /** How the damping was chosen, where it was. */
+  readonly damping?: DampingReport
   readonly warnings: readonly string[]
   /** Files of the base model that were not copied; absent from results of earlier versions. */
   readonly left_out?: readonly LeftOutFile[]

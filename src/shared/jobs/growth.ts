@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CONTEXT_TOKENS } from '../bounds'
+import { DAMP } from '../damping'
 import { DEVICE_CHOICES } from '../devices'
 import { REST_CHOICES } from '../methods'
 import { methodSpecSchema } from '../methods/schema'
@@ -23,6 +24,8 @@ export const calibrationSchema = z.object({
 })
 export type CalibrationSpec = z.infer<typeof calibrationSchema>
 
+export const dampSchema = z.union([z.number().min(DAMP.min).max(DAMP.max), z.literal('auto')])
+
 /** What decides the grown model's weights. */
 export const growthFields = {
   model: path,
@@ -31,7 +34,7 @@ export const growthFields = {
   /** For methods that are fitted to a text, and for a `damp` that is chosen on one. */
   calibration: calibrationSchema.optional(),
   /** Factor of what new layers add to the residual stream: of their output matrices. `auto`: the best of some on the text. */
-  damp: z.union([z.number().min(0).max(4), z.literal('auto')]).optional(),
+  damp: dampSchema.optional(),
   /** Whether neurons and heads of all layers are matched along depth before new layers are computed. */
   align: z.boolean().optional(),
   /** Further checkpoints of the model's shape, whose layers are samples for the predictors as well. */

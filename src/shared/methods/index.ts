@@ -86,6 +86,16 @@ export function fitsText(name: Method): boolean {
   return methodNamed(name).fitsText === true
 }
 
+/** Whether its new layers add something to the residual stream whose size is not chosen otherwise: a factor can damp it. */
+export function canDamp(name: Method): boolean {
+  return methodNamed(name).keepsOutput !== true && !fitsText(name)
+}
+
+/** Whether its new layers are computed from several layers' neurons and heads, whose order matters then. */
+export function canAlign(name: Method): boolean {
+  return methodNamed(name).fill !== undefined
+}
+
 type Merged<U> = (U extends unknown ? (options: U) => void : never) extends (
   options: infer All,
 ) => void

@@ -99,6 +99,11 @@ export interface Family {
    * their biases, they make it the identity.
    */
   readonly residualWriters: readonly string[]
+  /**
+   * Norms over what a branch adds to the residual stream, where a family has such: their gains scale it, and not the
+   * matrices before them, whose scale they take out.
+   */
+  readonly residualNorms?: readonly string[]
   readonly config: Omit<ConfigRules, 'modelType' | 'architectureName'>
   readonly forward: ForwardRules
 }
@@ -108,6 +113,8 @@ export interface Architecture extends Family, TensorOrder {
   readonly configRules: ConfigRules
   /** What a LLaMA Pro block sets to zero, full name within the layer: weights, and their biases where there are any. */
   readonly identityZeros: readonly string[]
+  /** What scales all that a layer adds to the residual stream, full name within the layer. */
+  readonly residualScales: readonly string[]
   /** The tensors each layer must have under this config, with their shapes, in state-dict order. */
   layerTensors(config: ModelConfig): readonly LayerTensor[]
   /** The matrices that are predicted, and where each lies. */
@@ -127,14 +134,16 @@ export function defineArchitecture(family: Family): Architecture {
     architectureName: family.architectureName,
     ...family.config,
   }
+  const identityZeros = modules
+    .filter(isLinear)
+    .filter(({ slots }) => slots.every((id) => residualWriters.includes(id)))
+    .flatMap(({ name, bias }) => [`${name}.weight`, ...(bias === null ? [] : [`${name}.bias`])])
   return {
     ...family,
     ...names,
     configRules,
-    identityZeros: modules
-      .filter(isLinear)
-      .filter(({ slots }) => slots.every((id) => residualWriters.includes(id)))
-      .flatMap(({ name, bias }) => [`${name}.weight`, ...(bias === null ? [] : [`${name}.bias`])]),
+    identityZeros,
+    residualScales: family.residualNorms?.map((name) => `${name}.weight`) ?? identityZeros,
     layerTensors: (config) => modules.flatMap((module) => tensorsOf(family, module, config)),
     slotsOf: (config) => slotsOf(family, config),
     deepenConfig: (rawConfig, sources) => deepenConfig(rawConfig, sources, configRules),

@@ -10,6 +10,7 @@ import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { dampingWork, dampOf } from '../growth/damping'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
 import { stageBytes } from '../lesa/disk'
@@ -24,6 +25,7 @@ import {
 } from '../lesa/memory'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
+import type { Work } from '../lib/work'
 import { arrayLimits, beyondLimits, mostOf, type ArrayLimits, type ArrayNeed } from '../lib/arrays'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
@@ -201,7 +203,7 @@ async function expandCost(
   try {
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const { rest, dtype } = spec
-    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
+    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
     const { tensors, bytes } = layout
     const rates: Rates = {
       calibration,
@@ -213,6 +215,18 @@ async function expandCost(
       copy: await calibration.copyRate(checkpoint, spec.out, request.isQuick),
     }
     const last = [
+      ...(spec.damp === 'auto' && spec.calibration !== undefined
+        ? [
+            {
+              label: 'choose the damping',
+              value: await computedSeconds(
+                dampingWork(spec.calibration, checkpoint, plan.layers.length),
+                spec,
+                rates,
+              ),
+            },
+          ]
+        : []),
       { label: 'write checkpoint', value: await secondsOf(writeWork(layout), rates) },
       ...(request.isRecorded === true
         ? [{ label: 'analyse layers', value: await secondsOf(analysisWork(bytes), rates) }]
@@ -279,6 +293,16 @@ async function expandCost(
     }
   } finally {
     await checkpoint.close()
+  }
+}
+
+/** The seconds of what computes on the job's device, whatever the method does. */
+async function computedSeconds(work: Work, { device }: ExpandSpec, rates: Rates): Promise<number> {
+  const runtime = await Runtime.open((await chooseDevice(device)).device)
+  try {
+    return await secondsOf(work, { ...rates, runtime })
+  } finally {
+    await runtime.dispose()
   }
 }
 

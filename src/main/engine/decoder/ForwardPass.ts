@@ -10,7 +10,7 @@ import { groupBatches, planBatches, type Batch } from './batches'
 import { checkActivation } from './decoderLayer'
 import { embed } from './embedding'
 import { LayerKernels } from './LayerKernels'
-import { streamLayers } from './layerStream'
+import { streamLayers, type StreamedLayer } from './layerStream'
 import { OutputHead } from './OutputHead'
 import { inverseFrequencies, ropeClass } from './rope'
 import { VocabularyMatrix } from './VocabularyMatrix'
@@ -76,6 +76,9 @@ export class ForwardPass {
     private readonly runtime: Runtime,
     private readonly signal: AbortSignal,
     limits: Partial<ForwardLimits> = {},
+    /** Other layers than the checkpoint's own, from the first to the last. */
+    private readonly stream: () => AsyncIterable<StreamedLayer> = () =>
+      streamLayers(checkpoint, runtime, signal),
   ) {
     checkForwardPass(checkpoint)
     this.#limits = { ...defaultLimits(checkpoint.config), ...limits }
@@ -114,7 +117,7 @@ export class ForwardPass {
    * @throws AppError `numeric_failure` naming the layer whose output is not finite.
    */
   async *throughLayers(actives: readonly HiddenBatch[]): AsyncGenerator<void, void> {
-    for await (const streamed of streamLayers(this.checkpoint, this.runtime, this.signal)) {
+    for await (const streamed of this.stream()) {
       for (const active of actives) {
         active.hidden = await this.#kernels.forward(streamed, active.hidden, active.batch)
         requireFinite(active.hidden, streamed.layer, this.checkpoint, this.runtime)

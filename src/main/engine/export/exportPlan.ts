@@ -51,6 +51,7 @@ export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<E
       device: result.device,
       predictors: result.predictors,
       fit: result.fit,
+      damping: result.damping,
       perplexities: spec.perplexities,
       base: await readBaseFacts(spec.base, grown.rawConfig, grown.path),
       card: spec.card,

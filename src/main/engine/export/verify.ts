@@ -179,7 +179,9 @@ async function checkForward(
     const logits = await fixedLogits(written, runtime, signal)
     const size = logits.length / TOKENS
     const finite = passed('forward_finite', `${TOKENS} positions, ${size} logits each, all finite.`)
-    if (!methodNamed(spec.grown.spec.method.name).keepsOutput) {
+    const { method, damp } = spec.grown.spec
+    const factor = spec.grown.result.damping?.factor ?? damp
+    if (!methodNamed(method.name).keepsOutput && factor !== 0) {
       return [finite, skipped(equalId, `Only ${KEEPING} leaves the model’s output as it was.`)]
     }
     if (!base) return [finite, skipped(equalId, 'The base model is not where it was.')]

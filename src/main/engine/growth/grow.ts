@@ -1,6 +1,7 @@
 /** @file What the tasks that grow a model share: computing the new matrices, and writing the grown checkpoint. */
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { DampingReport } from '@shared/damping'
 import type { Device, DeviceDecision } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } from '@shared/jobs'
@@ -11,6 +12,7 @@ import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { describeLosses, type RangeLoss } from '../checkpoint/range'
+import { chooseDamping, dampOf } from './damping'
 import { layOut } from './grownLayout'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
@@ -67,6 +69,8 @@ export interface Computed {
   readonly types: readonly PredictedType[]
   /** Of a method that is fitted to a text. */
   readonly fit?: FittedStart
+  /** How the damping was chosen, where it is not given. */
+  readonly damping?: DampingReport | null
 }
 
 /** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
@@ -176,6 +180,25 @@ export async function stageContext(
   }
 }
 
+/** The factor that the spec leaves to the text; `null` where it does not. */
+export async function* damp(
+  { spec, checkpoint, plan, signal }: Growth,
+  { types }: Computed,
+  store: StageStore,
+): AsyncGenerator<JobEvent, DampingReport | null> {
+  const { fill } = methodNamed(spec.method.name)
+  const filler = fill && fillerOf(fill, { checkpoint, predicted: types, seed: spec.seed })
+  const { layers } = plan
+  return yield* chooseDamping({
+    spec,
+    store,
+    signal,
+    model: { checkpoint, layers, filler },
+    layoutOf: (factor) =>
+      layOut(checkpoint, { layers, rest: spec.rest, dtype: spec.dtype, damp: factor }),
+  })
+}
+
 /** Writes the grown checkpoint with its record; the output appears when it is complete. */
 export async function* writeGrown(
   growth: Growth,
@@ -192,6 +215,7 @@ export async function* writeGrown(
     layers: plan.layers,
     rest: spec.rest,
     dtype: spec.dtype,
+    damp: computed.damping?.factor ?? dampOf(spec),
     dropsHead: head === 'repeats_embeddings',
   })
   const { fill } = methodNamed(spec.method.name)
@@ -211,6 +235,7 @@ export async function* writeGrown(
     device: computed.device,
     predictors,
     ...(fit === undefined ? {} : { fit }),
+    ...(computed.damping ? { damping: computed.damping } : {}),
     perplexities: [],
     base: await readBaseFacts(checkpoint.path, checkpoint.rawConfig),
   }
@@ -248,6 +273,7 @@ export async function* writeGrown(
     device: computed.device,
     predictors,
     ...(fit === undefined ? {} : { fit }),
+    ...(computed.damping ? { damping: computed.damping } : {}),
     warnings: warningsOf(written.losses, written.nonFinite),
     left_out: written.leftOut,
   }

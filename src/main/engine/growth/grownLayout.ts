@@ -40,6 +40,8 @@ export interface LaidOutTensor {
   readonly shape: readonly number[]
   readonly byteLength: number
   readonly source: TensorSource
+  /** What the source's values are multiplied by, where it is not 1. */
+  readonly scale?: number
 }
 
 export interface GrownLayout {
@@ -55,17 +57,21 @@ export interface LayoutOptions {
   readonly layers: readonly PlannedLayer[]
   readonly rest: RestChoice
   readonly dtype: OutputDtype
+  /** Factor of what new layers add to the residual stream; 1 without it. */
+  readonly damp?: number
   /** The base model's head repeats its tied embeddings; the grown one does without it. */
   readonly dropsHead?: boolean
 }
 
 /** Every tensor of the grown model: what is not in a layer as it is, then the planned layers under their new numbers. */
 export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLayout {
-  const { layers, dtype, dropsHead = false } = options
+  const { layers, dtype, damp = 1, dropsHead = false } = options
+  const { residualScales } = checkpoint.architecture
   const byLayer = new Map<number, Map<string, TensorInfo>>()
   const tensors: LaidOutTensor[] = []
-  const put = (name: string, like: TensorInfo, source: TensorSource): void => {
-    tensors.push({ name, ...sizeOf(like, newDtype(madeOf(source, like), dtype)), source })
+  const put = (name: string, like: TensorInfo, source: TensorSource, scale = 1): void => {
+    const size = sizeOf(like, newDtype(madeOf(source, like), dtype))
+    tensors.push({ name, ...size, source, ...(scale === 1 ? {} : { scale }) })
   }
   for (const tensor of checkpoint.tensors.values()) {
     if (dropsHead && tensor.name === checkpoint.architecture.lmHead) continue
@@ -87,7 +93,10 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
     for (const [suffix, tensor] of like) {
       const source = sourceOf(checkpoint, options.rest, { layer, index, suffix, tensor })
       const shaped = source.kind === 'base' ? source.tensor : tensor
-      put(checkpoint.layerTensorName(index, suffix), shaped, source)
+      const isDamped = layer.kind !== 'original' && residualScales.includes(suffix)
+      const name = checkpoint.layerTensorName(index, suffix)
+      if (isDamped && damp === 0) put(name, shaped, { kind: 'zeros' })
+      else put(name, shaped, source, isDamped && source.kind !== 'zeros' ? damp : 1)
     }
   })
   return {
@@ -99,8 +108,8 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
 }
 
 /** Whether a tensor's bytes are those of one of the base model's, so that they are copied and not made. */
-export function isCopy({ source, dtype }: LaidOutTensor): boolean {
-  return source.kind === 'base' && source.tensor.dtype === dtype
+export function isCopy({ source, dtype, scale = 1 }: LaidOutTensor): boolean {
+  return source.kind === 'base' && source.tensor.dtype === dtype && scale === 1
 }
 
 interface Place {

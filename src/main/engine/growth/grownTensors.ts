@@ -2,12 +2,19 @@
 import { AppError } from '@shared/errors'
 import { TENSOR_DTYPES, type TensorDtype } from '@shared/jobs'
 import { weightedMean } from '@shared/methods/define'
+import { elementsOf } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
 import { RangeCount, type RangeLoss } from '../checkpoint/range'
 import { byElement } from './fillers/neighbours'
-import { isCopy, type FilledSlot, type GrownLayout, type LaidOutTensor } from './grownLayout'
+import {
+  isCopy,
+  type FilledSlot,
+  type GrownLayout,
+  type LaidOutTensor,
+  type TensorSource,
+} from './grownLayout'
 
 /** Bytes converted or compared at a time; a multiple of every element size. */
 export const CHUNK_BYTES = 2 ** 22
@@ -36,17 +43,69 @@ function contentOf(
   tensor: LaidOutTensor,
   filler: Filler | undefined,
 ): OutputTensor['content'] {
-  const { source } = tensor
+  const { source, scale } = tensor
+  if (source.kind === 'zeros') return 'zeros'
+  if (source.kind === 'base' && isCopy(tensor)) return { copy: source.tensor }
+  if (source.kind === 'filled' && !filler) {
+    throw new AppError('bug', `Nothing gives the matrix "${tensor.name}".`)
+  }
+  const values = (): AsyncIterable<Float32Array> => laidOutValues(checkpoint, source, filler)
+  return scale === undefined ? values : () => scaled(values(), scale)
+}
+
+/** What a laid-out tensor holds before it is scaled, some values at a time. */
+function laidOutValues(
+  checkpoint: Checkpoint,
+  source: TensorSource,
+  filler: Filler | undefined,
+): AsyncIterable<Float32Array> {
   switch (source.kind) {
     case 'zeros':
-      return 'zeros'
+      throw new AppError('bug', 'Zeros are not read.')
     case 'base':
-      return isCopy(tensor) ? { copy: source.tensor } : () => valuesOf(checkpoint, source.tensor)
+      return valuesOf(checkpoint, source.tensor)
     case 'mean':
-      return () => byElement(checkpoint, source, weightedMean)
+      return byElement(checkpoint, source, weightedMean)
     case 'filled':
-      if (!filler) throw new AppError('bug', `Nothing gives the matrix "${tensor.name}".`)
-      return () => filled(source.slots, filler)
+      if (!filler) throw new AppError('bug', 'Nothing gives a computed matrix.')
+      return filled(source.slots, filler)
+  }
+}
+
+async function* scaled(
+  chunks: AsyncIterable<Float32Array>,
+  factor: number,
+): AsyncGenerator<Float32Array> {
+  for await (const chunk of chunks) yield chunk.map((value) => value * factor)
+}
+
+/**
+ * Values of some of a layer's tensors as they would be written, before they are rounded to the output's element type.
+ *
+ * @param layout Of a model that need not be written.
+ * @param into Buffers by names within the layer, which are used again.
+ */
+export async function readLaidOut(
+  checkpoint: Checkpoint,
+  tensors: readonly { readonly suffix: string; readonly tensor: LaidOutTensor }[],
+  filler: Filler | undefined,
+  into: Map<string, Float32Array>,
+): Promise<void> {
+  for (const { suffix, tensor } of tensors) {
+    const size = elementsOf(tensor.shape)
+    const values = into.get(suffix) ?? new Float32Array(size)
+    into.set(suffix, values)
+    if (tensor.source.kind === 'zeros') {
+      values.fill(0)
+      continue
+    }
+    const chunks = laidOutValues(checkpoint, tensor.source, filler)
+    const { scale } = tensor
+    let at = 0
+    for await (const chunk of scale === undefined ? chunks : scaled(chunks, scale)) {
+      values.set(chunk, at)
+      at += chunk.length
+    }
   }
 }
 

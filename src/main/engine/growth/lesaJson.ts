@@ -1,5 +1,6 @@
 /** @file The grown folder's `lesa.json`: what it says of itself to programs. */
 import { basename } from 'node:path'
+import type { DampingReport } from '@shared/damping'
 import type { DeviceDecision } from '@shared/devices'
 import type { CardEdits } from '@shared/exports'
 import type { FitReport } from '@shared/fit'
@@ -28,6 +29,8 @@ export interface GrowthRecord {
   readonly predictors: readonly PredictorReport[]
   /** Of a start that was fitted to a text. */
   readonly fit?: FitReport | undefined
+  /** How the damping was chosen, where it was. */
+  readonly damping?: DampingReport | undefined
   readonly perplexities: readonly PublishedPerplexity[]
   readonly base: BaseFacts
   /** What a person wrote into the card. */
@@ -66,6 +69,7 @@ function dataOf(record: GrowthRecord): object {
       ...parameters,
       rest: spec.rest,
       dtype: spec.dtype,
+      ...(spec.damp === undefined ? {} : { damp: record.damping?.factor ?? spec.damp }),
       ...(spec.allowOverflow === true ? { allow_overflow: true } : {}),
       max_shard_bytes: spec.maxShardBytes,
     },
@@ -73,6 +77,7 @@ function dataOf(record: GrowthRecord): object {
     device: record.device?.device ?? null,
     predictors: record.predictors,
     ...(record.fit === undefined ? {} : { fit: record.fit }),
+    ...(record.damping === undefined ? {} : { damping: record.damping }),
     perplexities: record.perplexities.map(({ model, ...rest }) => ({
       model: basename(model),
       ...rest,

@@ -1,4 +1,5 @@
 /** @file The grown folder's model card: what it says of itself to people. */
+import { describeDamping } from '@shared/damping'
 import type { CardDefaults } from '@shared/exports'
 import { modelNameOf, shortRevision } from '@shared/hub'
 import type { FitReport } from '@shared/fit'
@@ -62,6 +63,7 @@ export function modelCard(record: GrowthRecord): string {
         'training script: `new_layers`, and `layer_map` from each layer to the one it was.',
     ],
     ['## Parameters', '', parameterTable(record)],
+    ...(record.damping === undefined ? [] : [[describeDamping(record.damping)]]),
     ...(record.perplexities.length > 0
       ? [['## Perplexity', '', perplexityTable(record.perplexities)]]
       : []),
@@ -102,7 +104,7 @@ function layerTable(plan: ExpansionPlan): string {
   return table(['New layer', 'From'], rows)
 }
 
-function parameterTable({ spec, plan, device }: GrowthRecord): string {
+function parameterTable({ spec, plan, device, damping }: GrowthRecord): string {
   const { options } = methodNamed(plan.method)
   const further = Object.entries(plan.resolved).filter(([name]) => !(name in options))
   return table(
@@ -111,6 +113,7 @@ function parameterTable({ spec, plan, device }: GrowthRecord): string {
       ...methodRows(spec.method, plan).map(({ card }) => card),
       ...further.map(([name, value]) => [name, String(value).replaceAll(',', ', ')]),
       ['norm weights and biases', spec.rest],
+      ...(spec.damp === undefined ? [] : [['damping', String(damping?.factor ?? spec.damp)]]),
       ['dtype', spec.dtype],
       ['seed', String(spec.seed)],
       ['device', device ? device.device : 'none needed'],

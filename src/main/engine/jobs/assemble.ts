@@ -5,10 +5,18 @@ import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { checkDamping, dampingSteps } from '../growth/damping'
 import { layOut } from '../growth/grownLayout'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
-import { keptStages, stageContext, writeGrown, type Computed, type Growth } from '../growth/grow'
+import {
+  damp,
+  keptStages,
+  stageContext,
+  writeGrown,
+  type Computed,
+  type Growth,
+} from '../growth/grow'
 import { remarksOf } from './remarks'
 import { tellLeftOut } from '../growth/writing'
 import type { JobRunner } from './runner'
@@ -22,6 +30,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     const plan = planExpansion(job.method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec: job, checkpoint, plan, sidecars, signal, started }
+    await checkDamping(job, checkpoint)
     const computed = isLearned(job.method)
       ? await collect(growth, spec.job)
       : { device: null, types: [] }
@@ -31,10 +40,16 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
       bytes: layOut(checkpoint, { layers: plan.layers, rest: job.rest, dtype: job.dtype }).bytes,
     })
     try {
-      yield { type: 'plan', steps: [{ id: 'write', label: 'write checkpoint', weight: 1 }] }
+      const damping = dampingSteps(job, checkpoint, plan.layers.length)
+      const weight = damping.reduce((sum, step) => sum + step.weight, 0) || 1
+      yield {
+        type: 'plan',
+        steps: [...damping, { id: 'write', label: 'write checkpoint', weight }],
+      }
       yield* remarksOf(checkpoint)
       yield* tellLeftOut(sidecars)
-      return yield* writeGrown(growth, computed, output, spec)
+      const chosen = yield* damp(growth, computed, keptStages(spec.job))
+      return yield* writeGrown(growth, { ...computed, damping: chosen }, output, spec)
     } finally {
       await output.discard()
     }

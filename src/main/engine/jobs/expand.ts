@@ -5,6 +5,7 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { fitSteps } from '../fitting/fittedStart'
+import { checkDamping, dampingSteps, dampOf } from '../growth/damping'
 import { layOut, writeWork } from '../growth/grownLayout'
 import { learnedSteps } from '../lesa/learned'
 import { weightOf } from '../lib/work'
@@ -13,6 +14,7 @@ import {
   checkMemory,
   computeTypes,
   fitRequest,
+  damp,
   roomOfStages,
   stagesOf,
   writeGrown,
@@ -31,8 +33,9 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec, checkpoint, plan, sidecars, signal, started }
     checkMemory(growth, checkpoint.weightTypes)
+    await checkDamping(spec, checkpoint)
     const { rest, dtype } = spec
-    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
+    const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
     const kept = spec.job ?? workDir
     const stageRoom = await roomOfStages(growth, checkpoint.weightTypes, kept)
     const output = await prepareOutput(spec.out, {
@@ -53,6 +56,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
         steps: [
           ...rangeSteps(layout, spec),
           ...steps,
+          ...dampingSteps(spec, checkpoint, plan.layers.length),
           { id: 'write', label: 'write checkpoint', weight: weightOf(writeWork(layout)) },
           ...(recordDir === undefined
             ? []
@@ -67,7 +71,8 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
       // What the pictures need is small; the stages that hold it may go with the output's scratch folder.
       const pictures =
         recordDir === undefined ? null : await recordStages(computed.types, recordDir)
-      const result = yield* writeGrown(growth, computed, output, spec)
+      const damping = yield* damp(growth, computed, stages)
+      const result = yield* writeGrown(growth, { ...computed, damping }, output, spec)
       if (recordDir !== undefined && pictures) {
         yield* analyseGrown({ plan, result, pictures, signal, recordDir })
       }

@@ -45,13 +45,15 @@ function inWords({ key, label, value }: Row): Row {
 }
 
 function rowsOf(draft: ProjectDraft, layers: number): Row[] {
-  const { method, rest, device, seed } = runSettingsOf(draft)
+  const { method, rest, damp, align, device, seed } = runSettingsOf(draft)
   return [
     ...methodRows(method, planExpansion(method, layers)).map(inWords),
     // Copies bring their norms and biases along.
     ...(methodNamed(method.name).fill === undefined
       ? []
       : [{ key: 'rest', label: 'Norms and biases', value: rest }]),
+    ...(damp === undefined ? [] : [{ key: 'damp', label: 'Damping', value: String(damp) }]),
+    ...(align === true ? [{ key: 'align', label: 'Layers aligned', value: 'yes' }] : []),
     ...(isLearned(method)
       ? [
           { key: 'device', label: 'Device', value: deviceName(device) },

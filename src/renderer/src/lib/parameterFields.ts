@@ -1,4 +1,5 @@
 import { isWithinBounds, SEED, SHARE, type Bounds } from '@shared/bounds'
+import { DAMP } from '@shared/damping'
 import type { ModelSummary } from '@shared/model'
 import { meaningsOf, readNumber } from '@shared/numbers'
 import {
@@ -20,26 +21,31 @@ import { describeBounds, type Range } from './bounds'
 import { formatInteger } from './numbers'
 
 /** Parameters of the method and the run that are typed as numbers, beside the predictor's. */
-const OTHER_NUMBERS = ['energy', 'holdout', 'seed'] as const
+const OTHER_NUMBERS = ['energy', 'holdout', 'damp', 'seed'] as const
 
 /** Parameters that are typed as numbers. */
 export type NumberField = PredictorKey | (typeof OTHER_NUMBERS)[number]
 export const NUMBER_FIELDS: readonly NumberField[] = [...PLACED_PREDICTOR_KEYS, ...OTHER_NUMBERS]
 
 /** Every parameter that has a default to go back to. */
-export type ParameterField = NumberField | 'useSvd' | 'rest' | 'device'
+export type ParameterField = NumberField | 'useSvd' | 'rest' | 'align' | 'device'
 
 /** Typed as a number, with a range that no model changes. */
-type PlainNumber = PredictorNumber | 'energy' | 'seed'
+type PlainNumber = PredictorNumber | 'energy' | 'damp' | 'seed'
 
 function boundsOf(field: PlainNumber): Bounds {
   if (isPredictorNumber(field)) return PREDICTOR_FIELDS[field].bounds
+  if (field === 'damp') return DAMP
   return field === 'energy' ? SHARE : SEED
 }
 
 /** The range of a field for a model of this depth. */
 export function rangeOf(field: NumberField, draft: ProjectDraft, layers: number): Range {
   if (field === 'length') return describeBounds(LENGTH_BOUNDS[draft.predictor.length.unit])
+  if (field === 'damp') {
+    const range = describeBounds(DAMP)
+    return { ...range, text: `${range.text}, auto, or none` }
+  }
   if (field !== 'holdout') return describeBounds(boundsOf(field))
   const range = describeBounds({ min: 1, max: Math.max(1, layers - 2), isWhole: true })
   return { ...range, text: `${range.text}, or none` }
@@ -48,7 +54,11 @@ export function rangeOf(field: NumberField, draft: ProjectDraft, layers: number)
 /** A value as it is typed. */
 export function textOf(field: NumberField, draft: ProjectDraft): string {
   if (field === 'length') return String(draft.predictor.length.value)
-  if (field === 'holdout') return draft.holdout === null ? '' : String(draft.holdout)
+  if (field === 'holdout' || field === 'damp') {
+    const value = draft[field]
+    if (value == null) return ''
+    return value === 'auto' ? value : formatNumber(value)
+  }
   return formatNumber(isPredictorNumber(field) ? draft.predictor[field] : draft[field])
 }
 
@@ -65,7 +75,13 @@ export function parseField(
   draft: ProjectDraft,
   layers: number,
 ): { readonly patch: Partial<ProjectDraft> } | { readonly error: string } {
-  if (field === 'holdout' && text.trim() === '') return { patch: { holdout: null } }
+  if ((field === 'holdout' || field === 'damp') && text.trim() === '') {
+    return { patch: { [field]: null } }
+  }
+  if (field === 'damp' && text.trim() === 'auto') {
+    if (draft.calibration === null) return { error: FIELD_ERRORS.autoNeedsText }
+    return { patch: { damp: 'auto' } }
+  }
   const read = readNumber(text, isWhole(field, draft))
   if (!('value' in read)) {
     const { notANumber, grouped } = FIELD_ERRORS
@@ -112,7 +128,8 @@ export function defaultText(field: ParameterField, draft: ProjectDraft): string 
   const preset = PRESET_SETTINGS[draft.preset]
   if (field === 'length') return `${formatInteger(preset.length.value)} ${preset.length.unit}`
   if (isPredictorNumber(field)) return formatNumber(preset[field])
-  if (field === 'holdout') return 'none'
+  if (field === 'holdout' || field === 'damp') return 'none'
+  if (field === 'align') return 'off'
   if (field === 'useSvd') return 'on'
   return String(DEFAULT_DRAFT[field])
 }

@@ -23,7 +23,7 @@ const LEARNED_FIELDS: readonly ParameterField[] = [
   'useSvd',
   'holdout',
 ]
-const COMMON_FIELDS: readonly ParameterField[] = ['rest', 'device', 'seed']
+const COMMON_FIELDS: readonly ParameterField[] = ['rest', 'damp', 'align', 'device', 'seed']
 
 /**
  * The parameters as they are typed. What is good is in the plan's draft at once; what is not stays here, with the

@@ -16,6 +16,7 @@ export const FIELDS = {
 export const FIELD_ERRORS = {
   nothing: 'Give a name.',
   notANumber: 'Give a number.',
+  autoNeedsText: 'Choose a calibration text first: it is chosen on that.',
   tooMany: (most: number): string => `Give at most ${most} of them.`,
   layers: 'Give layers such as 6,8,10-12, or nothing for the new ones.',
   grouped: (whole: string, fraction: string): string =>

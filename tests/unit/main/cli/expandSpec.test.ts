@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { fitsText, METHODS, type Method } from '@shared/methods'
+import { canAlign, canDamp, fitsText, METHODS, type Method } from '@shared/methods'
 import { OUTPUT_DTYPES } from '@shared/jobs'
 import { DEVICE_CHOICES } from '@shared/devices'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
@@ -159,6 +159,7 @@ describe('buildExpandSpec', () => {
   /** Every flag that not all methods use, with a value, and the methods that do. */
   const LEARNED: readonly Method[] = ['lesa', 'noise']
   const FITTED: readonly Method[] = ['fitted']
+  const CALIBRATED = METHODS.filter((name) => fitsText(name) || canDamp(name))
   const COMPUTING: readonly Method[] = ['lesa', 'fitted', 'noise']
   const USES: readonly (readonly [Partial<ExpandOptions>, readonly Method[]])[] = [
     [{ gaps: '1' }, ['lesa', 'fitted', 'llama-pro', 'interpolation', 'neighbour-mean', 'noise']],
@@ -184,11 +185,13 @@ describe('buildExpandSpec', () => {
     [{ deviceMemory: 1e9 }, COMPUTING],
     [{ job: 'folder' }, COMPUTING],
     [{ only: 'q_proj' }, LEARNED],
-    [{ text: 'far.txt' }, FITTED],
-    [{ oldText: 'near.txt' }, FITTED],
+    [{ text: 'far.txt' }, CALIBRATED],
+    [{ oldText: 'near.txt' }, CALIBRATED],
     [{ rounds: 2 }, FITTED],
-    [{ calibrationTokens: 4096 }, FITTED],
-    [{ calibrationContext: 128 }, FITTED],
+    [{ calibrationTokens: 4096 }, CALIBRATED],
+    [{ calibrationContext: 128 }, CALIBRATED],
+    [{ damp: 0.5 }, METHODS.filter(canDamp)],
+    [{ align: true }, METHODS.filter(canAlign)],
   ]
 
   it('knows no other flag that not all methods use', () => {
@@ -202,7 +205,13 @@ describe('buildExpandSpec', () => {
 
   it.each(USES)('%o is taken by %o, and refused for the others', async (options, methods) => {
     for (const method of METHODS) {
-      const given = { method, ...(fitsText(method) ? { text: 'far.txt' } : {}), ...options }
+      const isOfText = methods === CALIBRATED
+      const given = {
+        method,
+        ...(fitsText(method) || isOfText ? { text: 'far.txt' } : {}),
+        ...(canDamp(method) && isOfText ? { damp: 'auto' as const } : {}),
+        ...options,
+      }
       if (methods.includes(method)) await expect(build(given)).resolves.toBeDefined()
       else {
         await expect(build(given)).rejects.toThrow(
@@ -229,6 +238,22 @@ describe('buildExpandSpec', () => {
         tokens: 9000,
       },
     })
+  })
+
+  it('takes a factor for what new layers add, or the text that it is chosen on', async () => {
+    expect(await build({ method: 'solar', damp: 0 })).toMatchObject({ damp: 0 })
+    expect(await build({ damp: 'auto', text: 'far.txt' })).toMatchObject({
+      damp: 'auto',
+      calibration: { text: resolve(cwd, 'far.txt') },
+    })
+    await expect(build({ damp: 'auto' })).rejects.toThrow('--damp auto needs --text')
+    await expect(build({ damp: 0.5, text: 'far.txt' })).rejects.toThrow(
+      '--text is not used by lesa without --damp auto',
+    )
+    await expect(build({ calibrationTokens: 4096 })).rejects.toThrow(
+      '--calibration-tokens needs --text',
+    )
+    await expect(build({ damp: 5 })).rejects.toThrow('--damp')
   })
 
   it('refuses contradictions', async () => {

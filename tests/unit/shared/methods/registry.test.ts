@@ -134,6 +134,10 @@ describe('a draft', () => {
       energy: 1,
       holdout: null,
       rest: 'mean',
+      calibration: null,
+      damp: null,
+      align: false,
+      also: [],
       device: 'auto',
       seed: 0,
     })

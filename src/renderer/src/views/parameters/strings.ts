@@ -92,6 +92,17 @@ export const PARAMETER_TEXTS = {
     meaning: 'Where a new layer’s norm weights and biases come from: they are not predicted.',
     why: 'The authors’ notebook copies layer 0’s, by an accident of its code; the mean is the neutral choice.',
   },
+  damp: {
+    label: 'Damping',
+    meaning: 'Factor of what the new layers add at first: of their output matrices.',
+    why: '0 starts as LLaMA Pro does, answering as the base; a small factor keeps most of that and lets all matrices learn from the first step.',
+  },
+  align: {
+    label: 'Align layers',
+    meaning:
+      'Match neurons and heads of neighbouring layers before new ones are computed: their order in a layer is arbitrary.',
+    why: 'A mean of unmatched neurons mixes what has nothing in common. Large models take long to match.',
+  },
   device: {
     label: 'Device',
     meaning: 'Where the heavy arithmetic runs.',
