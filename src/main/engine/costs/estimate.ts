@@ -4,13 +4,14 @@ import { freemem } from 'node:os'
 import type { EstimateRequest } from '@shared/engineProtocol'
 import type { Estimate, EstimateItem, EstimateRefusal, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
-import { isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
+import { fitsText, isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { dampingWork, dampOf } from '../growth/damping'
+import { fitRequest } from '../growth/grow'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
 import type { Placement } from '../onnx/placement'
 import { stageBytes } from '../lesa/disk'
@@ -32,6 +33,7 @@ import { Runtime } from '../onnx/Runtime'
 import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Calibration } from './calibration'
 import { secondsOf, totalOf, type Cost, type Rates } from './cost'
+import { fitCost } from './fit'
 import { pretrainCost } from './pretrain'
 
 /** Most runs end between these shares of the estimate: other programs, the disk's cache, a clock that slows down. */
@@ -210,7 +212,7 @@ async function expandCost(
       runtime: null,
       read: await calibration.readRate(
         checkpoint,
-        request.isQuick === true && !isLearned(spec.method),
+        request.isQuick === true && !isLearned(spec.method) && !fitsText(spec.method.name),
       ),
       copy: await calibration.copyRate(checkpoint, spec.out, request.isQuick),
     }
@@ -233,6 +235,17 @@ async function expandCost(
         : []),
     ]
     const disk = [{ label: 'grown checkpoint', value: bytes }]
+    if (fitsText(spec.method.name)) {
+      const bound = spec.memoryBytes ?? request.memoryLimitBytes
+      const asked = { ...spec, ...(bound === undefined ? {} : { memoryBytes: bound }) }
+      const fit = await fitCost(spec, fitRequest({ spec: asked, checkpoint, plan }), rates)
+      return {
+        ...fit,
+        seconds: [...fit.seconds, ...last],
+        diskBytes: [...disk, ...fit.diskBytes],
+        out: spec.out,
+      }
+    }
     if (!isLearned(spec.method)) {
       const arrays = wholeMatricesNeed(spec, tensors)
       return {

@@ -24,7 +24,7 @@ import {
 import { DAMPING, SOLVER_ITERATIONS } from './direction'
 import { fitRound, measurer, readOutputs, type WindowLosses } from './fit'
 import type { OutputSlot } from './graphs'
-import { planStream } from './memory'
+import { planStream, type StreamPlan } from './memory'
 import { FIRST_STEP } from './stepSize'
 import { StreamedModel, type Block } from './StreamedModel'
 import { roundWork, unseenWork, type FitSize } from './work'
@@ -102,6 +102,18 @@ export async function* fitStart(
 ): AsyncGenerator<JobEvent, FittedStart> {
   const { checkpoint, layers, rounds, seed } = request
   const { runtime, store, scratch, signal } = context
+  const planOf = ({ context: length, fit, search, unseen }: FitSize): StreamPlan =>
+    planStream(checkpoint, {
+      context: length,
+      windows: Math.max(fit, search, unseen),
+      lowest: layers[0] ?? 0,
+      placement: runtime.placement,
+      memoryBytes: request.memoryBytes,
+      deviceMemoryBytes: request.deviceMemoryBytes,
+      what: 'fit',
+    })
+  // A text that is shorter than it may be only makes it smaller.
+  planOf(fitSize(request))
   const calibration = yield* mapEvents(
     readCalibration({ spec: request.calibration, checkpoint, rounds, seed, store, signal }),
     (done): JobEvent => ({ type: 'step', id: STEPS.texts, done, total: 1 }),
@@ -109,15 +121,7 @@ export async function* fitStart(
   yield { type: 'step', id: STEPS.texts, done: 1, total: 1 }
   for (const text of calibration.remarks) yield { type: 'log', level: 'warning', text }
   const size = sizeOf(calibration, layers)
-  const plan = planStream(checkpoint, {
-    context: calibration.context,
-    windows: Math.max(size.fit, size.search, size.unseen),
-    lowest: layers[0] ?? 0,
-    placement: runtime.placement,
-    memoryBytes: request.memoryBytes,
-    deviceMemoryBytes: request.deviceMemoryBytes,
-    what: 'fit',
-  })
+  const plan = planOf(size)
   const model = await StreamedModel.open(checkpoint, runtime, {
     context: calibration.context,
     plan,

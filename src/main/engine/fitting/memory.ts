@@ -34,6 +34,8 @@ export interface StreamPlan {
   /** Of those files. */
   readonly scratchBytes: number
   readonly hostBytes: readonly EstimateItem[]
+  /** The smallest bound that is kept. */
+  readonly leastBytes: number
 }
 
 /** @throws AppError `not_enough_memory` when even the smallest plan does not keep the bound. */
@@ -53,7 +55,7 @@ export function planStream(model: TrainingModel, request: StreamRequest): Stream
     layers: [config.numHiddenLayers - 1],
     parts: 'norms' as const,
     context,
-    batch: 1,
+    batch: windows,
     placement,
     mode: 'recompute' as const,
     what,
@@ -65,7 +67,6 @@ export function planStream(model: TrainingModel, request: StreamRequest): Stream
   const keptItem: EstimateItem = { label: 'hidden states for the backward pass', value: kept }
   const training = planTraining(model, {
     ...common,
-    batch: windows,
     memoryBytes: request.memoryBytes,
     beside: [...beside, keptItem],
   })
@@ -74,6 +75,7 @@ export function planStream(model: TrainingModel, request: StreamRequest): Stream
     keptBytes: kept,
     scratchBytes: Math.max(0, states * stateBytes - kept),
     hostBytes: training.hostBytes,
+    leastBytes: least.leastBytes,
   }
 }
 

@@ -127,7 +127,11 @@ export async function* computeTypes(
 }
 
 /** What a fit is asked for. @throws AppError `bad_request` without a calibration text. */
-export function fitRequest({ spec, checkpoint, plan }: Growth): FitRequest {
+export function fitRequest({
+  spec,
+  checkpoint,
+  plan,
+}: Pick<Growth, 'spec' | 'checkpoint' | 'plan'>): FitRequest {
   const { method, calibration, seed, memoryBytes, deviceMemoryBytes } = spec
   return {
     checkpoint,
