@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { PROJECTIONS, type DirectionProjection, type RunAnalysis } from './analysis'
 import type { CommandId } from './commands'
+import { comparisonRequestSchema, type TextSplit } from './comparisons'
 import type { DeviceReport } from './devices'
 import type { AppErrorData } from './errors'
 import type { Estimate } from './estimate'
@@ -159,6 +160,7 @@ export const callArguments = {
   ]),
   'projects:addText': z.tuple([projectIdSchema, textSourceSchema]),
   'projects:removeText': z.tuple([projectIdSchema, textIdSchema]),
+  'projects:splitText': z.tuple([projectIdSchema, textIdSchema]),
   'projects:compare': z.tuple([projectIdSchema, z.array(subjectSchema).max(1_000).optional()]),
 
   'runs:estimate': z.tuple([projectIdSchema, runSettingsSchema]),
@@ -195,6 +197,11 @@ export const callArguments = {
   'trainings:series': z.tuple([...training, seriesOptions]),
   'trainings:rename': z.tuple([...training, projectNameSchema]),
   'trainings:delete': z.tuple(training),
+
+  'comparisons:start': z.tuple([projectIdSchema, comparisonRequestSchema]),
+  'comparisons:stop': z.tuple([projectIdSchema]),
+  'comparisons:resume': z.tuple([projectIdSchema]),
+  'comparisons:clear': z.tuple([projectIdSchema]),
 
   'evaluations:start': z.tuple([projectIdSchema, evaluationRequestSchema]),
   'continuations:start': z.tuple([projectIdSchema, continuationRequestSchema]),
@@ -290,6 +297,8 @@ export interface CallResults {
   'projects:addText': TextAddition
   /** Its perplexities go with it. */
   'projects:removeText': ProjectView
+  /** Adds a text's first and second half, cut at the end of a line, as two texts; the whole one stays. */
+  'projects:splitText': TextSplit
   /** The base first, then runs, newest first; all that have succeeded by default. */
   'projects:compare': Comparison
 
@@ -344,6 +353,19 @@ export interface CallResults {
   'trainings:rename': ProjectView
   /** For good, with what it could go on from; the runs that it has made stay. `bad_request` while its job is open. */
   'trainings:delete': ProjectView
+
+  /**
+   * Grows the methods that are missing at a depth, measures all, and trains them where asked for; `bad_request` while one
+   * runs, or when a start would be fitted to, or trained on, the text that it is measured on. It takes the place of the one
+   * before, whose runs stay.
+   */
+  'comparisons:start': ProjectView
+  /** Cancels what it has begun; what is finished stays. */
+  'comparisons:stop': ProjectView
+  /** Goes on with one that was stopped, interrupted or failed. */
+  'comparisons:resume': ProjectView
+  /** Forgets one that does not run; its runs and measurements stay. */
+  'comparisons:clear': ProjectView
 
   /** Subjects that have been measured so are left out; `bad_request` when nothing is left. */
   'evaluations:start': JobSnapshot

@@ -107,6 +107,12 @@ export function ratioInterval(
   return { mean, low: Math.min(mean, end(0.025)), high: Math.max(mean, end(0.975)) }
 }
 
+/** The same with at most as many windows as a difference tells apart: two that are joined so differ as they did before. */
+export function joinWindows({ windowNll, windowTokens }: MeasuredLosses): MeasuredLosses {
+  const { values, weights } = blocksOf(windowNll, windowTokens)
+  return { windowNll: [...values], windowTokens: [...weights] }
+}
+
 /** Neighbouring windows joined, as evenly as it goes, where there are many. */
 function blocksOf(
   values: readonly number[],

@@ -15,6 +15,7 @@ import { GENERATION } from './generation'
 import { generateSpecSchema } from './jobs/generate'
 import { calibrationSchema, growthFields } from './jobs/growth'
 import { CONTEXT_TOKENS, SEED } from './bounds'
+import type { MethodComparison } from './comparisons'
 import type { MeasuredLosses } from './difference'
 import type { HeldOutVerdict } from './heldOut'
 import {
@@ -433,6 +434,8 @@ export interface ProjectView {
   readonly perplexities: readonly Perplexity[]
   /** Newest first. */
   readonly trainings: readonly TrainingSummary[]
+  /** Of all methods at one depth, the latest; `null` before the first. */
+  readonly comparison: MethodComparison | null
   /** Finished stages that later runs can use, and what unfinished trainings can go on from. */
   readonly workBytes: number
   readonly problems: readonly ProjectProblem[]

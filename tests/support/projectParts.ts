@@ -17,6 +17,7 @@ import { DEFAULT_DRAFT, runSettingsOf, type RunSettings } from '@shared/projects
 import { DEFAULT_SETTINGS } from '@shared/settings'
 import type { JobExtras } from '../../src/main/jobs/JobManager'
 import { BaseModel } from '../../src/main/projects/BaseModel'
+import { Comparisons } from '../../src/main/projects/Comparisons'
 import { Exports } from '../../src/main/projects/Exports'
 import { runPaths } from '../../src/main/projects/layout'
 import { storedModelPath } from '../../src/main/projects/modelPath'
@@ -52,6 +53,7 @@ export class FakeProgram {
     jobs: {
       list: () => this.jobs.map(({ snapshot }) => snapshot),
       start: (spec, extras = {}) => this.#start(spec, extras),
+      cancel: (id) => this.endJob(id, 'cancelled'),
     },
     settings: () => Promise.resolve(this.settings),
   }
@@ -62,7 +64,11 @@ export class FakeProgram {
 
   /** Ends the latest job. */
   end(state: JobSnapshot['state'], result?: JobResult, tookMs = 1): void {
-    const job = this.jobs.at(-1)
+    this.endJob(this.jobs.at(-1)?.snapshot.id ?? '', state, result, tookMs)
+  }
+
+  endJob(id: string, state: JobSnapshot['state'], result?: JobResult, tookMs = 1): JobSnapshot {
+    const job = this.jobs.find(({ snapshot }) => snapshot.id === id)
     if (!job) throw new Error('no job was started')
     const { seq } = job.snapshot
     job.snapshot = {
@@ -74,6 +80,7 @@ export class FakeProgram {
       ...(result ? { result } : {}),
     }
     job.extras.observer?.onState?.(job.snapshot)
+    return job.snapshot
   }
 
   /** Lets the latest job say something. */
@@ -115,6 +122,7 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
   const program = new FakeProgram()
   program.put(model)
   const told = { changed: 0 }
+  let comparisons: Comparisons | null = null
   const record = new ProjectRecord(
     folder,
     {
@@ -126,19 +134,25 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
       draft: DEFAULT_DRAFT,
       texts: [],
       perplexities: [],
+      comparison: null,
       deleted: { runs: 0, trainings: 0 },
       ...changes,
     },
-    () => (told.changed += 1),
+    () => {
+      told.changed += 1
+      comparisons?.advance()
+    },
   )
   const { services } = program
   const base = new BaseModel(record, services.engine)
   const runs = new RunBook(record, base, services)
   const texts = new Texts(record, base, runs, services)
   const trainings = new Trainings(record, base, runs, services)
+  comparisons = new Comparisons(record, base, { runs, texts, trainings }, services)
   const exports = new Exports(record, base, runs, services)
   await base.check()
   const settle = async () => {
+    await comparisons?.settle()
     await trainings.settle()
     await runs.settle()
     await record.settle()
@@ -156,6 +170,7 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
     runs,
     texts,
     trainings,
+    comparisons,
     exports,
     settle,
   }

@@ -68,6 +68,7 @@ export function projectView(changes: Partial<ProjectView> = {}): ProjectView {
     runs: [],
     perplexities: [],
     trainings: [],
+    comparison: null,
     workBytes: 0,
     problems: [],
     ...changes,

@@ -9,6 +9,7 @@ import {
   type Relocation,
 } from '@shared/projects'
 import { BaseModel } from './BaseModel'
+import { Comparisons } from './Comparisons'
 import { compareRuns } from './compare'
 import { Continuations } from './Continuations'
 import { Exports } from './Exports'
@@ -32,6 +33,7 @@ export class Project {
   readonly texts: Texts
   readonly trainings: Trainings
   readonly continuations: Continuations
+  readonly comparisons: Comparisons
   readonly exports: Exports
   readonly #record: ProjectRecord
 
@@ -41,13 +43,22 @@ export class Project {
     file: ProjectFile,
     private readonly services: ProjectServices,
   ) {
-    const record = new ProjectRecord(folder, file, () => services.onChange(this))
+    const record = new ProjectRecord(folder, file, () => {
+      services.onChange(this)
+      this.comparisons.advance()
+    })
     this.#record = record
     this.base = new BaseModel(record, services.engine)
     this.runs = new RunBook(record, this.base, services)
     this.texts = new Texts(record, this.base, this.runs, services)
     this.trainings = new Trainings(record, this.base, this.runs, services)
     this.continuations = new Continuations(record, this.base, this.runs, services)
+    this.comparisons = new Comparisons(
+      record,
+      this.base,
+      { runs: this.runs, texts: this.texts, trainings: this.trainings },
+      services,
+    )
     this.exports = new Exports(record, this.base, this.runs, services)
   }
 
@@ -79,6 +90,7 @@ export class Project {
         draft: { ...DEFAULT_DRAFT, device },
         texts: [],
         perplexities: [],
+        comparison: null,
         deleted: { runs: 0, trainings: 0 },
       },
       services,
@@ -104,6 +116,7 @@ export class Project {
     await project.runs.load()
     await project.texts.load()
     await project.trainings.load()
+    await project.comparisons.load()
     await project.base.check()
     return project
   }
@@ -130,6 +143,7 @@ export class Project {
       runs: this.runs.summaries(),
       perplexities: this.texts.perplexities(),
       trainings: this.trainings.summaries(),
+      comparison: this.comparisons.current(),
       workBytes: this.runs.workBytes + this.trainings.workBytes,
       problems: [...this.#record.problems],
     }
@@ -186,6 +200,7 @@ export class Project {
 
   /** Resolves when everything is on the disk. */
   async settle(): Promise<void> {
+    await this.comparisons.settle()
     // A training that has ended makes runs.
     await this.trainings.settle()
     await this.runs.settle()

@@ -282,6 +282,16 @@ export class RunBook {
     })
   }
 
+  /**
+   * @throws AppError `bad_request` for a plan that does not fit the model or lacks the text that it needs, `not_found` for a
+   * text that is not there.
+   */
+  async check(settings: RunSettings): Promise<void> {
+    const { summary } = await this.base.ready()
+    planExpansion(settings.method, summary.num_hidden_layers)
+    await this.#checkTexts(settings)
+  }
+
   async #checkTexts(settings: RunSettings): Promise<void> {
     const { method, calibration, damp } = settings
     if (!calibration && (fitsText(method.name) || damp === 'auto')) {

@@ -1,13 +1,21 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { basename, parse, resolve } from 'node:path'
+import { joinWindows } from '@shared/difference'
 import { AppError } from '@shared/errors'
-import type { EvaluateSpec, JobSnapshot, PerplexityResult } from '@shared/jobs'
+import { isOver, type EvaluateSpec, type JobSnapshot, type PerplexityResult } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
-import type { EvaluationRequest, Perplexity, ProjectText, TextAddition } from '@shared/projects'
+import type {
+  EvaluationRequest,
+  Perplexity,
+  ProjectText,
+  TextAddition,
+  TextPlace,
+} from '@shared/projects'
 import { exists, writeFileAtomic } from '@system/files'
 import type { BaseModel } from './BaseModel'
 import { projectPaths } from './layout'
+import { fileOfText } from './ownText'
 import type { ProjectRecord } from './ProjectRecord'
 import type { RunBook } from './RunBook'
 import type { PartServices } from './services'
@@ -52,9 +60,33 @@ export class Texts {
     return this.#keepText(name, bytes)
   }
 
+  /** Adds a text's first and second half as texts of their own. @throws AppError `not_found`, `bad_request` for one line. */
+  async split(id: string): Promise<readonly [first: ProjectText, second: ProjectText]> {
+    const { name, path } = await fileOfText(this.record, id)
+    const whole = await readFile(path, 'utf8')
+    const at = middleOf(whole)
+    if (at === null) {
+      throw unusable(name, 'it has one line, which cannot be cut in two', path)
+    }
+    const { name: stem, ext } = parse(name)
+    const add = async (half: string, content: string): Promise<ProjectText> =>
+      (await this.addContent(`${stem}, ${half} half${ext}`, content)).text
+    return [await add('first', whole.slice(0, at)), await add('second', whole.slice(at))]
+  }
+
+  /** Whether a place holds just this text. */
+  async isText(id: string, place: TextPlace): Promise<boolean> {
+    if ('text' in place) return place.text === id
+    const found = await stat(place.path).catch(() => null)
+    const { bytes } = this.#get(id)
+    return found?.isFile() === true && found.size === bytes
+      ? idOf(await readFile(place.path)) === id
+      : false
+  }
+
   /** A text is its content: what is there already keeps its name, and another text's name is not taken. */
   async #keepText(name: string, bytes: Buffer): Promise<Omit<TextAddition, 'project'>> {
-    const id = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
+    const id = idOf(bytes)
     const { folder } = this.record
     const target = projectPaths.text(folder, id)
     await mkdir(projectPaths.texts(folder), { recursive: true })
@@ -85,27 +117,38 @@ export class Texts {
     return this.record.file.perplexities.filter(({ subject }) => this.#isThere(subject))
   }
 
-  /**
-   * Queues the measurement of what has not been measured yet.
-   *
-   * @throws AppError `bad_request` when there is nothing to measure, `not_found`, `model_missing`.
-   */
-  async measure(request: EvaluationRequest): Promise<JobSnapshot> {
-    const text = this.#get(request.text)
-    const model = await this.base.ready()
-    const { perLine, device: asked } = request
-    const context = request.context ?? defaultContext(model.summary)
+  /** What has not been measured so yet, each once. */
+  unmeasured(
+    { subjects, text, context, perLine }: EvaluationRequest,
+    model: ModelSummary,
+  ): string[] {
     const isKnown = (subject: string): boolean =>
       this.record.file.perplexities.some(
         (known) =>
           known.subject === subject &&
-          known.text === text.id &&
-          known.context === context &&
+          known.text === text &&
+          known.context === (context ?? defaultContext(model)) &&
           known.perLine === perLine &&
-          // One from before intervals were kept is worth another.
-          (known.standardError !== null || known.predicted < 2),
+          // One from before intervals, or losses window by window, were kept is worth another.
+          (known.predicted < 2 ||
+            known.perplexity === null ||
+            (known.standardError !== null && known.losses !== null)),
       )
-    const subjects = [...new Set(request.subjects)].filter((subject) => !isKnown(subject))
+    return [...new Set(subjects)].filter((subject) => !isKnown(subject))
+  }
+
+  /**
+   * Queues the measurement of what has not been measured yet.
+   *
+   * @param onEnd Called once its job has ended and what it has measured is known.
+   * @throws AppError `bad_request` when there is nothing to measure, `not_found`, `model_missing`.
+   */
+  async measure(request: EvaluationRequest, onEnd?: () => void): Promise<JobSnapshot> {
+    const text = this.#get(request.text)
+    const model = await this.base.ready()
+    const { perLine, device: asked } = request
+    const context = request.context ?? defaultContext(model.summary)
+    const subjects = this.unmeasured(request, model.summary)
     if (subjects.length === 0) {
       throw new AppError('bad_request', 'All of that has been measured already.', {
         context: { field: 'subjects' },
@@ -116,6 +159,8 @@ export class Texts {
       models: subjects.map((subject) =>
         subject === 'base' ? model.path : this.runs.modelOf(subject),
       ),
+      // What has been forgotten is told with it.
+      ...(subjects.some((subject) => subject !== 'base') ? { base: model.path } : {}),
       text: projectPaths.text(this.record.folder, text.id),
       context,
       perLine,
@@ -125,7 +170,10 @@ export class Texts {
       owner: { project: this.record.id },
       observer: {
         onState: (snapshot) => {
-          if (snapshot.result?.kind !== 'evaluate') return
+          if (snapshot.result?.kind !== 'evaluate') {
+            if (isOver(snapshot)) onEnd?.()
+            return
+          }
           const device = snapshot.device?.device ?? asked
           const measured = snapshot.result.results.map((result, index): Perplexity => ({
             ...measurementOf(result),
@@ -134,7 +182,9 @@ export class Texts {
             perLine,
             device,
           }))
-          void this.#keep(measured).catch((error: unknown) => this.record.report(error))
+          void this.#keep(measured)
+            .catch((error: unknown) => this.record.report(error))
+            .finally(onEnd)
         },
       },
     })
@@ -164,10 +214,24 @@ export class Texts {
   }
 }
 
+function idOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16)
+}
+
+/** Where the line ends that is nearest to a text's middle; `null` where only one has something in it. */
+function middleOf(text: string): number | null {
+  const half = Math.floor(text.length / 2)
+  const ends = [text.lastIndexOf('\n', half) + 1, text.indexOf('\n', half) + 1]
+  const [end] = ends
+    .filter((at) => text.slice(0, at).trim() !== '' && text.slice(at).trim() !== '')
+    .sort((a, b) => Math.abs(a - half) - Math.abs(b - half))
+  return end ?? null
+}
+
 function measurementOf(
   result: PerplexityResult,
 ): Omit<Perplexity, 'subject' | 'text' | 'perLine' | 'device'> {
-  const { perplexity, context, tokens, predicted, standardError, seconds } = result
+  const { perplexity, context, tokens, predicted, standardError, seconds, against_base } = result
   return {
     // JSON knows no infinity.
     perplexity: Number.isFinite(perplexity) ? perplexity : null,
@@ -175,11 +239,27 @@ function measurementOf(
     tokens,
     predicted,
     standardError,
-    losses: null,
-    againstBase: null,
+    losses: lossesOf(result),
+    againstBase: against_base
+      ? {
+          kl: against_base.kl,
+          kl_standard_error: against_base.kl_standard_error,
+          top1_agreement: against_base.top1_agreement,
+        }
+      : null,
     seconds,
     measuredAt: Date.now(),
   }
+}
+
+/** As many as a difference tells apart are kept. */
+function lossesOf({
+  window_nll: nll,
+  window_tokens: tokens,
+}: PerplexityResult): Perplexity['losses'] {
+  // JSON knows no infinity.
+  if (!nll || !tokens || !nll.every(Number.isFinite)) return null
+  return joinWindows({ windowNll: nll, windowTokens: tokens })
 }
 
 function defaultContext({ max_position_embeddings: limit }: ModelSummary): number {

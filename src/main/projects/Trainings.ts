@@ -66,6 +66,10 @@ export class Trainings {
     }
   }
 
+  has(id: string): boolean {
+    return this.#trainings.has(id)
+  }
+
   /** @throws AppError `not_found`. */
   get(id: string): Training {
     const training = this.#trainings.get(id)

@@ -1,4 +1,5 @@
 /** @file Schemas of what a project's folder holds. */
+import { COMPARISON_STATES, comparisonRequestSchema } from '@shared/comparisons'
 import { DEVICES } from '@shared/devices'
 import { ERROR_CODES, type AppErrorData } from '@shared/errors'
 import { EXPORT_CHECKS } from '@shared/exports'
@@ -68,6 +69,26 @@ const perplexitySchema = z.object({
   measuredAt: time,
 })
 
+const errorSchema = z
+  .object({
+    code: z.enum(ERROR_CODES),
+    message: z.string(),
+    hint: z.string().optional(),
+    context: z.record(z.string(), z.string()).optional(),
+  })
+  .transform((error) => error as AppErrorData)
+
+const comparisonSchema = z.object({
+  request: comparisonRequestSchema,
+  state: z.enum(COMPARISON_STATES),
+  runs: z.array(runIdSchema),
+  /** Those that it has begun itself, which stopping it cancels. */
+  own: z.array(runIdSchema),
+  impossible: z.array(z.object({ method: methodSchema, reason: z.string() })),
+  training: trainingIdSchema.nullable(),
+  error: errorSchema.nullable(),
+})
+
 const deletedSchema = z.object({ runs: count, trainings: count })
 const NONE_DELETED: z.infer<typeof deletedSchema> = { runs: 0, trainings: 0 }
 
@@ -80,6 +101,8 @@ export const projectFileSchema = z.object({
   draft: projectDraftSchema,
   texts: z.array(textSchema).max(1_000),
   perplexities: z.array(perplexitySchema).max(100_000),
+  /** Of all methods at one depth, the latest. */
+  comparison: comparisonSchema.nullable().default(null),
   /** The highest numbers of what was deleted, so that no number is given twice. */
   deleted: deletedSchema.default(NONE_DELETED),
 })
@@ -113,18 +136,10 @@ export function salvageProject(json: unknown, fallback: string, now: number): Pr
     draft: part(projectDraftSchema, fields['draft'], DEFAULT_DRAFT),
     texts: list(textSchema, fields['texts']),
     perplexities: list(perplexitySchema, fields['perplexities']),
+    comparison: part(shape.comparison, fields['comparison'], null),
     deleted: part(deletedSchema, fields['deleted'], NONE_DELETED),
   }
 }
-
-const errorSchema = z
-  .object({
-    code: z.enum(ERROR_CODES),
-    message: z.string(),
-    hint: z.string().optional(),
-    context: z.record(z.string(), z.string()).optional(),
-  })
-  .transform((error) => error as AppErrorData)
 
 const deviceSchema = z.object({ device: z.enum(DEVICES), reason: z.string() })
 

@@ -10,6 +10,6 @@ export interface PartServices {
     identify(path: string): Promise<ModelIdentity>
     versions(): Promise<EngineVersions>
   }
-  readonly jobs: Pick<JobManager, 'start' | 'list'>
+  readonly jobs: Pick<JobManager, 'start' | 'list' | 'cancel'>
   readonly settings: () => Promise<Settings>
 }

@@ -5,7 +5,7 @@ import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
 import type { RunSettings, TextPlace } from '@shared/projects'
-import type { TrainingRequest } from '@shared/trainings'
+import { DEFAULT_TRAINING, type TrainingRequest } from '@shared/trainings'
 import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
 import { pretrainArguments } from '../../cli/pretrainCommand'
@@ -20,7 +20,14 @@ type ProjectHandlers = Pick<
   Handlers,
   Extract<
     keyof Handlers,
-    `${'projects' | 'runs' | 'trainings' | 'evaluations' | 'continuations' | 'exports'}:${string}`
+    `${
+      | 'projects'
+      | 'runs'
+      | 'trainings'
+      | 'comparisons'
+      | 'evaluations'
+      | 'continuations'
+      | 'exports'}:${string}`
   >
 >
 
@@ -47,6 +54,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     if (model.state === 'ready' || model.state === 'changed') grants.grant(model.path)
     const view = project.view()
     const texts = [
+      ...(view.comparison?.request.race?.texts ?? []),
       ...view.trainings.flatMap(({ settings: { texts, evalText, forgettingText } }) => [
         ...texts,
         evalText,
@@ -152,6 +160,11 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       return { project: project.view(), ...added }
     },
     'projects:removeText': (id, text) => changed(id, (project) => project.texts.remove(text)),
+    'projects:splitText': async (id, text) => {
+      const project = projects.get(id)
+      const parts = await project.texts.split(text)
+      return { project: project.view(), parts }
+    },
     'projects:compare': (id, subjects) => projects.get(id).compare(subjects),
 
     'runs:estimate': async (id, settings) =>
@@ -212,6 +225,26 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       changed(id, (project) => project.trainings.rename(training, name)),
     'trainings:delete': (id, training) =>
       changed(id, (project) => project.trainings.delete(training)),
+
+    'comparisons:start': async (id, { like, calibration, race, ...request }) => {
+      const { settings } = await openedTexts({
+        settings: { runs: [], ...(race ?? { ...DEFAULT_TRAINING, texts: [] }) },
+        grow: [],
+      })
+      const opened = await openedGrowth(calibration === undefined ? like : { ...like, calibration })
+      const { runs: _, ...trained } = settings
+      return changed(id, (project) =>
+        project.comparisons.start({
+          ...request,
+          like: opened,
+          calibration: opened.calibration,
+          ...(race === undefined ? {} : { race: trained }),
+        }),
+      )
+    },
+    'comparisons:stop': (id) => changed(id, (project) => project.comparisons.stop()),
+    'comparisons:resume': (id) => changed(id, (project) => project.comparisons.resume()),
+    'comparisons:clear': (id) => changed(id, (project) => project.comparisons.clear()),
 
     'evaluations:start': (id, request) => projects.get(id).texts.measure(request),
     'continuations:start': (id, request) => projects.get(id).continuations.start(request),

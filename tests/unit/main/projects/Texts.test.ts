@@ -33,6 +33,8 @@ const results = (...perplexities: number[]): EvaluateResult => ({
     context: 256,
     num_hidden_layers: 12,
     seconds: 1,
+    window_nll: [Math.log(perplexity) * 29],
+    window_tokens: [29],
   })),
 })
 
@@ -131,7 +133,11 @@ describe('measuring', () => {
     program.end('succeeded', results(7))
     await settle()
     await texts.measure(request({ subjects: ['base', run.id, run.id] }))
-    expect(program.jobs.at(-1)?.snapshot.spec).toMatchObject({ models: [runs.modelOf(run.id)] })
+    expect(program.jobs.at(-1)?.snapshot.spec).toMatchObject({
+      models: [runs.modelOf(run.id)],
+      // What is forgotten is told with it.
+      base: model,
+    })
     program.end('succeeded', results(Infinity))
     await settle()
     expect(

@@ -39,6 +39,7 @@ const project: ProjectFile = {
       measuredAt: 2,
     },
   ],
+  comparison: null,
   deleted: { runs: 2, trainings: 1 },
 }
 
