@@ -45,7 +45,7 @@ export const TRY = {
   differs: (count: number, all: number) =>
     count === 0
       ? `After the same text, the likeliest next token is the same at all ${all} places.`
-      : `After the same text, the likeliest next token differs at ${count} of ${all} places; they are marked.`,
+      : `After the same text, the likeliest next token differs at ${count} of ${all} places (marked).`,
   places: (name: string) => `${name}, token by token`,
   token: (text: string, place: number) => `Token ${place}: ${text}`,
   differsHere: 'models differ',
