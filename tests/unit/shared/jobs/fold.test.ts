@@ -95,6 +95,27 @@ describe('foldChange', () => {
     expect(series['constructor']).toEqual({ x: [1], y: [2] })
   })
 
+  it('joins the pieces of each text, within bounds', () => {
+    const text = (stream: string, piece: string): JobEvent => ({
+      type: 'text',
+      stream,
+      text: piece,
+    })
+    const pieces = [text('text/0', 'Ada'), text('text/1', 'Leo'), text('text/0', ' was')]
+    expect(fold(pieces).texts).toEqual({ 'text/0': 'Ada was', 'text/1': 'Leo' })
+    // As few changes as fold to the same.
+    const queued = pieces.map(at).reduce(queueChange, [])
+    expect(queued).toHaveLength(2)
+    expect(queued.reduce(foldChange, fold([])).texts).toEqual(fold(pieces).texts)
+    const long = fold([text('a', 'x'.repeat(SNAPSHOT_LIMITS.text)), text('a', 'y')])
+    expect(long.texts?.['a']).toHaveLength(SNAPSHOT_LIMITS.text)
+    const many = Array.from({ length: SNAPSHOT_LIMITS.texts + 5 }, (_, at) => text(`${at}`, 'x'))
+    expect(Object.keys(fold([...many, text('0', 'y')]).texts ?? {})).toHaveLength(
+      SNAPSHOT_LIMITS.texts,
+    )
+    expect(fold([...many, text('0', 'y')]).texts?.['0']).toBe('xy')
+  })
+
   it('leaves the snapshot that it was given as it was', () => {
     const before = fold([plan])
     const copy = structuredClone(before)
