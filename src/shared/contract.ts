@@ -16,6 +16,8 @@ import {
 } from './jobs'
 import type { ModelCache } from './hub'
 import type { GrowthPreview, ModelConfigText, ModelSummary } from './model'
+import { type MeasuredPlaces } from './places'
+import { placesRequestSchema } from './placesRequest'
 import {
   continuationRequestSchema,
   evaluationRequestSchema,
@@ -161,6 +163,8 @@ export const callArguments = {
   'projects:addText': z.tuple([projectIdSchema, textSourceSchema]),
   'projects:removeText': z.tuple([projectIdSchema, textIdSchema]),
   'projects:splitText': z.tuple([projectIdSchema, textIdSchema]),
+  'projects:places': z.tuple([projectIdSchema]),
+  'projects:measurePlaces': z.tuple([projectIdSchema, placesRequestSchema]),
   'projects:compare': z.tuple([projectIdSchema, z.array(subjectSchema).max(1_000).optional()]),
 
   'runs:estimate': z.tuple([projectIdSchema, runSettingsSchema]),
@@ -299,6 +303,10 @@ export interface CallResults {
   'projects:removeText': ProjectView
   /** Adds a text's first and second half, cut at the end of a line, as two texts; the whole one stays. */
   'projects:splitText': TextSplit
+  /** What was measured last of the places in the project's model; `null` when nothing was. */
+  'projects:places': MeasuredPlaces | null
+  /** Queues the measurement; when it has succeeded, `projects:places` has it. */
+  'projects:measurePlaces': JobSnapshot
   /** The base first, then runs, newest first; all that have succeeded by default. */
   'projects:compare': Comparison
 

@@ -71,6 +71,16 @@ export interface PlacesReport {
   readonly repeats: readonly RepeatedBlock[]
 }
 
+/** What a project keeps of its last measurement. */
+export interface MeasuredPlaces {
+  /** The text's name. */
+  readonly text: string
+  readonly device: string
+  /** Milliseconds since 1970. */
+  readonly measuredAt: number
+  readonly report: PlacesReport
+}
+
 /** What is said wherever scores or presets are. */
 export const LITTLE_IS_KNOWN =
   'No study shows that any of these scores, or any of these presets, predicts which place is best after training.'

@@ -14,6 +14,7 @@ import { compareRuns } from './compare'
 import { Continuations } from './Continuations'
 import { Exports } from './Exports'
 import { storedModelPath } from './modelPath'
+import { Places } from './Places'
 import { ProjectRecord, readProjectFile } from './ProjectRecord'
 import { RunBook } from './RunBook'
 import { SCHEMA_VERSION, type ProjectFile } from './schemas'
@@ -35,6 +36,7 @@ export class Project {
   readonly continuations: Continuations
   readonly comparisons: Comparisons
   readonly exports: Exports
+  readonly places: Places
   readonly #record: ProjectRecord
 
   private constructor(
@@ -60,6 +62,7 @@ export class Project {
       services,
     )
     this.exports = new Exports(record, this.base, this.runs, services)
+    this.places = new Places(record, this.base, services)
   }
 
   /**

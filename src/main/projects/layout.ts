@@ -16,6 +16,8 @@ export const projectPaths = {
   training: (project: string, training: string): string => join(project, 'trainings', training),
   texts: (project: string): string => join(project, 'texts'),
   text: (project: string, text: string): string => join(project, 'texts', `${text}.txt`),
+  /** What was measured of the places for new layers. */
+  places: (project: string): string => join(project, 'places.json'),
   /** What runs of this project can use again. */
   work: (project: string): string => join(project, 'work'),
   /** The demo's own copy of its model. */

@@ -165,6 +165,8 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       const parts = await project.texts.split(text)
       return { project: project.view(), parts }
     },
+    'projects:places': (id) => projects.get(id).places.get(),
+    'projects:measurePlaces': (id, request) => projects.get(id).places.measure(request),
     'projects:compare': (id, subjects) => projects.get(id).compare(subjects),
 
     'runs:estimate': async (id, settings) =>

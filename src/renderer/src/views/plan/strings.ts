@@ -93,3 +93,52 @@ export const OUTCOME = {
   noChange: 'Nothing else changes.',
   asking: 'Working it out…',
 } as const
+
+export const PLACES = {
+  title: 'Places',
+  presets: 'Places for the new layers',
+  notMeasured: 'Measure the places first.',
+  nothingHelps: 'No fitted block lowers the loss on this text: there is nothing to choose by.',
+  text: 'Text',
+  textHint: 'Of the kind that the grown model is to learn.',
+  noTexts: 'Add a text in Compare first.',
+  noTokenizer: 'The model has no tokenizer, so no text can be measured.',
+  blocks: 'Run twice',
+  blocksHint: 'The map of repeated blocks.',
+  upTo: (length: number): string =>
+    length === 1 ? 'single layers' : `blocks of up to ${length} layers`,
+  measure: 'Measure places',
+  again: 'Measure again',
+  measuring: 'Measuring places',
+  cancel: 'Cancel',
+  measured: (text: string, tokens: number, loss: number): string =>
+    `Measured on ${text}: ${loss.toFixed(4)} nats a token over ${tokens} tokens that nothing was fitted to. Losses are differences to that.`,
+  scores: 'Scores of layers and gaps',
+  scoresHint: 'Point at a cell to read it; click one to put a layer after that number.',
+  repeats: 'Blocks run twice: change of the loss',
+  repeatsHint: 'Point at a cell to read it. Columns are the first layer of the block.',
+  low: 'low',
+  high: 'high',
+  noValue: 'no number',
+  gap: (gap: number): string => `After layer ${gap}`,
+  layer: (layer: number): string => `Layer ${layer}`,
+  block: (first: number, last: number): string =>
+    first === last ? `Layer ${first} twice` : `Layers ${first}–${last} twice`,
+  length: (length: number): string => (length === 1 ? '1 layer' : `${length} layers`),
+  change: (value: number, interval: { readonly low: number; readonly high: number } | null) =>
+    `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(4)} nats${
+      interval ? ` (95 %: ${interval.low.toFixed(4)} to ${interval.high.toFixed(4)})` : ''
+    }`,
+  rows: {
+    fit: 'one fitted block',
+    slope: 'slope ‖g‖',
+    copy: 'gradient: copy',
+    mean: 'gradient: mean',
+    cosine: 'cosine of weights',
+    cka: 'CKA of outputs',
+    skip: 'layer left out',
+    repeat: 'layer twice',
+    influence: 'block influence',
+    update: 'relative update',
+  },
+} as const
