@@ -10,6 +10,7 @@ import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { aligningNeed, aligningWork, checkAligning } from '../growth/aligning'
 import { dampingWork, dampOf } from '../growth/damping'
 import { fitRequest } from '../growth/grow'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
@@ -216,7 +217,17 @@ async function expandCost(
       ),
       copy: await calibration.copyRate(checkpoint, spec.out, request.isQuick),
     }
+    const growth = { spec, checkpoint, plan }
+    if (spec.align === true) checkAligning(growth)
     const last = [
+      ...(spec.align === true
+        ? [
+            {
+              label: 'align layers',
+              value: await computedSeconds(aligningWork(growth), spec, rates),
+            },
+          ]
+        : []),
       ...(spec.damp === 'auto' && spec.calibration !== undefined
         ? [
             {
@@ -260,7 +271,7 @@ async function expandCost(
         diskBytes: disk,
         device: null,
         leastMemory: 0,
-        arrays,
+        arrays: spec.align === true ? mostOf([arrays, aligningNeed(checkpoint)]) : arrays,
         out: spec.out,
       }
     }
@@ -296,9 +307,10 @@ async function expandCost(
         leastMemory: Math.max(
           ...checkpoint.weightTypes.map((type) => leastBytes(new StackedMatrix(checkpoint, type))),
         ),
-        arrays: mostOf(
-          checkpoint.weightTypes.map((type) => arrayNeed(new StackedMatrix(checkpoint, type))),
-        ),
+        arrays: mostOf([
+          ...checkpoint.weightTypes.map((type) => arrayNeed(new StackedMatrix(checkpoint, type))),
+          ...(spec.align === true ? [aligningNeed(checkpoint)] : []),
+        ]),
         out: spec.out,
       }
     } finally {

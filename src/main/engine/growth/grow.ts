@@ -12,6 +12,7 @@ import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { describeLosses, type RangeLoss } from '../checkpoint/range'
+import type { Alignment } from '../alignment/Alignment'
 import { chooseDamping, dampOf } from './damping'
 import { layOut } from './grownLayout'
 import { contentsOf, tiedHead } from './grownTensors'
@@ -56,6 +57,8 @@ export interface Growth {
   readonly spec: GrowthSpec
   readonly checkpoint: Checkpoint
   readonly plan: ExpansionPlan
+  /** Once its layers are matched, where that is asked for. */
+  readonly alignment?: Alignment | null
   readonly signal: AbortSignal
   /** What comes along from the base model's folder. */
   readonly sidecars: Sidecars
@@ -160,7 +163,7 @@ async function* fitBlocks(growth: Growth, store: StageStore): AsyncGenerator<Job
 
 /** What the results of the learned methods' stages depend on, and where they are. */
 export async function stageContext(
-  { spec, checkpoint, plan, signal }: Growth,
+  { spec, checkpoint, plan, alignment = null, signal }: Growth,
   stages: StageStore,
   device: Device,
 ): Promise<StageContext> {
@@ -172,6 +175,7 @@ export async function stageContext(
     checkpoint,
     fingerprint: await checkpoint.fingerprint(),
     plan,
+    alignment,
     method,
     dtype: spec.dtype,
     allowOverflow: spec.allowOverflow ?? false,
@@ -186,12 +190,13 @@ export async function stageContext(
 
 /** The factor that the spec leaves to the text; `null` where it does not. */
 export async function* damp(
-  { spec, checkpoint, plan, signal }: Growth,
+  { spec, checkpoint, plan, alignment = null, signal }: Growth,
   { types }: Computed,
   store: StageStore,
 ): AsyncGenerator<JobEvent, DampingReport | null> {
   const { fill } = methodNamed(spec.method.name)
-  const filler = fill && fillerOf(fill, { checkpoint, predicted: types, seed: spec.seed })
+  const context = { checkpoint, predicted: types, seed: spec.seed, alignment }
+  const filler = fill && fillerOf(fill, context)
   const { layers } = plan
   return yield* chooseDamping({
     spec,
@@ -199,7 +204,13 @@ export async function* damp(
     signal,
     model: { checkpoint, layers, filler },
     layoutOf: (factor) =>
-      layOut(checkpoint, { layers, rest: spec.rest, dtype: spec.dtype, damp: factor }),
+      layOut(checkpoint, {
+        layers,
+        rest: spec.rest,
+        dtype: spec.dtype,
+        damp: factor,
+        aligned: alignment !== null,
+      }),
   })
 }
 
@@ -210,7 +221,7 @@ export async function* writeGrown(
   output: PreparedOutput,
   { out, overwrite, maxShardBytes }: OutputSpec,
 ): AsyncGenerator<JobEvent, ExpandResult> {
-  const { spec, checkpoint, plan, signal, started } = growth
+  const { spec, checkpoint, plan, alignment = null, signal, started } = growth
   const warnings = [...growthWarnings(growth), ...trainingWarnings(computed.types)]
   for (const text of warnings) yield { type: 'log', level: 'warning', text }
   await copyPredictors(computed.types, join(output.partial, 'lesa'))
@@ -220,12 +231,13 @@ export async function* writeGrown(
     rest: spec.rest,
     dtype: spec.dtype,
     damp: computed.damping?.factor ?? dampOf(spec),
+    aligned: alignment !== null,
     dropsHead: head === 'repeats_embeddings',
   })
   const { fill } = methodNamed(spec.method.name)
   const filler = computed.fit
     ? fittedMatrices(computed.fit, plan)
-    : fill && fillerOf(fill, { checkpoint, predicted: computed.types, seed: spec.seed })
+    : fill && fillerOf(fill, { checkpoint, predicted: computed.types, seed: spec.seed, alignment })
   const fit = computed.fit?.report
   const predictors = computed.types.map(({ report }) => report)
   const record = {

@@ -2,6 +2,7 @@
 import type { OutputDtype } from '@shared/jobs'
 import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
+import { hasOrderedRows } from '../alignment/orders'
 import { elementsOf, partsOf, placeInLayers } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
@@ -21,6 +22,10 @@ export interface Neighbours {
 export interface FilledSlot extends Neighbours {
   readonly type: string
   readonly layer: number
+  /** The base layer before it. */
+  readonly gap: number
+  /** Of its bias: the neighbours' mean, or one layer's, in the order that the new layer has. */
+  readonly isBias?: boolean
 }
 
 /** Where a tensor of the grown model comes from. */
@@ -59,6 +64,8 @@ export interface LayoutOptions {
   readonly dtype: OutputDtype
   /** Factor of what new layers add to the residual stream; 1 without it. */
   readonly damp?: number
+  /** Whether layers are matched, so that biases of computed layers have to be put into the new layer's order. */
+  readonly aligned?: boolean
   /** The base model's head repeats its tied embeddings; the grown one does without it. */
   readonly dropsHead?: boolean
 }
@@ -91,7 +98,7 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
       ? new Map([...layerOf(layer.gap + 1), ...layerOf(layer.gap)])
       : layerOf(layer.source)
     for (const [suffix, tensor] of like) {
-      const source = sourceOf(checkpoint, options.rest, { layer, index, suffix, tensor })
+      const source = sourceOf(checkpoint, options, { layer, index, suffix, tensor })
       const shaped = source.kind === 'base' ? source.tensor : tensor
       const isDamped = layer.kind !== 'original' && residualScales.includes(suffix)
       const name = checkpoint.layerTensorName(index, suffix)
@@ -123,12 +130,13 @@ interface Place {
 
 function sourceOf(
   checkpoint: Checkpoint,
-  rest: RestChoice,
+  { rest, aligned = false }: LayoutOptions,
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
   const { identityZeros } = checkpoint.architecture
   if (layer.kind === 'identity' && identityZeros.includes(suffix)) {
-    const fitted = layer.isFitted === true ? fittedSlots(checkpoint, { index, suffix, tensor }) : []
+    const fitted =
+      layer.isFitted === true ? fittedSlots(checkpoint, { layer, index, suffix, tensor }) : []
     return fitted.length > 0 ? { kind: 'filled', slots: fitted } : { kind: 'zeros' }
   }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
@@ -147,9 +155,25 @@ function sourceOf(
   const slots = partsOf(checkpoint.slots, 'weight', suffix).map(({ id, span }) => ({
     type: id,
     layer: index,
+    gap: layer.gap,
     ...neighbours(span.shape, span.offset),
   }))
   if (slots.length > 0) return { kind: 'filled', slots }
+  const biases = partsOf(checkpoint.slots, 'bias', suffix)
+  if (aligned && biases.some(({ id }) => hasOrderedRows(id))) {
+    const one = { previous: left, next: right, first: of(0), mean: null }[rest]
+    return {
+      kind: 'filled',
+      slots: biases.map(({ id, span }) => ({
+        type: id,
+        layer: index,
+        gap: layer.gap,
+        isBias: true,
+        ...neighbours(span.shape, span.offset),
+        ...(one === null ? {} : { left: one, right: one }),
+      })),
+    }
+  }
   switch (rest) {
     case 'previous':
       return { kind: 'base', tensor }
@@ -169,11 +193,12 @@ function sourceOf(
 /** The output matrix that is fitted; of a bias, which stays zero, nothing. */
 function fittedSlots(
   { slots }: Pick<Checkpoint, 'slots'>,
-  { index, suffix, tensor }: Pick<Place, 'index' | 'suffix' | 'tensor'>,
+  { layer, index, suffix, tensor }: Place,
 ): FilledSlot[] {
   return partsOf(slots, 'weight', suffix).map(({ id, span }) => ({
     type: id,
     layer: index,
+    gap: layer.source,
     left: tensor,
     right: tensor,
     elements: [span.offset, span.offset + elementsOf(span.shape)],

@@ -69,6 +69,7 @@ function dataOf(record: GrowthRecord): object {
       ...parameters,
       rest: spec.rest,
       dtype: spec.dtype,
+      ...(spec.align === true ? { align: true } : {}),
       ...(spec.damp === undefined ? {} : { damp: record.damping?.factor ?? spec.damp }),
       ...(spec.allowOverflow === true ? { allow_overflow: true } : {}),
       max_shard_bytes: spec.maxShardBytes,

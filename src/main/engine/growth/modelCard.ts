@@ -113,6 +113,7 @@ function parameterTable({ spec, plan, device, damping }: GrowthRecord): string {
       ...methodRows(spec.method, plan).map(({ card }) => card),
       ...further.map(([name, value]) => [name, String(value).replaceAll(',', ', ')]),
       ['norm weights and biases', spec.rest],
+      ...(spec.align === true ? [['layers aligned', 'yes']] : []),
       ...(spec.damp === undefined ? [] : [['damping', String(damping?.factor ?? spec.damp)]]),
       ['dtype', spec.dtype],
       ['seed', String(spec.seed)],

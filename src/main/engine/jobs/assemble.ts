@@ -5,6 +5,7 @@ import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps } from '../growth/damping'
 import { layOut } from '../growth/grownLayout'
 import { findPredicted, type PredictedType } from '../lesa/learned'
@@ -30,9 +31,15 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     const plan = planExpansion(job.method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec: job, checkpoint, plan, sidecars, signal, started }
+    checkAligning(growth)
     await checkDamping(job, checkpoint)
+    const before = [...aligningSteps(growth), ...dampingSteps(job, checkpoint, plan.layers.length)]
+    const weight = before.reduce((sum, step) => sum + step.weight, 0) || 1
+    yield { type: 'plan', steps: [...before, { id: 'write', label: 'write checkpoint', weight }] }
+    const alignment = yield* alignLayers(growth, keptStages(spec.job))
+    const aligned: Growth = { ...growth, alignment }
     const computed = isLearned(job.method)
-      ? await collect(growth, spec.job)
+      ? await collect(aligned, spec.job)
       : { device: null, types: [] }
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
@@ -40,16 +47,10 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
       bytes: layOut(checkpoint, { layers: plan.layers, rest: job.rest, dtype: job.dtype }).bytes,
     })
     try {
-      const damping = dampingSteps(job, checkpoint, plan.layers.length)
-      const weight = damping.reduce((sum, step) => sum + step.weight, 0) || 1
-      yield {
-        type: 'plan',
-        steps: [...damping, { id: 'write', label: 'write checkpoint', weight }],
-      }
       yield* remarksOf(checkpoint)
       yield* tellLeftOut(sidecars)
-      const chosen = yield* damp(growth, computed, keptStages(spec.job))
-      return yield* writeGrown(growth, { ...computed, damping: chosen }, output, spec)
+      const chosen = yield* damp(aligned, computed, keptStages(spec.job))
+      return yield* writeGrown(aligned, { ...computed, damping: chosen }, output, spec)
     } finally {
       await output.discard()
     }

@@ -5,6 +5,7 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { fitSteps } from '../fitting/fittedStart'
+import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps, dampOf } from '../growth/damping'
 import { layOut, writeWork } from '../growth/grownLayout'
 import { learnedSteps } from '../lesa/learned'
@@ -33,6 +34,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec, checkpoint, plan, sidecars, signal, started }
     checkMemory(growth, checkpoint.weightTypes)
+    checkAligning(growth)
     await checkDamping(spec, checkpoint)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
@@ -55,6 +57,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
         type: 'plan',
         steps: [
           ...rangeSteps(layout, spec),
+          ...aligningSteps(growth),
           ...steps,
           ...dampingSteps(spec, checkpoint, plan.layers.length),
           { id: 'write', label: 'write checkpoint', weight: weightOf(writeWork(layout)) },
@@ -67,12 +70,14 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
       yield* tellLeftOut(sidecars)
       yield* checkRange(checkpoint, layout, spec, signal)
       const stages = stagesOf(spec, workDir, output)
-      const computed = yield* computeTypes(growth, stages, checkpoint.weightTypes)
+      const alignment = yield* alignLayers(growth, stages)
+      const aligned: Growth = { ...growth, alignment }
+      const computed = yield* computeTypes(aligned, stages, checkpoint.weightTypes)
       // What the pictures need is small; the stages that hold it may go with the output's scratch folder.
       const pictures =
         recordDir === undefined ? null : await recordStages(computed.types, recordDir)
-      const damping = yield* damp(growth, computed, stages)
-      const result = yield* writeGrown(growth, { ...computed, damping }, output, spec)
+      const damping = yield* damp(aligned, computed, stages)
+      const result = yield* writeGrown(aligned, { ...computed, damping }, output, spec)
       if (recordDir !== undefined && pictures) {
         yield* analyseGrown({ plan, result, pictures, signal, recordDir })
       }

@@ -14,6 +14,7 @@ import {
   stageContext,
   type Growth,
 } from '../growth/grow'
+import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { layOut } from '../growth/grownLayout'
 import { checkRange, rangeSteps } from '../growth/writing'
 import { remarksOf } from './remarks'
@@ -39,18 +40,21 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     const { weightTypes } = checkpoint
     requireWeightTypes(checkpoint, spec.only)
     checkMemory(growth, spec.only)
+    checkAligning(growth)
     await writeJobFile(spec.job, spec)
     await requireRoom([{ path: spec.job, bytes: await roomOfStages(growth, spec.only, spec.job) }])
     const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))
     const steps = learnedSteps(checkpoint, plan, method).filter(({ id }) => wanted(id))
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
-    yield { type: 'plan', steps: [...rangeSteps(layout, spec), ...steps] }
+    yield { type: 'plan', steps: [...rangeSteps(layout, spec), ...aligningSteps(growth), ...steps] }
     yield* remarksOf(checkpoint)
     yield* checkRange(checkpoint, layout, spec, signal)
     const store = keptStages(spec.job)
-    const { device } = yield* computeTypes(growth, store, spec.only)
-    const context = await stageContext(growth, store, device?.device ?? 'cpu')
+    const alignment = yield* alignLayers(growth, store)
+    const aligned: Growth = { ...growth, alignment }
+    const { device } = yield* computeTypes(aligned, store, spec.only)
+    const context = await stageContext(aligned, store, device?.device ?? 'cpu')
     const found = await Promise.all(weightTypes.map((type) => findPredicted(context, type)))
     return {
       kind: 'stages',

@@ -1,4 +1,5 @@
 import { AppError } from '@shared/errors'
+import type { Alignment } from '../alignment/Alignment'
 import type { Slot } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import type { Precision } from './decomposition/CoordinateStore'
@@ -19,6 +20,8 @@ export class StackedMatrix implements WeightSource {
   constructor(
     private readonly checkpoint: Checkpoint,
     readonly weightType: string,
+    /** Where it is given, matrices are read in the order that all layers share. */
+    private readonly alignment: Alignment | null = null,
   ) {
     this.slot = checkpoint.slot(weightType)
     this.layerCount = checkpoint.config.numHiddenLayers
@@ -41,14 +44,15 @@ export class StackedMatrix implements WeightSource {
     return this.checkpoint.layerTensorName(layer, this.slot.weight.tensor)
   }
 
-  read(layer: number): Promise<Float32Array> {
+  async read(layer: number): Promise<Float32Array> {
     const { offset } = this.slot.weight
     const size = this.rows * this.width
     this.buffer ??= new Float32Array(size)
-    return this.checkpoint.readFloat32(this.nameOf(layer), {
+    const values = await this.checkpoint.readFloat32(this.nameOf(layer), {
       elements: [offset, offset + size],
       into: this.buffer,
     })
+    return this.alignment?.align(values, this.width, this.weightType, layer) ?? values
   }
 
   /**

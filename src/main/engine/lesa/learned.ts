@@ -13,6 +13,7 @@ import {
 import type { LearnedMethodSpec } from '@shared/methods'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
 import { saveDirections, topDirection } from './directions'
+import type { Alignment } from '../alignment/Alignment'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, encodeFromFloat32, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import { describeLosses, RangeCount, refuseLosses, type RangeLoss } from '../checkpoint/range'
@@ -60,6 +61,8 @@ export interface StageContext {
   /** Of the checkpoint: results of another one are never taken for its own. */
   readonly fingerprint: string
   readonly plan: ExpansionPlan
+  /** Orders in which all layers' neurons and heads go together; without them each layer is as it is. */
+  readonly alignment?: Alignment | null
   readonly method: LearnedMethodSpec
   readonly dtype: OutputDtype
   /** Predictions that the element type cannot hold become infinite, which is otherwise refused. */
@@ -161,6 +164,7 @@ function dependencies(context: StageContext, type: string): unknown {
     // As they were before layers could differ in type: earlier results are still found.
     ...(new Set(types.values()).size > 1 ? { types: [...types] } : {}),
     ...(context.allowOverflow ? { allowOverflow: true } : {}),
+    ...(context.alignment ? { align: true } : {}),
     seed: context.seed,
   }
 }
@@ -230,7 +234,7 @@ async function* decomposeStage(
   scratch: string,
 ): AsyncGenerator<JobEvent, Decomposition> {
   const { method, stages } = context
-  const source = new StackedMatrix(context.checkpoint, type)
+  const source = new StackedMatrix(context.checkpoint, type, context.alignment ?? null)
   const inMemory = planMemory(source, context.memoryBytes).coordinates === 'memory'
   const id = `${type}/decompose`
   yield { type: 'step', id, done: 0, total: 1 }
@@ -242,6 +246,7 @@ async function* decomposeStage(
     useSvd: method.useSvd,
     energy: method.energy,
     precision: source.precision,
+    ...(context.alignment ? { align: true } : {}),
   }
   const stage = `decomposition-${type}`
   const kept = await stages.find(stage, depends)
@@ -376,7 +381,7 @@ async function* predictStage(
     return reconstructor.weights(coordinates)
   })
   try {
-    for (const [done, { index }] of layers.entries()) {
+    for (const [done, { index, source }] of layers.entries()) {
       signal.throwIfAborted()
       const weights = await fill(type, index)
       const dtype = dtypes.get(index) ?? 'F32'
@@ -384,8 +389,10 @@ async function* predictStage(
       count.add(weights)
       if (count.loss) losses.push(count.loss)
       if (!context.allowOverflow) refuseLosses(losses)
-      await writeFile(predictedFile(folder, index), encodeFromFloat32(weights, dtype))
       directions.set(index, topDirection(decomposition, weights))
+      // The new layer stands where its left neighbour's residual stream, norms and biases are: in that one's order.
+      const own = context.alignment?.restore(weights, store.width, type, source) ?? weights
+      await writeFile(predictedFile(folder, index), encodeFromFloat32(own, dtype))
       yield { type: 'step', id, done: done + 1, total: layers.length }
     }
     await saveDirections(folder, decomposition, plan, directions)

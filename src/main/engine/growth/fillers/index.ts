@@ -1,8 +1,10 @@
 /** @file How the matrices of a grown model's computed layers come about, by what its method asks for. */
 import { isPredicted, type Fill } from '@shared/methods/define'
+import type { Alignment } from '../../alignment/Alignment'
 import type { Checkpoint } from '../../checkpoint/Checkpoint'
 import type { MatrixFiller, PredictedType } from '../../lesa/learned'
 import type { Filler } from '../grownTensors'
+import { alignedFiller } from './aligned'
 import { byElement, wholeMatrix } from './neighbours'
 import { noiseLike } from './noise'
 import { predictedMatrices } from './predicted'
@@ -12,10 +14,14 @@ export interface FillContext {
   /** What the learned stages left; empty where nothing is predicted. */
   readonly predicted: readonly PredictedType[]
   readonly seed: number
+  /** Where layers were matched. */
+  readonly alignment?: Alignment | null
 }
 
 /** What gives the new layers' matrices while the checkpoint is written. */
-export function fillerOf(fill: Fill, { checkpoint, predicted, seed }: FillContext): Filler {
+export function fillerOf(fill: Fill, context: FillContext): Filler {
+  const { checkpoint, predicted, seed, alignment } = context
+  if (alignment) return alignedFiller(fill, { ...context, alignment })
   // What wraps a prediction was applied when it was made.
   if (isPredicted(fill)) return predictedMatrices(predicted)
   if (fill.kind === 'elements') {
