@@ -216,7 +216,7 @@ export function buildProgram(
 
   program
     .command('demo', { hidden: true })
-    .description('grow the bundled model with five methods, compare them, and train four starts')
+    .description('grow the bundled model with six methods, compare them, and train five starts')
     .option('--out <dir>', 'folder for the checkpoints', 'demo-output')
     .action(async ({ out }: { out: string }) => {
       const { demo } = await import('./commands/demo')
