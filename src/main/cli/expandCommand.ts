@@ -25,7 +25,7 @@ export function expandArguments(spec: ExpandSpec): string[] {
     memoryBytes,
     deviceMemoryBytes,
   } = spec
-  const { damp, align, also } = spec
+  const { damp, align } = spec
   const flag = (
     name: string,
     value: string | number | undefined,
@@ -50,7 +50,6 @@ export function expandArguments(spec: ExpandSpec): string[] {
         ]),
     ...flag('damp', damp, null),
     ...(align === true ? ['--align'] : []),
-    ...(also ?? []).flatMap((path) => ['--also', path]),
     ...(isLearned(method) || fitsText(method.name)
       ? [
           ...flag('memory', memoryBytes, null),

@@ -34,7 +34,6 @@ export interface MethodFlag {
   readonly help: string
   readonly value:
     | 'text'
-    | 'texts'
     | 'flag'
     | 'damp'
     | 'integer'
@@ -79,8 +78,6 @@ export type MethodOptions = {
   readonly calibrationContext?: number
   readonly damp?: Damp
   readonly align?: boolean
-  /** Folders of further checkpoints. */
-  readonly also?: readonly string[]
   readonly memory?: number
   readonly deviceMemory?: number
   readonly job?: string

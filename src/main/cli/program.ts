@@ -410,7 +410,7 @@ const PARSERS: Readonly<
 > = { integer, decimal, size, layers: layerRange, damp: decimalOr('auto') }
 
 /** Values that are taken as they are given. */
-const PLAIN: readonly MethodFlag['value'][] = ['text', 'texts', 'flag', 'none']
+const PLAIN: readonly MethodFlag['value'][] = ['text', 'flag', 'none']
 
 function optionOf({ flags, help, value }: MethodFlag): Option {
   const option = new Option(flags, help)

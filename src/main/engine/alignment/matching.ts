@@ -86,7 +86,7 @@ export class LayerMatcher {
         const rows = left.subarray(start * width, end * width)
         const block = await this.runtime.upload(rows, [end - start, width])
         const results = await this.kernel.run({ left: block, right: all })
-        const products = await results.floats('products')
+        const products = results.floats('products')
         for (let i = 0; i < products.length; i += 1) cost[start * n + i]! -= products[i]!
         this.runtime.release(block)
       }
