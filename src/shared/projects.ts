@@ -466,6 +466,8 @@ export interface CompareRow {
     readonly heldOutOverMean: number | null
     readonly heldOutCosine: number | null
   } | null
+  /** That it was trained for since it was grown, all trainings together; `null` for one that was not. */
+  readonly trainedSteps: number | null
   /** What the held-out layer says of the prediction; `null` where nothing is predicted. */
   readonly verdict: HeldOutVerdict | null
   /** Every setting as people read it, keyed by {@link Comparison.settings}. */

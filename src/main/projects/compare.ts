@@ -9,6 +9,7 @@ import {
 } from '@shared/methods'
 import { methodRows, SETTING_LABELS } from '@shared/methods/rows'
 import type { ModelSummary } from '@shared/model'
+import { baseName } from '@shared/paths'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import {
   settingDiffers,
@@ -16,8 +17,10 @@ import {
   type CompareRow,
   type Perplexity,
   type ProjectText,
+  type RunCalibration,
   type RunSettings,
   type RunSummary,
+  type TextPlace,
 } from '@shared/projects'
 import { formatCount, formatNumber } from '@shared/units'
 
@@ -26,6 +29,8 @@ const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   { key: 'method', label: 'Method' },
   ...SETTING_LABELS,
   { key: 'rest', label: 'Norms and biases' },
+  { key: 'calibration', label: 'Fitted to' },
+  { key: 'also', label: 'Further checkpoints' },
   { key: 'damp', label: 'Damping' },
   { key: 'align', label: 'Layers aligned' },
   { key: 'dtype', label: 'Element type' },
@@ -67,6 +72,7 @@ export function compareRuns(input: CompareInput): Comparison {
           device: null,
           perplexities: of('base'),
           quality: null,
+          trainedSteps: null,
           verdict: null,
           settings: {},
         },
@@ -74,7 +80,9 @@ export function compareRuns(input: CompareInput): Comparison {
     : []
   const compared = input.runs.filter(({ result }) => result)
   const isAnyTrained = compared.some(({ training }) => training)
-  const runRows = compared.map((run) => rowOf(run, of(run.id), isAnyTrained))
+  const runRows = compared.map((run) =>
+    rowOf(run, of(run.id), { texts, tellsTraining: isAnyTrained }),
+  )
   const rows = [...baseRow, ...runRows]
   const used = SETTINGS.filter(({ key }) => rows.some(({ settings }) => key in settings))
   return {
@@ -88,7 +96,11 @@ export function compareRuns(input: CompareInput): Comparison {
   }
 }
 
-function rowOf(run: RunSummary, perplexities: Perplexity[], tellsTraining: boolean): CompareRow {
+function rowOf(
+  run: RunSummary,
+  perplexities: Perplexity[],
+  { texts, tellsTraining }: { texts: readonly ProjectText[]; tellsTraining: boolean },
+): CompareRow {
   const { result, settings, training } = run
   return {
     subject: run.id,
@@ -103,9 +115,10 @@ function rowOf(run: RunSummary, perplexities: Perplexity[], tellsTraining: boole
     perplexities,
     // Trained layers are no predictions any more.
     quality: training ? null : qualityOf(ownReports(run.method, result?.predictors ?? [])),
+    trainedSteps: training && training.records.reduce((sum, { steps }) => sum + steps, 0),
     verdict: training ? null : heldOutVerdict(run.method, result?.predictors ?? []),
     settings: {
-      ...describeSettings(settings, run.layersBefore),
+      ...describeSettings(settings, run.layersBefore, texts),
       ...(tellsTraining ? { training: describeTraining(training) } : {}),
     },
   }
@@ -143,8 +156,9 @@ function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolv
 
 /** Every setting as people read it; what was left to the program is shown with the value it took. */
 export function describeSettings(
-  { method, rest, damp, align, dtype, seed }: RunSettings,
+  { method, rest, calibration, also, damp, align, dtype, seed }: RunSettings,
   layers: number,
+  texts: readonly ProjectText[] = [],
 ): Record<string, string> {
   const plan = planOf(method, layers)
   const computes = methodNamed(method.name).fill !== undefined
@@ -153,11 +167,28 @@ export function describeSettings(
     ...Object.fromEntries(methodRows(method, plan).map(({ key, value }) => [key, value])),
     // Copies come with their own norms and biases.
     ...(computes ? { rest: REST_TEXTS[rest] } : {}),
+    ...(calibration ? { calibration: describeCalibration(calibration, texts) } : {}),
+    ...(also && also.length > 0 ? { also: also.map(baseName).join(', ') } : {}),
     ...(damp === undefined ? {} : { damp: damp === 'auto' ? damp : formatNumber(damp) }),
     ...(align === true ? { align: 'yes' } : {}),
     dtype: dtype === 'keep' ? 'as the base' : dtype,
     seed: String(seed),
   }
+}
+
+function describeCalibration(
+  { text, oldText, tokens }: RunCalibration,
+  texts: readonly ProjectText[],
+): string {
+  const nameOf = (place: TextPlace): string =>
+    'path' in place
+      ? baseName(place.path)
+      : (texts.find(({ id }) => id === place.text)?.name ?? place.text)
+  return [
+    nameOf(text),
+    ...(oldText ? [`old: ${nameOf(oldText)}`] : []),
+    ...(tokens === undefined ? [] : [`${formatCount(tokens)} tokens`]),
+  ].join(', ')
 }
 
 function describeTraining(training: RunSummary['training']): string {

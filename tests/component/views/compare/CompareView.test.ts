@@ -47,6 +47,7 @@ function row(subject: string, perplexities: readonly Perplexity[], layers: numbe
     device: null,
     perplexities,
     quality: null,
+    trainedSteps: null,
     verdict: null,
     settings: {},
   }
@@ -135,10 +136,40 @@ it('keeps the measurement that was chosen until there is a newer one', async () 
 })
 
 it('says in a sentence what the numbers say', async () => {
+  // Of before losses were kept: what is missing is said.
   await show(comparison(false))
-  expect(view.text()).toContain(
-    'Level with the base model, as far as this text can tell: 001-neighbour-mean.',
-  )
+  expect(view.text()).toContain('its loss window by window is not known')
+  expect(view.text()).toContain('Measure again to have differences and intervals.')
+
+  const windowTokens = Array.from({ length: 40 }, () => 100)
+  const losses = (nats: number) => ({
+    windowNll: windowTokens.map((tokens, index) => tokens * (nats + 0.001 * (index % 7))),
+    windowTokens,
+  })
+  const of = (nats: number): Comparison => {
+    const all = comparison(false)
+    const [base, mean] = all.rows
+    return {
+      ...all,
+      rows: [
+        ...(base ? [{ ...base, perplexities: [measured('base', { losses: losses(0.4) })] }] : []),
+        ...(mean
+          ? [{ ...mean, perplexities: [measured(mean.subject, { losses: losses(nats) })] }]
+          : []),
+      ],
+    }
+  }
+  await show(of(0.5))
+  expect(view.text()).toContain('001-neighbour-mean is worse than the base')
+  const cells = view.findAll('tbody td').map((cell) => cell.text())
+  expect(cells.some((cell) => /^\+0\.10+ .*worse$/.test(cell))).toBe(true)
+  view.unmount()
+  await show(of(0.3))
+  expect(view.text()).toContain('001-neighbour-mean is better than the base')
+  view.unmount()
+  await show(of(0.4))
+  expect(view.text()).toMatch(/001-neighbour-mean is the same as the base/)
+  expect(view.find('td.best').exists()).toBe(false)
 })
 
 it('cannot measure a model without a tokenizer, and says why', async () => {

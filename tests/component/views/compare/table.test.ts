@@ -48,6 +48,7 @@ function row(subject: string, changes: Partial<CompareRow> = {}): CompareRow {
     device: null,
     perplexities: [],
     quality: null,
+    trainedSteps: null,
     verdict: null,
     settings: {},
     ...changes,
@@ -89,10 +90,11 @@ describe('the comparison', () => {
     expect([base, solar, stack]).toEqual(['1.5536', 'beyond any number', 'not measured'])
   })
 
-  it('sorts numbers as numbers, with what is not known last either way', () => {
+  it('sorts numbers as numbers, the base first and what is not known last either way', () => {
     const ids = (isDescending: boolean): string[] =>
       sortRows(measured.rows, column(/192/), isDescending).map(({ subject }) => subject)
-    expect(ids(false)).toEqual(['001-lesa', 'base', '002-solar', '003-stack'])
+    // The base is what all others are read against.
+    expect(ids(false)).toEqual(['base', '001-lesa', '002-solar', '003-stack'])
     expect(ids(true)).toEqual(['base', '001-lesa', '002-solar', '003-stack'])
   })
 
@@ -149,7 +151,12 @@ describe('the comparison', () => {
       shownColumns(comparison(rows)).columns.map(({ key }) => key)
     const same = [row('base'), run('001-lesa'), run('002-lesa')]
     expect(keys(same)).not.toContain('parameters')
-    expect(keys(same).slice(0, 4)).toEqual(['name', 'method', 'layers', 'heldOutOverZero'])
+    expect(keys(same).slice(0, 4)).toEqual([
+      'name',
+      'heldOutOverZero',
+      'heldOutOverMean',
+      'heldOutCosine',
+    ])
     expect(shownColumns(comparison(same)).common).toContainEqual({ label: 'New', text: '6' })
     const other = [...same, run('003-solar', { parameters: 2_000_000 })]
     expect(keys(other)).toContain('parameters')

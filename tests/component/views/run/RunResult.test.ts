@@ -2,8 +2,11 @@ import { mount, RouterLinkStub } from '@vue/test-utils'
 import type { PredictorReport } from '@shared/jobs'
 import type { RunSummary } from '@shared/projects'
 import type { Method } from '@shared/methods'
+import { createPinia } from 'pinia'
 import { expect, it } from 'vitest'
+import { Client, CLIENT } from '../../../../src/renderer/src/api/client'
 import RunResult from '../../../../src/renderer/src/views/run/RunResult.vue'
+import { FakeTransport } from '../../../support/fakeTransport'
 import { expandResult, runSummary } from '../../../support/projects'
 
 const report = (mse: number | null): PredictorReport => ({
@@ -33,7 +36,11 @@ function run(method: Method, predictors: readonly PredictorReport[]): RunSummary
 const textOf = (summary: RunSummary): string =>
   mount(RunResult, {
     props: { run: summary },
-    global: { stubs: { RouterLink: RouterLinkStub } },
+    global: {
+      plugins: [createPinia()],
+      provide: { [CLIENT as symbol]: new Client(new FakeTransport({})) },
+      stubs: { RouterLink: RouterLinkStub },
+    },
   }).text()
 
 it.each([

@@ -1,5 +1,15 @@
 /** What the Compare view says. */
 export const COMPARE = {
+  verdict: 'What the numbers say',
+  verdictNote: (text: string, context: number, tokens: string) =>
+    `Measured on ${text}: ${tokens}, windows of ${context}. Differences are paired, token by token on the same windows, with 95 % intervals.`,
+  noVerdict:
+    'Nothing can be said yet. “Compare all methods at this depth” grows what is missing beside a run, measures everything on one text and says what is better than what.',
+  oneMeasured:
+    'Measure the base and one grown model on the same text, and this says which is better.',
+  missingLosses:
+    'Some of these were measured before losses were kept window by window: Measure again to have differences and intervals.',
+
   emptyTitle: 'Nothing to compare yet',
   emptyText:
     'Runs that have finished stand here beside the base model: their perplexity on your texts, their size, how well their predictors learnt, and what was set differently.',
@@ -33,12 +43,20 @@ export const COMPARE = {
     low: 'low end (95 %)',
     high: 'high end (95 %)',
     tokens: 'tokens',
+    difference: 'difference to the base (nats per token)',
+    sameToken: 'same most likely token (share)',
   },
+  /** Of a model less the base. */
+  difference: 'Δ against the base (nats, 95 %)',
+  outcomes: { lower: 'better', higher: 'worse', not_distinguishable: 'not distinguishable' },
+  divergence: 'Moved from the base (KL, nats)',
+  sameToken: (percent: string) => `same top token: ${percent} %`,
+  noLosses: 'measure again to know',
   perplexity: (text: string, context: number, perLine: boolean) =>
     `Perplexity, ${text} (windows of ${context}${perLine ? ', per line' : ''})`,
   tokens: (count: number) => `${count.toLocaleString('en')} ${count === 1 ? 'token' : 'tokens'}`,
   tooFew: (count: number) => `only ${count === 1 ? '1 token' : `${count} tokens`}`,
-  common: 'All runs',
+  common: 'The same for all runs',
   errorNote:
     'Errors are geometric means over the weight types, as multiples of what predicting zero, or the mean of the two neighbours, would have; below 1 is better. Held-out: on the layer that was kept out of training; training errors can be low by recall alone.',
   intervalNote:
@@ -107,22 +125,6 @@ export const COMPARE = {
   differs: 'differs',
   noDifferences: 'The chosen runs have the same settings.',
   noRuns: 'Choose runs in the table.',
-} as const
-
-const listed = new Intl.ListFormat('en', { type: 'conjunction' })
-
-/** What perplexities say, beside each other. */
-export const READING = {
-  better: (names: readonly string[]) =>
-    names.length === 0 ? [] : [`Clearly better than the base model: ${listed.format(names)}.`],
-  worse: (names: readonly string[]) =>
-    names.length === 0 ? [] : [`Clearly worse than the base model: ${listed.format(names)}.`],
-  level: (names: readonly string[]) =>
-    names.length === 0
-      ? []
-      : [`Level with the base model, as far as this text can tell: ${listed.format(names)}.`],
-  best: (name: string) => `Of the grown models, ${name} is clearly the best.`,
-  alike: 'The grown models differ from each other by no more than chance.',
 } as const
 
 /** The dialog that adds texts. */

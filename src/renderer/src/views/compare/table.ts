@@ -5,15 +5,16 @@ import {
   isNoBetterThanChance,
   perplexityInterval,
 } from '@shared/perplexity'
+import { pairedDifference, type PairedDifference } from '@shared/verdict'
 import type { Comparison, CompareRow, Perplexity } from '@shared/projects'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import type { Cell, TableData } from '../../charts/table'
 import { formatInteger, formatValue } from '../../lib/numbers'
 import { formatInterval, formatPerplexity } from '../../lib/perplexities'
+import { measurementKey, type Measurement } from '../../lib/measurements'
+import { differenceOf, perplexityOf } from '../../lib/verdicts'
 import { deviceName } from '../../strings/devices'
 import { COMPARE } from './strings'
-
-export type Measurement = Comparison['measurements'][number]
 
 /** A column of the comparison: what it is sorted by, and how it is read. */
 export interface CompareColumn {
@@ -44,23 +45,8 @@ export interface Sorting {
   readonly isDescending: boolean
 }
 
-/** A measurement's name within the view. */
-export function measurementKey({
-  text,
-  context,
-  perLine,
-}: Pick<Measurement, 'text' | 'context' | 'perLine'>): string {
-  return `${text}/${context}/${perLine ? 'line' : 'text'}`
-}
-
 export function measurementLabel({ name, context, perLine }: Measurement): string {
   return COMPARE.perplexity(name, context, perLine)
-}
-
-/** What was measured of a row in this way; `null` when it was not. */
-export function perplexityOf(row: CompareRow, measurement: Measurement): Perplexity | null {
-  const key = measurementKey(measurement)
-  return row.perplexities.find((one) => measurementKey(one) === key) ?? null
 }
 
 /** What was measured last, of any row. */
@@ -119,14 +105,14 @@ export function columnsOf(comparison: Comparison): CompareColumn[] {
     }
   const all = [
     text('name', (row) => row.name),
-    text('method', (row) => (row.method === null ? '–' : METHOD_NAMES[row.method])),
-    number('layers', (row) => row.layers, formatInteger),
-    ...comparison.measurements.map((one) => perplexityColumn(one, comparison.vocabularySize)),
+    ...comparison.measurements.flatMap((one) => resultColumns(one, comparison)),
     quality('heldOutOverZero', { bestOf: lowestBelowOne('heldOutOverZero') }),
     quality('heldOutOverMean', { bestOf: lowestBelowOne('heldOutOverMean') }),
     quality('heldOutCosine'),
     quality('errorOverZero'),
     quality('errorOverMean'),
+    number('layers', (row) => row.layers, formatInteger),
+    text('method', (row) => (row.method === null ? '–' : METHOD_NAMES[row.method])),
     number(
       'seconds',
       (row) => row.seconds,
@@ -151,7 +137,7 @@ export function columnsOf(comparison: Comparison): CompareColumn[] {
 
 const ALWAYS: readonly string[] = ['name', 'method', 'layers']
 /** Costs of a plan, the same for all runs of it. */
-const COSTS: readonly string[] = ['newLayers', 'parameters', 'bytes', 'device']
+const COSTS: readonly string[] = ['layers', 'newLayers', 'parameters', 'bytes', 'device']
 
 /** The columns of the table, and what it leaves out because all runs have it in common. */
 export function shownColumns(comparison: Comparison): {
@@ -169,6 +155,85 @@ export function shownColumns(comparison: Comparison): {
       ? all.filter(isCommon).map(({ label, textOf }) => ({ label, text: textOf(first) }))
       : [],
   }
+}
+
+/** Perplexity, what it is against the base, and what is left of the base's predictions. */
+function resultColumns(measurement: Measurement, comparison: Comparison): CompareColumn[] {
+  const base = comparison.rows.find(({ subject }) => subject === 'base')
+  // The bootstrap behind an interval is not done for every cell anew.
+  const differences = new Map(
+    comparison.rows.map((row) => [row, differenceOf(row, base, measurement)]),
+  )
+  const key = measurementKey(measurement)
+  const label = measurementLabel(measurement)
+  const found = (row: CompareRow): PairedDifference | null => differences.get(row) ?? null
+  const divergence = (row: CompareRow) => perplexityOf(row, measurement)?.againstBase ?? null
+  return [
+    perplexityColumn(measurement, comparison.vocabularySize),
+    {
+      key: `${key}/difference`,
+      label: COMPARE.difference,
+      detail: measurement.name,
+      isNumeric: true,
+      valueOf: (row) => found(row)?.mean ?? null,
+      textOf: (row) => {
+        const difference = found(row)
+        return difference ? formatDifference(difference) : '–'
+      },
+      detailOf: (row) => {
+        const difference = found(row)
+        if (difference) return COMPARE.outcomes[difference.outcome]
+        const isUnknown = row !== base && perplexityOf(row, measurement)?.losses === null
+        return isUnknown ? COMPARE.noLosses : ''
+      },
+      saved: [
+        {
+          label: `${label}, ${COMPARE.saved.difference}`,
+          valueOf: (row) => found(row)?.mean ?? null,
+        },
+        {
+          label: `${label}, ${COMPARE.saved.difference}, ${COMPARE.saved.low}`,
+          valueOf: (row) => found(row)?.low ?? null,
+        },
+        {
+          label: `${label}, ${COMPARE.saved.difference}, ${COMPARE.saved.high}`,
+          valueOf: (row) => found(row)?.high ?? null,
+        },
+      ],
+    },
+    {
+      key: `${key}/kl`,
+      label: COMPARE.divergence,
+      detail: measurement.name,
+      isNumeric: true,
+      valueOf: (row) => divergence(row)?.kl ?? null,
+      textOf: (row) => {
+        const kl = divergence(row)?.kl
+        return kl === undefined ? '–' : formatValue(kl)
+      },
+      detailOf: (row) => {
+        const agreement = divergence(row)?.top1_agreement
+        return agreement === undefined ? '' : COMPARE.sameToken((100 * agreement).toFixed(1))
+      },
+      saved: [
+        { label: `${label}, KL`, valueOf: (row) => divergence(row)?.kl ?? null },
+        {
+          label: `${label}, ${COMPARE.saved.sameToken}`,
+          valueOf: (row) => divergence(row)?.top1_agreement ?? null,
+        },
+      ],
+    },
+  ]
+}
+
+/** `−0.012 (−0.016 to −0.008)`, with as many decimals as its interval deserves. */
+function formatDifference({ mean, low, high }: PairedDifference): string {
+  const digits = Math.min(5, Math.max(2, 1 - Math.floor(Math.log10(Math.max(1e-5, high - low)))))
+  const show = (value: number): string => {
+    const text = Math.abs(value).toFixed(digits)
+    return Number(text) === 0 ? text : `${value < 0 ? '−' : '+'}${text}`
+  }
+  return `${show(mean)} (${show(low)} to ${show(high)})`
 }
 
 function perplexityColumn(measurement: Measurement, vocabulary: number | null): CompareColumn {
@@ -201,8 +266,7 @@ function perplexityColumn(measurement: Measurement, vocabulary: number | null): 
       const best = lowest(known)
       if (!best || known.length < 2 || isNoBetterThanChance(best.measured, vocabulary)) return []
       const isAlone = known.every(
-        (one) =>
-          one === best || one.value === Infinity || differClearly(one.measured, best.measured),
+        (one) => one === best || one.value === Infinity || areApart(one.measured, best.measured),
       )
       return isAlone ? [best.row] : []
     },
@@ -213,6 +277,12 @@ function perplexityColumn(measurement: Measurement, vocabulary: number | null): 
       { label: `${label}, ${COMPARE.saved.tokens}`, valueOf: (row) => of(row)?.tokens ?? null },
     ],
   }
+}
+
+/** On the same windows, as the paired difference has it; without them, as if nothing were shared. */
+function areApart(a: Perplexity, b: Perplexity): boolean {
+  const difference = a.losses && b.losses ? pairedDifference(a.losses, b.losses) : null
+  return difference ? difference.outcome !== 'not_distinguishable' : differClearly(a, b)
 }
 
 function endOf(measured: Perplexity | null, end: 0 | 1): number | null {
@@ -226,14 +296,16 @@ function lowest<T extends { readonly value: number }>(entries: readonly T[]): T 
   )
 }
 
-/** Sorted by a column; what is not known comes last, whichever way. Equal rows keep their order. */
+/** Sorted by a column, the base first whichever way; what is not known comes last. Equal rows keep their order. */
 export function sortRows(
   rows: readonly CompareRow[],
   column: CompareColumn | undefined,
   isDescending: boolean,
 ): CompareRow[] {
-  if (!column) return [...rows]
+  const isBase = ({ subject }: CompareRow): boolean => subject === 'base'
   return [...rows].sort((a, b) => {
+    if (isBase(a) || isBase(b)) return Number(isBase(b)) - Number(isBase(a))
+    if (!column) return 0
     const [x, y] = [column.valueOf(a), column.valueOf(b)]
     if (x === null || y === null) return Number(x === null) - Number(y === null)
     const order =

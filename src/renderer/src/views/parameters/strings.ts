@@ -123,3 +123,30 @@ export const REST_NAMES: Readonly<Record<RestChoice, string>> = {
   next: 'Next layer’s',
   first: 'Layer 0’s (notebook)',
 }
+
+/** The texts that a start is fitted to. */
+export const CALIBRATION = {
+  title: (method: string) => `Text for ${method}`,
+  note: 'The new layers take a step against the loss on this text; how far is chosen on other parts of it. Do not measure on the same text afterwards: what was seen says nothing about new text.',
+  missing: 'Choose a text: without one this method cannot grow anything.',
+  text: 'Text',
+  textHint: 'Of the kind that the model is to learn: a file, or a folder of them.',
+  oldText: 'Old text, against forgetting',
+  oldTextHint: 'Of the kind that the model knows; a share of what is fitted to.',
+  none: 'None',
+  file: 'Another file…',
+  folder: 'A folder…',
+  fileTitle: 'Choose a text to fit to',
+  folderTitle: 'Choose a folder of texts to fit to',
+  tokens: 'Tokens a round',
+  tokensHint: (count: string) =>
+    `Empty: a few times the width of the MLP. Fewer than ${count} say little.`,
+  tokensError: 'A whole number, 64 or more.',
+  rounds: 'Rounds',
+  roundsHint: 'Further steps, each on other parts of the text; few where the text is short.',
+  roundChoices: Array.from({ length: 16 }, (_, index) => ({
+    value: String(index + 1),
+    label: String(index + 1),
+  })),
+  clear: 'Without a text',
+} as const

@@ -4,6 +4,8 @@ import { describeLayers } from '../../lib/gaps'
 
 /** What the Run view says. */
 export const RUN = {
+  measuredOn: (text: string, tokens: number) =>
+    `Measured on ${text}, ${tokens.toLocaleString('en')} tokens; paired differences with 95 % intervals.`,
   title: 'Run',
   runs: 'Runs',
   newRun: 'New run',
