@@ -11,6 +11,13 @@ export interface ScoreRow extends HeatRow {
   readonly describe: (column: number) => string
 }
 
+/** 0 for the lowest, 1 for the highest: the first layer stands so far out that by value all others would look alike. */
+function rankOf(value: number, all: readonly number[]): number {
+  const below = all.filter((other) => other < value).length
+  const equal = all.filter((other) => other === value).length
+  return all.length > 1 ? (below + (equal - 1) / 2) / (all.length - 1) : 0.5
+}
+
 /** @param startsGroup Whether a rule is drawn above the row. */
 function row(
   key: string,
@@ -23,9 +30,7 @@ function row(
   return {
     key,
     values,
-    shares: values.map((value) =>
-      value === null ? null : high > low ? (value - low) / (high - low) : 0.5,
-    ),
+    shares: values.map((value) => (value === null ? null : rankOf(value, known))),
     range: known.length === 0 ? '–' : `${formatValue(low)} … ${formatValue(high)}`,
     startsGroup,
     describe: (column) => {

@@ -114,7 +114,8 @@ export const PLACES = {
   measured: (text: string, tokens: number, loss: number): string =>
     `Measured on ${text}: ${loss.toFixed(4)} nats a token over ${tokens} tokens that nothing was fitted to. Losses are differences to that.`,
   scores: 'Scores of layers and gaps',
-  scoresHint: 'Point at a cell to read it; click one to put a layer after that number.',
+  scoresHint:
+    'Colours are ranks within a row. Point at a cell to read it; click one to put a layer after that number.',
   repeats: 'Blocks run twice: change of the loss',
   repeatsHint: 'Point at a cell to read it. Columns are the first layer of the block.',
   low: 'low',
