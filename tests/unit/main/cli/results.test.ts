@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { ExpandResult } from '@shared/jobs'
-import { readDemo, type DemoRow } from '../../../../src/main/cli/demoReading'
+import type { ExpandResult, PerplexityResult } from '@shared/jobs'
+import { readDemo } from '../../../../src/main/cli/demoReading'
 import {
   formatExpansion,
   formatPerplexities,
@@ -109,31 +109,46 @@ describe('results', () => {
 })
 
 describe('readDemo', () => {
-  const rows = (lesa: number, mean: number, noise: number): DemoRow[] =>
-    (
-      [
-        [null, 1.5536],
-        ['lesa', lesa],
-        ['llama-pro', 1.5536],
-        ['solar', 1.5666],
-        ['neighbour-mean', mean],
-        ['noise', noise],
-      ] as const
-    ).map(([method, perplexity]) => ({ method, perplexity, layers: 18, seconds: null }))
+  const METHODS = [null, 'lesa', 'fitted', 'llama-pro', 'neighbour-mean', 'noise'] as const
+  const TOKENS = 100
 
-  it('says that LESA is worth more than noise only when it is', () => {
-    expect(readDemo(rows(1.5537, 1.5574, 1.5538))).toContain(
-      'level with the base, below Neighbour mean and SOLAR, level with Noise control: by this measure its ' +
-        'prediction is worth no more than noise',
-    )
-    expect(readDemo(rows(1.5537, 1.5574, 1.57))).toContain(
-      'below Neighbour mean, SOLAR and Noise control: its prediction is worth more than noise',
-    )
+  /** Losses above the base's, in nats per token; each window differs a little, alike for all. */
+  const results = (above: readonly number[]): PerplexityResult[] =>
+    above.map((more) => {
+      const nll = Array.from(
+        { length: 20 },
+        (_, window) => TOKENS * (1 + more + 0.01 * (window % 5)),
+      )
+      return {
+        model: '/m',
+        perplexity: Math.exp(nll.reduce((a, b) => a + b, 0) / (TOKENS * nll.length)),
+        tokens: TOKENS * nll.length,
+        predicted: TOKENS * nll.length,
+        standardError: 0.01,
+        window_nll: nll,
+        window_tokens: nll.map(() => TOKENS),
+        context: 101,
+        num_hidden_layers: 18,
+        seconds: 1,
+      }
+    })
+
+  it('says what LESA’s prediction and the fit are worth, whichever way it is', () => {
+    const better = readDemo('far.txt', METHODS, results([0, -0.2, -0.5, 0, 0.1, -0.1]))
+    expect(better).toMatch(/^- LESA is better than the base by 0\.200/m)
+    expect(better).toMatch(/^- LESA is .* better than noise \(Noise control\) by 0\.100/m)
+    expect(better).toMatch(/^- Fitted is better than the base by 0\.500/m)
+    const worse = readDemo('far.txt', METHODS, results([0, 0.2, 0.5, 0, 0.1, 0.1]))
+    expect(worse).toMatch(/^- LESA is worse than the base by 0\.200/m)
+    expect(worse).toMatch(/^- LESA is .* worse than noise \(Noise control\) by 0\.100/m)
+    expect(worse).toMatch(/^- Fitted is worse than the base by 0\.500/m)
   })
 
-  it('hides nothing when LESA is worse', () => {
-    expect(readDemo(rows(1.59, 1.5574, 1.5538))).toContain(
-      'above the base, above Neighbour mean, SOLAR and Noise control',
-    )
+  it('leads with what matters most, and has no sentence of its own for the yardsticks', () => {
+    const lines = readDemo('far.txt', METHODS, results([0, 0.2, -0.5, 0, 0.1, 0.1])).split('\n')
+    expect(lines[0]).toContain('Fitted')
+    expect(
+      lines.filter((line) => /^- (LLaMA Pro|Neighbour mean|Noise control) is/.test(line)),
+    ).toEqual([])
   })
 })
