@@ -164,7 +164,10 @@ describe('the measurement', () => {
     await open(measuredWith([1.9, 1.8, 1.2, 1.1]))
     expect(panel.text()).toContain('laws.txt: 2.0000 nats a token')
     const [scores, blocks] = panel.findAllComponents(HeatMap)
-    expect(blocks!.props('rows').map(({ key }) => key)).toEqual(['1 layer', '2 layers'])
+    expect((blocks!.props() as { rows: { key: string }[] }).rows.map(({ key }) => key)).toEqual([
+      '1 layer',
+      '2 layers',
+    ])
     scores!.vm.$emit('open', 0, 0)
     await flushPromises()
     expect(gaps).toEqual([0, 1, 2])

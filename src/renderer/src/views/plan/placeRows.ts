@@ -1,11 +1,16 @@
 /** @file The scores of a model's places as rows of a heat map, a column for each layer or gap. */
 import type { MeasuredLoss, PlacesReport } from '@shared/places'
-import type { HeatRow } from '../../components/HeatMap.vue'
 import { formatValue } from '../../lib/numbers'
 import { PLACES } from './strings'
 
 /** A score of every layer or of the gap after it. */
-export interface ScoreRow extends HeatRow {
+export interface ScoreRow {
+  readonly key: string
+  /** Shares 0 … 1 of the ramp; `null` where there is no number. */
+  readonly shares: readonly (number | null)[]
+  /** Between which numbers its values lie. */
+  readonly range: string
+  readonly startsGroup?: boolean
   readonly values: readonly (number | null)[]
   /** What is read out for a column. */
   readonly describe: (column: number) => string
