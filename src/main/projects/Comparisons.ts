@@ -1,6 +1,6 @@
 import type { ComparisonRequest, ComparisonState, MethodComparison } from '@shared/comparisons'
 import { AppError, toAppError, type AppErrorData } from '@shared/errors'
-import { isOpen, isOver, isStopped } from '@shared/jobs'
+import { isOpen, isOver, isStopped, type JobState } from '@shared/jobs'
 import { METHOD_NAMES } from '@shared/methods'
 import type { RunSettings, RunSummary } from '@shared/projects'
 import { Serial } from '../storage/Serial'
@@ -241,7 +241,7 @@ export class Comparisons {
       return true
     }
     if (job) {
-      await (job.error ? this.#end('failed', job.error) : this.#end('stopped', null))
+      await this.#end(...endOf(job))
       return false
     }
     const begun = await texts.measure(request, () => this.record.changed())
@@ -265,7 +265,7 @@ export class Comparisons {
     const { state, error } = trainings.summary(training)
     if (isOpen(state)) return false
     if (state !== 'succeeded') {
-      await (error ? this.#end('failed', error) : this.#end('stopped', null))
+      await this.#end(...endOf({ state, error }))
       return false
     }
     // It makes runs of what it has trained.
@@ -304,6 +304,18 @@ export class Comparisons {
   async #change(change: Partial<Stored>): Promise<void> {
     if (this.#stored) await this.record.change({ comparison: { ...this.#stored, ...change } })
   }
+}
+
+/** What becomes of a comparison whose measurement or training was not finished. */
+function endOf({
+  state,
+  error,
+}: {
+  readonly state: JobState
+  readonly error?: AppErrorData | null
+}): [ComparisonState, AppErrorData | null] {
+  if (error) return ['failed', error]
+  return [state === 'interrupted' ? 'interrupted' : 'stopped', null]
 }
 
 function seen(what: string): AppError {
