@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { copyBenchmark } from './benchmarks/copy'
 import { decomposeBenchmark } from './benchmarks/decompose'
 import { evaluateBenchmark } from './benchmarks/evaluate'
+import { fittedBenchmark } from './benchmarks/fitted'
 import { lesaBenchmark } from './benchmarks/lesa'
 import {
   DEMO_SHAPE,
@@ -34,6 +35,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   trainBenchmark(2048, 3, { ratio: 1 / 1.25 }),
   trainBenchmark(5632, 3, { ratio: 1 / 1.25 }),
   lesaBenchmark,
+  fittedBenchmark,
   copyBenchmark,
   evaluateBenchmark,
   pretrainBenchmark('pretrain-demo', DEMO_SHAPE),

@@ -38,6 +38,7 @@ describe('npm run bench -- --quick', () => {
       'train-2048',
       'train-5632',
       'lesa-1.1b',
+      'fitted',
       'copy-16gb',
       'evaluate',
       'pretrain-demo',
