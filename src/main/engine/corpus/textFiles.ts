@@ -1,6 +1,6 @@
 /** @file The files that texts are read from: which there are, before anything of them is read. */
 import type { Dirent } from 'node:fs'
-import { access, constants, readdir, realpath, stat } from 'node:fs/promises'
+import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
 import { fewOf } from '@shared/text'
@@ -82,7 +82,8 @@ export async function findTexts(paths: readonly string[]): Promise<FoundTexts> {
     }
     seen.add(real)
     if (files.length === MAX_FILES) throw tooMany(path)
-    await access(path, constants.R_OK)
+    // Opened rather than asked about: what the system answers to that is not always what it does.
+    await (await open(path)).close()
     files.push({ path, format, source, identity: await stat(path, { bigint: true }) })
   }
 

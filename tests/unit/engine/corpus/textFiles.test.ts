@@ -1,4 +1,4 @@
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chown, chmod, mkdir, symlink, writeFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkTexts, findTexts } from '../../../../src/main/engine/corpus/textFiles'
@@ -16,6 +16,21 @@ async function folderOf(...names: readonly string[]): Promise<string> {
 
 const namesIn = async (folder: string, paths: readonly string[] = [folder]): Promise<string[]> =>
   (await findTexts(paths)).files.map(({ path }) => path.slice(folder.length + 1))
+
+/** Who may read everything does something as a user who may not. */
+async function asAnyone(folder: string, work: () => Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) return await work()
+  const [nobody, root] = [65_534, 0]
+  for (const path of [folder, ...(await readdir(folder)).map((name) => join(folder, name))]) {
+    await chown(path, nobody, nobody)
+  }
+  process.seteuid?.(nobody)
+  try {
+    await work()
+  } finally {
+    process.seteuid?.(root)
+  }
+}
 
 describe('findTexts', () => {
   test('reads folders in the order of names, deeper ones in their place', async () => {
@@ -71,14 +86,16 @@ describe('findTexts', () => {
     await expect(findTexts([file])).rejects.toMatchObject({ code: 'not_found', context: { file } })
   })
 
-  test.skipIf(process.getuid?.() === 0 || process.platform === 'win32')(
-    'refuses one that may not be read',
-    async () => {
-      const folder = await folderOf('a.txt')
+  test('refuses one that may not be read', async () => {
+    const folder = await folderOf('a.txt')
+    await asAnyone(folder, async () => {
       await chmod(join(folder, 'a.txt'), 0)
-      await expect(findTexts([folder])).rejects.toMatchObject({ code: 'path_denied' })
-    },
-  )
+      await expect(findTexts([folder])).rejects.toMatchObject({
+        code: 'path_denied',
+        context: { file: join(folder, 'a.txt') },
+      })
+    })
+  })
 })
 
 test('checkTexts counts bytes as they lie there, and guesses what packed files hold', async () => {

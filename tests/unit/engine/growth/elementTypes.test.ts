@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExpandSpec } from '@shared/jobs'
-import { METHODS, methodNamed, type MethodSpec } from '@shared/methods'
+import { fitsText, METHODS, methodNamed, type MethodSpec } from '@shared/methods'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { describe, expect, it } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
@@ -11,9 +11,12 @@ import {
   type TinyCheckpointOptions,
   type TinyDtype,
 } from '../../../support/checkpoints'
+import { PROJECT } from '../../../support/built'
 import { runExpand, runTask } from '../../../support/jobs'
 import { expandSpec } from '../../../support/specs'
 import { tempFolder } from '../../../support/tempFolder'
+
+const TEXT = join(PROJECT, 'resources/demo-texts/ledger-eval.txt')
 
 const predictor = {
   ...PRESET_SETTINGS.paper,
@@ -25,6 +28,7 @@ function specOf(name: (typeof METHODS)[number]): MethodSpec {
   const { options } = methodNamed(name)
   return {
     name,
+    ...('rounds' in options ? { rounds: 1 } : {}),
     ...('predictor' in options ? { useSvd: true, energy: 1, predictor } : {}),
   } as MethodSpec
 }
@@ -70,10 +74,18 @@ describe.each(METHODS)('layers of different element types grown by %s', (name) =
     return [`${model.architecture}, ${layerDtypes.join(' ')}`, layerDtypes, model] as const
   })
   it.each(cases)('hold the values that they hold in F32: %s', async (_, layerDtypes, model) => {
-    const { spec } = await workbench({ ...model, layerDtypes })
+    const { spec } = await workbench({
+      ...model,
+      layerDtypes,
+      // As many tokens as the tokenizer beside it has.
+      ...(fitsText(name) ? { vocab: 512 } : {}),
+    })
     const method = specOf(name)
-    const kept = await runExpand(spec('kept', { method }))
-    const wide = await runExpand(spec('wide', { method, dtype: 'f32' }))
+    const calibration = fitsText(name)
+      ? { calibration: { text: TEXT, tokens: 128, context: 32 } }
+      : {}
+    const kept = await runExpand(spec('kept', { method, ...calibration }))
+    const wide = await runExpand(spec('wide', { method, dtype: 'f32', ...calibration }))
     const [found, expected] = [await Checkpoint.open(kept.out), await Checkpoint.open(wide.out)]
     try {
       expect([...found.tensors.keys()].sort()).toEqual([...expected.tensors.keys()].sort())

@@ -67,7 +67,7 @@ describe('without a command', () => {
   it('every one is named that the help shows', async () => {
     const { stderr } = await run()
     expect(stderr).toBe(
-      'error: which command? inspect, expand, assemble, evaluate, pretrain, synth, devices or serve; see lesa --help\n',
+      'error: which command? inspect, expand, assemble, evaluate, place, try, pretrain, synth, devices or serve; see lesa --help\n',
     )
     const { stdout } = await run('--help')
     for (const name of ['assemble', 'serve']) expect(stdout).toContain(`  ${name} `)
