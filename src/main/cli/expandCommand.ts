@@ -74,6 +74,8 @@ function optionFlags({ method }: ExpandSpec): string[] {
     switch (option.kind) {
       case 'switch':
         return value === true ? [] : [flagOf(`no-${attribute}`)]
+      case 'flag':
+        return value === true ? [flagOf(attribute)] : []
       case 'gaps':
         return [flagOf(attribute), formatGaps(value as readonly number[])]
       case 'range':

@@ -57,6 +57,7 @@ interface Given {
   range: readonly [first: number, last: number]
   /** `false` for `--no-x`. */
   switch: boolean
+  flag: boolean
   share: number
   whole: number
   /** `true` for the middle layer. */
@@ -121,6 +122,7 @@ const VALUES = {
   share: { name: '<share>', value: 'decimal' },
   whole: { name: '<n>', value: 'integer' },
   switch: { name: '', value: 'none' },
+  flag: { name: '', value: 'flag' },
   layer: { name: '[layer]', value: 'integer' },
 } as const
 
@@ -205,6 +207,9 @@ export const METHOD_FLAGS: Readonly<
       value: 'flag',
       methods: ALIGNED,
     },
+    ...entries.flatMap(([key, option]) =>
+      option.kind === 'flag' ? [flagOfOption(key, option)] : [],
+    ),
   ],
   fitting: [
     {
@@ -248,7 +253,7 @@ export const METHOD_FLAGS: Readonly<
       methods: LEARNED,
     },
     ...entries.flatMap(([key, option]) => {
-      if (isLayoutOption(option) || option.kind === 'whole') return []
+      if (isLayoutOption(option) || option.kind === 'whole' || option.kind === 'flag') return []
       return option.kind === 'predictor'
         ? PLACED_PREDICTOR_KEYS.flatMap(flagsOfPredictor)
         : [flagOfOption(key, option)]

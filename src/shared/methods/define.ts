@@ -18,6 +18,8 @@ export type Fill =
     }
   /** By predictors that are trained on the model's own layers (LESA). */
   | { readonly kind: 'predicted' }
+  /** The left layer's rows, transported onto the right one's, averaged with those (OpT-DeUS). */
+  | { readonly kind: 'transported' }
   /** Gaussian noise with the Frobenius norm of what another way gives. */
   | { readonly kind: 'noise'; readonly like: Fill }
 
@@ -39,6 +41,8 @@ export function weightedMean(left: number, right: number, t: number): number {
 }
 
 export const predicted: Fill = { kind: 'predicted' }
+
+export const transported: Fill = { kind: 'transported' }
 
 export function noiseLike(like: Fill): Fill {
   return { kind: 'noise', like }

@@ -17,6 +17,7 @@ import {
   type Options,
   type ValueOf,
 } from './options'
+import { optDeus } from './opt-deus'
 import { solar } from './solar'
 import { stack } from './stack'
 
@@ -24,6 +25,7 @@ const REGISTRY = [
   lesa,
   fitted,
   llamaPro,
+  optDeus,
   solar,
   interpolation,
   stack,
@@ -91,9 +93,14 @@ export function canDamp(name: Method): boolean {
   return methodNamed(name).keepsOutput !== true && !fitsText(name)
 }
 
+/** Whether the left neighbours' rows are transported onto the right ones', as a stage of the job. */
+export function transports(name: Method): boolean {
+  return methodNamed(name).fill?.kind === 'transported'
+}
+
 /** Whether its new layers are computed from several layers' neurons and heads, whose order matters then. */
 export function canAlign(name: Method): boolean {
-  return methodNamed(name).fill !== undefined
+  return methodNamed(name).fill !== undefined && !transports(name)
 }
 
 type Merged<U> = (U extends unknown ? (options: U) => void : never) extends (

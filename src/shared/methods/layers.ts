@@ -27,6 +27,8 @@ export type GrownLayer =
       readonly depth: number
       /** Where it lies between base layers `gap` (0) and `gap + 1` (1): ½ when it is alone, then by bisection. */
       readonly position: number
+      /** It writes nothing into the residual stream, so that it passes its input on. */
+      readonly isIdentity?: true
     }
 
 /** `from … to − 1`. */

@@ -58,6 +58,13 @@ export interface SwitchOption extends Common {
   readonly card: { readonly name: string; readonly on: string; readonly off: string }
 }
 
+/** Off unless it is switched on, by a flag of its name. */
+export interface FlagOption extends Common {
+  readonly kind: 'flag'
+  /** Its row of the model card. */
+  readonly card: string
+}
+
 /** Above 0, up to 1, which is the default. */
 export interface ShareOption extends Common {
   readonly kind: 'share'
@@ -87,7 +94,13 @@ export interface PredictorOption {
 /** Options that decide the layout: optional, with a default for every depth. */
 export type LayoutOption = GapsOption | CountOption | RangeOption
 export type Option =
-  LayoutOption | SwitchOption | ShareOption | WholeOption | LayerOption | PredictorOption
+  | LayoutOption
+  | SwitchOption
+  | FlagOption
+  | ShareOption
+  | WholeOption
+  | LayerOption
+  | PredictorOption
 export type Options = Readonly<Record<string, Option>>
 
 interface Values {
@@ -95,6 +108,7 @@ interface Values {
   count: number
   range: readonly [first: number, last: number]
   switch: boolean
+  flag: boolean
   share: number
   whole: number
   layer: number
@@ -131,10 +145,14 @@ export function usedOptions(
 }
 
 /** What an option is that has one default for every model. */
-export function defaultOf(option: SwitchOption | ShareOption | WholeOption): boolean | number {
+export function defaultOf(
+  option: SwitchOption | FlagOption | ShareOption | WholeOption,
+): boolean | number {
   switch (option.kind) {
     case 'switch':
       return true
+    case 'flag':
+      return false
     case 'share':
       return 1
     case 'whole':

@@ -62,6 +62,8 @@ function rowsOf(chosen: Chosen): SettingRow[] {
       const { name, on, off } = chosen.option.card
       return row(chosen.value ? 'yes' : 'no', chosen.value ? on : off, name)
     }
+    case 'flag':
+      return row(chosen.value === true ? 'yes' : 'no', undefined, chosen.option.card)
     case 'layer':
       return chosen.value === undefined
         ? row('none')

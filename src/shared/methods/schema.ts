@@ -18,7 +18,7 @@ import {
   type MethodSpec,
   type OptionKey,
 } from './index'
-import { isOptional, type Option, type OptionalOption, type ValueOf } from './options'
+import { defaultOf, isOptional, type Option, type OptionalOption, type ValueOf } from './options'
 
 export const methodSchema = z.enum(METHODS)
 export const presetSchema = z.enum(PREDICTOR_PRESETS)
@@ -56,6 +56,7 @@ function valueSchema(option: Option): z.ZodType {
     case 'whole':
       return z.int().min(option.min).max(option.max)
     case 'switch':
+    case 'flag':
       return z.boolean()
     case 'share':
       return numberSchema(SHARE)
@@ -92,6 +93,7 @@ export const draftOptionSchemas: Readonly<Record<string, z.ZodType>> = Object.fr
   ALL_OPTIONS.map(([key, option]) => {
     const value = valueSchema(option)
     if (isOptional(option)) return [key, value.nullable().default(null)]
-    return [key, option.kind === 'whole' ? value.default(option.default) : value]
+    const isLater = option.kind === 'whole' || option.kind === 'flag'
+    return [key, isLater ? value.default(defaultOf(option)) : value]
   }),
 )

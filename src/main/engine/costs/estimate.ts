@@ -4,12 +4,19 @@ import { freemem } from 'node:os'
 import type { EstimateRequest } from '@shared/engineProtocol'
 import type { Estimate, EstimateItem, EstimateRefusal, Verdict } from '@shared/estimate'
 import type { EvaluateSpec, ExpandSpec } from '@shared/jobs'
-import { fitsText, isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
+import {
+  fitsText,
+  isLearned,
+  methodNamed,
+  transports,
+  type LearnedMethodSpec,
+} from '@shared/methods'
 import { planExpansion } from '@shared/plan'
 import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { transportedBytes, transportNeed, transportWork } from '../growth/transporting'
 import { aligningNeed, aligningWork, checkAligning } from '../growth/aligning'
 import { dampingWork, dampOf } from '../growth/damping'
 import { fitRequest } from '../growth/grow'
@@ -228,6 +235,14 @@ async function expandCost(
             },
           ]
         : []),
+      ...(transports(spec.method.name)
+        ? [
+            {
+              label: 'transport layers',
+              value: await computedSeconds(transportWork(growth), spec, rates),
+            },
+          ]
+        : []),
       ...(spec.damp === 'auto' && spec.calibration !== undefined
         ? [
             {
@@ -258,17 +273,31 @@ async function expandCost(
       }
     }
     if (!isLearned(spec.method)) {
-      const arrays = wholeMatricesNeed(spec, tensors)
+      const isTransport = transports(spec.method.name)
+      const arrays = isTransport ? transportNeed(checkpoint) : wholeMatricesNeed(spec, tensors)
       return {
         seconds: last,
         hostBytes: [
           { label: 'program and buffers', value: COPY_BYTES },
           ...(arrays.together > 0
-            ? [{ label: "neighbours' matrices", value: arrays.together }]
+            ? [
+                {
+                  label: isTransport ? 'transport plan and matrices' : "neighbours' matrices",
+                  value: arrays.together,
+                },
+              ]
             : []),
         ],
         deviceBytes: null,
-        diskBytes: disk,
+        diskBytes: isTransport
+          ? [
+              ...disk,
+              {
+                label: 'transported layers until they are written',
+                value: transportedBytes(growth),
+              },
+            ]
+          : disk,
         device: null,
         leastMemory: 0,
         arrays: spec.align === true ? mostOf([arrays, aligningNeed(checkpoint)]) : arrays,

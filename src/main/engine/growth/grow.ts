@@ -5,7 +5,7 @@ import type { DampingReport } from '@shared/damping'
 import type { Device, DeviceDecision } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } from '@shared/jobs'
-import { fitsText, isLearned, methodNamed } from '@shared/methods'
+import { fitsText, isLearned, methodNamed, transports } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
@@ -17,6 +17,7 @@ import { chooseDamping, dampOf } from './damping'
 import { layOut } from './grownLayout'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
+import type { TransportedFill } from './fillers/transported'
 import { fittedMatrices } from './fillers/fitted'
 import { grownConfig } from './grownConfig'
 import { readBaseFacts } from './baseFacts'
@@ -42,6 +43,7 @@ import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { StageStore } from '../stages/StageStore'
 import { ENGINE_VERSION } from '../lib/version'
+import { transportedBytes, transportLayers, transportNeed } from './transporting'
 import { describeNonFinite, writing } from './writing'
 
 /** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
@@ -72,6 +74,8 @@ export interface Computed {
   readonly types: readonly PredictedType[]
   /** Of a method that is fitted to a text. */
   readonly fit?: FittedStart
+  /** Of a method that transports layers. */
+  readonly transport?: TransportedFill | null
   /** How the damping was chosen, where it is not given. */
   readonly damping?: DampingReport | null
 }
@@ -81,6 +85,7 @@ export function checkMemory({ spec, checkpoint }: Growth, types: readonly string
   const shapes = types.map((type) => new StackedMatrix(checkpoint, type))
   if (fitsText(spec.method.name)) requireCalibration(spec.calibration)
   if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
+  else if (transports(spec.method.name)) requireArrays(transportNeed(checkpoint))
   else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
     for (const shape of shapes) requireArrays(neighboursNeed(shape))
   }
@@ -92,18 +97,22 @@ export function checkMemory({ spec, checkpoint }: Growth, types: readonly string
  * @param kept The folder that keeps them, if one does: what is there already needs no more room.
  */
 export async function roomOfStages(
-  { spec, checkpoint, plan }: Growth,
+  growth: Growth,
   types: readonly string[],
   kept: string | undefined,
 ): Promise<number> {
-  if (!isLearned(spec.method)) return 0
-  const { matrices, decompositions } = stageBytes(checkpoint, {
-    types,
-    newLayers: plan.newLayers.length,
-    dtype: spec.dtype,
-    keeps: kept !== undefined,
-    bound: spec.memoryBytes,
-  })
+  const { spec, checkpoint, plan } = growth
+  const kind = transports(spec.method.name)
+  if (!isLearned(spec.method) && !kind) return 0
+  const { matrices, decompositions } = kind
+    ? { matrices: transportedBytes(growth), decompositions: 0 }
+    : stageBytes(checkpoint, {
+        types,
+        newLayers: plan.newLayers.length,
+        dtype: spec.dtype,
+        keeps: kept !== undefined,
+        bound: spec.memoryBytes,
+      })
   const there = kept === undefined ? 0 : await keptStages(kept).storedBytes()
   return Math.max(0, matrices + decompositions - there)
 }
@@ -115,7 +124,13 @@ export async function* computeTypes(
   types: readonly string[],
 ): AsyncGenerator<JobEvent, Computed> {
   if (fitsText(growth.spec.method.name)) return yield* fitBlocks(growth, stages)
-  if (!isLearned(growth.spec.method)) return { device: null, types: [] }
+  const { method } = growth.spec
+  if (transports(method.name)) {
+    const { device, transported } = yield* transportLayers(growth, stages)
+    const asPublished = 'asPublished' in method && method.asPublished
+    return { device, types: [], transport: { transported, asPublished } }
+  }
+  if (!isLearned(method)) return { device: null, types: [] }
   const device = await chooseDevice(growth.spec.device)
   yield { type: 'device', decision: device }
   const context = await stageContext(growth, stages, device.device)
@@ -191,11 +206,11 @@ export async function stageContext(
 /** The factor that the spec leaves to the text; `null` where it does not. */
 export async function* damp(
   { spec, checkpoint, plan, alignment = null, signal }: Growth,
-  { types }: Computed,
+  { types, transport = null }: Computed,
   store: StageStore,
 ): AsyncGenerator<JobEvent, DampingReport | null> {
   const { fill } = methodNamed(spec.method.name)
-  const context = { checkpoint, predicted: types, seed: spec.seed, alignment }
+  const context = { checkpoint, predicted: types, seed: spec.seed, alignment, transport }
   const filler = fill && fillerOf(fill, context)
   const { layers } = plan
   return yield* chooseDamping({
@@ -237,7 +252,14 @@ export async function* writeGrown(
   const { fill } = methodNamed(spec.method.name)
   const filler = computed.fit
     ? fittedMatrices(computed.fit, plan)
-    : fill && fillerOf(fill, { checkpoint, predicted: computed.types, seed: spec.seed, alignment })
+    : fill &&
+      fillerOf(fill, {
+        checkpoint,
+        predicted: computed.types,
+        seed: spec.seed,
+        alignment,
+        transport: computed.transport ?? null,
+      })
   const fit = computed.fit?.report
   const predictors = computed.types.map(({ report }) => report)
   const record = {

@@ -140,6 +140,8 @@ function sourceOf(
     return fitted.length > 0 ? { kind: 'filled', slots: fitted } : { kind: 'zeros' }
   }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
+  const { isIdentity = false } = layer
+  if (isIdentity && identityZeros.includes(suffix)) return { kind: 'zeros' }
   // Only what is alike can be mixed, or taken for another.
   const of = (source: number): TensorInfo | null => {
     const found = checkpoint.tensors.get(checkpoint.layerTensorName(source, suffix))
@@ -160,8 +162,9 @@ function sourceOf(
   }))
   if (slots.length > 0) return { kind: 'filled', slots }
   const biases = partsOf(checkpoint.slots, 'bias', suffix)
-  if (aligned && biases.some(({ id }) => hasOrderedRows(id))) {
-    const one = { previous: left, next: right, first: of(0), mean: null }[rest]
+  if ((aligned || isIdentity) && biases.some(({ id }) => hasOrderedRows(id))) {
+    // A transported bias goes with its rows.
+    const one = isIdentity ? null : { previous: left, next: right, first: of(0), mean: null }[rest]
     return {
       kind: 'filled',
       slots: biases.map(({ id, span }) => ({

@@ -10,7 +10,9 @@ import { checkDamping, dampingSteps } from '../growth/damping'
 import { layOut } from '../growth/grownLayout'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
+import { transportSteps } from '../growth/transporting'
 import {
+  computeTypes,
   damp,
   keptStages,
   stageContext,
@@ -33,14 +35,18 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     const growth: Growth = { spec: job, checkpoint, plan, sidecars, signal, started }
     checkAligning(growth)
     await checkDamping(job, checkpoint)
-    const before = [...aligningSteps(growth), ...dampingSteps(job, checkpoint, plan.layers.length)]
+    const before = [
+      ...aligningSteps(growth),
+      ...transportSteps(growth),
+      ...dampingSteps(job, checkpoint, plan.layers.length),
+    ]
     const weight = before.reduce((sum, step) => sum + step.weight, 0) || 1
     yield { type: 'plan', steps: [...before, { id: 'write', label: 'write checkpoint', weight }] }
     const alignment = yield* alignLayers(growth, keptStages(spec.job))
     const aligned: Growth = { ...growth, alignment }
     const computed = isLearned(job.method)
       ? await collect(aligned, spec.job)
-      : { device: null, types: [] }
+      : yield* computeTypes(aligned, keptStages(spec.job), [])
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
       reads: [checkpoint.path],

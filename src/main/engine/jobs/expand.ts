@@ -8,6 +8,7 @@ import { fitSteps } from '../fitting/fittedStart'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps, dampOf } from '../growth/damping'
 import { layOut, writeWork } from '../growth/grownLayout'
+import { transportSteps } from '../growth/transporting'
 import { learnedSteps } from '../lesa/learned'
 import { weightOf } from '../lib/work'
 import { writeJobFile } from '../stages/jobFile'
@@ -59,6 +60,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
           ...rangeSteps(layout, spec),
           ...aligningSteps(growth),
           ...steps,
+          ...transportSteps(growth),
           ...dampingSteps(spec, checkpoint, plan.layers.length),
           { id: 'write', label: 'write checkpoint', weight: weightOf(writeWork(layout)) },
           ...(recordDir === undefined

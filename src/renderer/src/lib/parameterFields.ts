@@ -28,7 +28,7 @@ export type NumberField = PredictorKey | (typeof OTHER_NUMBERS)[number]
 export const NUMBER_FIELDS: readonly NumberField[] = [...PLACED_PREDICTOR_KEYS, ...OTHER_NUMBERS]
 
 /** Every parameter that has a default to go back to. */
-export type ParameterField = NumberField | 'useSvd' | 'rest' | 'align' | 'device'
+export type ParameterField = NumberField | 'useSvd' | 'rest' | 'align' | 'asPublished' | 'device'
 
 /** Typed as a number, with a range that no model changes. */
 type PlainNumber = PredictorNumber | 'energy' | 'damp' | 'seed'
@@ -129,7 +129,7 @@ export function defaultText(field: ParameterField, draft: ProjectDraft): string 
   if (field === 'length') return `${formatInteger(preset.length.value)} ${preset.length.unit}`
   if (isPredictorNumber(field)) return formatNumber(preset[field])
   if (field === 'holdout' || field === 'damp') return 'none'
-  if (field === 'align') return 'off'
+  if (field === 'align' || field === 'asPublished') return 'off'
   if (field === 'useSvd') return 'on'
   return String(DEFAULT_DRAFT[field])
 }

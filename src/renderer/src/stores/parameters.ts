@@ -1,4 +1,4 @@
-import { learns } from '@shared/methods'
+import { learns, transports } from '@shared/methods'
 import {
   PLACED_PREDICTOR_KEYS,
   PRESET_SETTINGS,
@@ -35,9 +35,11 @@ export const useParametersStore = defineStore('parameters', () => {
   const errors = reactive<Partial<Record<NumberField, string>>>({})
 
   const isLearned = computed(() => learns(plan.draft.method))
-  const fields = computed(() =>
-    isLearned.value ? [...LEARNED_FIELDS, ...COMMON_FIELDS] : COMMON_FIELDS,
-  )
+  const fields = computed((): readonly ParameterField[] => [
+    ...(isLearned.value ? LEARNED_FIELDS : []),
+    ...(transports(plan.draft.method) ? (['asPublished'] as const) : []),
+    ...COMMON_FIELDS,
+  ])
   const changed = computed(() => fields.value.filter((field) => isChanged(field, plan.draft)))
   /** Whether everything that this method uses can be taken. */
   const isValid = computed(() =>

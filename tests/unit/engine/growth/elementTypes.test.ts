@@ -29,6 +29,7 @@ function specOf(name: (typeof METHODS)[number]): MethodSpec {
   return {
     name,
     ...('rounds' in options ? { rounds: 1 } : {}),
+    ...('asPublished' in options ? { asPublished: false } : {}),
     ...('predictor' in options ? { useSvd: true, energy: 1, predictor } : {}),
   } as MethodSpec
 }

@@ -49,6 +49,7 @@ function unusual(method: Method): Partial<ProjectDraft> {
     whole: 3,
     range: [2, 5],
     switch: false,
+    flag: true,
     share: 0.5,
     layer: 5,
     predictor: {

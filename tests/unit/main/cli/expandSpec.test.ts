@@ -132,6 +132,15 @@ describe('buildExpandSpec', () => {
       name: 'interpolation',
       gaps: [3, 7, 7],
     })
+    expect((await build({ method: 'opt-deus' })).method).toEqual({
+      name: 'opt-deus',
+      asPublished: false,
+    })
+    expect((await build({ method: 'opt-deus', gaps: '2', asPublished: true })).method).toEqual({
+      name: 'opt-deus',
+      gaps: [2],
+      asPublished: true,
+    })
   })
 
   it('holds out the middle layer when none is named', async () => {
@@ -148,7 +157,7 @@ describe('buildExpandSpec', () => {
       '--no-svd is not used by stack; methods that use it: lesa, noise',
     )
     await expect(build({ method: 'interpolation', rest: 'next' })).rejects.toThrow(
-      '--rest is not used by interpolation; methods that use it: lesa, neighbour-mean, noise',
+      '--rest is not used by interpolation; methods that use it: lesa, opt-deus, neighbour-mean, noise',
     )
     await expect(build({ method: 'llama-pro', groups: 4, gaps: '1' })).rejects.toThrow(
       '--groups and --gaps exclude each other: both say where the new layers go',
@@ -162,11 +171,15 @@ describe('buildExpandSpec', () => {
   const CALIBRATED = METHODS.filter((name) => fitsText(name) || canDamp(name))
   const COMPUTING: readonly Method[] = ['lesa', 'fitted', 'noise']
   const USES: readonly (readonly [Partial<ExpandOptions>, readonly Method[]])[] = [
-    [{ gaps: '1' }, ['lesa', 'fitted', 'llama-pro', 'interpolation', 'neighbour-mean', 'noise']],
+    [
+      { gaps: '1' },
+      ['lesa', 'fitted', 'llama-pro', 'opt-deus', 'interpolation', 'neighbour-mean', 'noise'],
+    ],
     [{ groups: 2 }, ['llama-pro']],
     [{ overlap: 2 }, ['solar']],
     [{ repeat: [1, 2] }, ['stack']],
-    [{ rest: 'first' }, ['lesa', 'neighbour-mean', 'noise']],
+    [{ rest: 'first' }, ['lesa', 'opt-deus', 'neighbour-mean', 'noise']],
+    [{ asPublished: true }, ['opt-deus']],
     [{ preset: 'paper' }, LEARNED],
     [{ epochs: 1 }, LEARNED],
     [{ steps: 1 }, LEARNED],

@@ -29,6 +29,7 @@ describe('the registry', () => {
       lesa: 'LESA',
       fitted: 'Fitted',
       'llama-pro': 'LLaMA Pro',
+      'opt-deus': 'OpT-DeUS',
       solar: 'SOLAR',
       interpolation: 'Interpolation',
       stack: 'Stack',
@@ -43,6 +44,7 @@ describe('the registry', () => {
     ['lesa', { learns: true, computes: true, keeps: false }],
     ['fitted', { learns: false, computes: false, keeps: false }],
     ['llama-pro', { learns: false, computes: false, keeps: true }],
+    ['opt-deus', { learns: false, computes: true, keeps: true }],
     ['solar', { learns: false, computes: false, keeps: false }],
     ['interpolation', { learns: false, computes: false, keeps: false }],
     ['stack', { learns: false, computes: false, keeps: false }],
@@ -83,6 +85,7 @@ describe('the schema of a method', () => {
     ['groups', { name: 'llama-pro', groups: 1 }],
     ['no overlap at all', { name: 'solar', overlap: 0 }],
     ['a group of layers', { name: 'stack', repeat: [2, 3] }],
+    ['transport as published', { name: 'opt-deus', asPublished: true }],
     ['defaults', { name: 'neighbour-mean' }],
   ])('takes %s as it is', (_, spec) => {
     expect(methodSpecSchema.parse(spec)).toEqual(spec)
@@ -125,6 +128,7 @@ describe('a draft', () => {
       method: 'lesa',
       gaps: null,
       rounds: 1,
+      asPublished: false,
       groups: null,
       overlap: null,
       repeat: null,
@@ -145,7 +149,7 @@ describe('a draft', () => {
   })
 
   it('that was kept before an option existed leaves it to the default', () => {
-    const { repeat: _, ...older } = DEFAULT_DRAFT
+    const { repeat: _, asPublished: __, ...older } = DEFAULT_DRAFT
     expect(projectDraftSchema.parse(older)).toEqual(DEFAULT_DRAFT)
   })
 
@@ -159,6 +163,7 @@ describe('a draft', () => {
       name: 'llama-pro',
       gaps: [1],
     })
+    expect(methodOf('opt-deus')).toEqual({ name: 'opt-deus', gaps: [1], asPublished: false })
     expect(methodOf('solar')).toEqual({ name: 'solar' })
     expect(methodOf('stack')).toEqual({ name: 'stack', repeat: [0, 1] })
     expect(methodOf('neighbour-mean')).toEqual({ name: 'neighbour-mean', gaps: [1] })
@@ -174,6 +179,10 @@ describe('the rows of a method', () => {
   it('say what was chosen and what was left to the program', () => {
     expect(rows({ name: 'llama-pro' })).toEqual(['groups Groups: 3 | groups: 3'])
     expect(rows({ name: 'llama-pro', gaps: [3, 4] })).toEqual(['gaps Gaps: 3-4 | gaps: 3-4'])
+    expect(rows({ name: 'opt-deus', gaps: [3], asPublished: true })).toEqual([
+      'gaps Gaps: 3 | gaps: 3',
+      'asPublished As published: yes | as_published: yes',
+    ])
     expect(rows({ name: 'solar', overlap: 2 })).toEqual(['overlap Overlap: 2 | overlap: 2'])
     expect(rows({ name: 'stack' })).toEqual(['repeat Repeated layers: 6–11 | repeat: 6, 11'])
     expect(rows({ name: 'interpolation', gaps: [9, 3, 9] })).toEqual([

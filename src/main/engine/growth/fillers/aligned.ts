@@ -49,5 +49,6 @@ async function* combined(
     const compute = fill?.compute ?? weightedMean
     for (let i = 0; i < a.length; i += 1) a[i] = compute(a[i] ?? 0, b[i] ?? 0, position)
     yield a
-  } else throw new AppError('bug', 'Noise and predictions are not made of two matrices.')
+  } else
+    throw new AppError('bug', 'Noise, predictions and transports are not made of two matrices.')
 }

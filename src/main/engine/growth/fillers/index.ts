@@ -8,6 +8,7 @@ import { alignedFiller } from './aligned'
 import { byElement, wholeMatrix } from './neighbours'
 import { noiseLike } from './noise'
 import { predictedMatrices } from './predicted'
+import { transportedFiller, type TransportedFill } from './transported'
 
 export interface FillContext {
   readonly checkpoint: Checkpoint
@@ -16,11 +17,14 @@ export interface FillContext {
   readonly seed: number
   /** Where layers were matched. */
   readonly alignment?: Alignment | null
+  /** Where layers were transported. */
+  readonly transport?: TransportedFill | null
 }
 
 /** What gives the new layers' matrices while the checkpoint is written. */
 export function fillerOf(fill: Fill, context: FillContext): Filler {
-  const { checkpoint, predicted, seed, alignment } = context
+  const { checkpoint, predicted, seed, alignment, transport } = context
+  if (transport) return transportedFiller(checkpoint, transport)
   if (alignment) return alignedFiller(fill, { ...context, alignment })
   // What wraps a prediction was applied when it was made.
   if (isPredicted(fill)) return predictedMatrices(predicted)

@@ -33,7 +33,8 @@ export async function wholeMatrix(
     case 'noise':
       return wholeMatrix(checkpoint, neighbours, fill.like)
     case 'predicted':
-      throw new AppError('bug', 'A prediction is not computed from two matrices alone.')
+    case 'transported':
+      throw new AppError('bug', 'A prediction or transport needs more than two matrices.')
     case 'elements':
     case 'matrices': {
       const { left, right, elements, position } = neighbours

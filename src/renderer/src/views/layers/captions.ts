@@ -126,6 +126,7 @@ function normCause(method: Method): keyof typeof SHRUNK {
       return 'noise'
     case 'elements':
     case 'matrices':
+    case 'transported':
       return 'computed'
     default:
       return 'copied'

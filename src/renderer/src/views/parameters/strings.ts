@@ -103,6 +103,12 @@ export const PARAMETER_TEXTS = {
       'Match neurons and heads of neighbouring layers before new ones are computed: their order in a layer is arbitrary.',
     why: 'A mean of unmatched neurons mixes what has nothing in common. Large models take long to match.',
   },
+  asPublished: {
+    label: 'As published',
+    meaning:
+      'Leave the transported rows as small as the published code does, which does not divide by their mass.',
+    why: 'To compare with what was published: it is half of the next layer, to 0.4 % and less.',
+  },
   device: {
     label: 'Device',
     meaning: 'Where the heavy arithmetic runs.',

@@ -1,0 +1,175 @@
+/** @file Transporting the layers before gaps onto those after them (OpT-DeUS), as a stage of a job for each gap. */
+import { open, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { DeviceDecision } from '@shared/devices'
+import type { JobEvent, JobStep } from '@shared/jobs'
+import { transports } from '@shared/methods'
+import { readError, writeError } from '@system/errors'
+import { LayerTransport, TRANSPORTED_SLOTS } from '../alignment/transport'
+import { elementsOf } from '../architectures/Architecture'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+import type { ArrayNeed } from '../lib/arrays'
+import { bytesOf } from '../lib/matrix'
+import { reporting } from '../lib/reporting'
+import { ENGINE_VERSION } from '../lib/version'
+import { weightOf, type Work } from '../lib/work'
+import { chooseDevice } from '../onnx/devices'
+import { Runtime } from '../onnx/Runtime'
+import type { StageStore } from '../stages/StageStore'
+import type { Growth } from './grow'
+
+type Planned = Pick<Growth, 'spec' | 'checkpoint' | 'plan'>
+
+const STEP = 'transport'
+const FLOAT = Float32Array.BYTES_PER_ELEMENT
+
+/** Iterations that the marginals take to be met, and what an element takes in each, in operations of products. */
+const ITERATIONS = 50
+const ITERATION_OPERATIONS = 200
+
+/** What was transported, by gap; float32 files. */
+export class Transported {
+  constructor(private readonly folders: ReadonlyMap<number, string>) {}
+
+  /** Elements of a slot's matrix or bias in the order of the layer after the gap. */
+  async *read(
+    gap: number,
+    slot: string,
+    isBias: boolean,
+    chunk: number,
+  ): AsyncGenerator<Float32Array> {
+    const path = join(this.folders.get(gap) ?? '', fileOf(slot, isBias))
+    const file = await open(path).catch((error: unknown) => {
+      throw readError(error, path, 'damaged_file')
+    })
+    try {
+      for (;;) {
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(chunk * FLOAT))
+        if (bytesRead === 0) return
+        yield new Float32Array(buffer.buffer, buffer.byteOffset, bytesRead / FLOAT)
+      }
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+function fileOf(slot: string, isBias: boolean): string {
+  return `${slot}.${isBias ? 'bias' : 'weight'}`
+}
+
+function gapsOf({ plan }: Pick<Planned, 'plan'>): number[] {
+  return [
+    ...new Set(plan.layers.flatMap((layer) => (layer.kind === 'computed' ? [layer.gap] : []))),
+  ]
+}
+
+/** The costs of all pairs of neurons, a block of them, and both layers' matrices. */
+export function transportNeed({ config }: Checkpoint): ArrayNeed {
+  const { intermediateSize, hiddenSize, numAttentionHeads, headDim } = config
+  const matrix = FLOAT * hiddenSize * Math.max(intermediateSize, numAttentionHeads * headDim)
+  const costs = FLOAT * intermediateSize ** 2
+  return { largest: Math.max(costs, matrix), together: costs + 3 * matrix }
+}
+
+/** Bytes that wait on the disk until the checkpoint is written. */
+export function transportedBytes(growth: Planned): number {
+  const { slots } = growth.checkpoint
+  const own = slots.filter(({ id }) => TRANSPORTED_SLOTS.includes(id))
+  const elements = own.reduce(
+    (sum, { weight, bias }) => sum + elementsOf(weight.shape) + (bias ? elementsOf(bias.shape) : 0),
+    0,
+  )
+  return gapsOf(growth).length * elements * FLOAT
+}
+
+/** Products of all pairs of neurons, their plan, and the product with it; heads are few. */
+export function transportWork(growth: Planned): Work {
+  const { intermediateSize, hiddenSize } = growth.checkpoint.config
+  const pairs = gapsOf(growth).length * intermediateSize ** 2
+  return {
+    products: pairs * (8 * hiddenSize + ITERATIONS * ITERATION_OPERATIONS),
+    converted: 3 * transportedBytes(growth),
+  }
+}
+
+export function transportSteps(growth: Planned): JobStep[] {
+  if (!transports(growth.spec.method.name)) return []
+  return [{ id: STEP, label: 'transport layers', weight: weightOf(transportWork(growth)) }]
+}
+
+/** Transports what no earlier run kept. */
+export async function* transportLayers(
+  growth: Growth,
+  stages: StageStore,
+): AsyncGenerator<
+  JobEvent,
+  { readonly device: DeviceDecision; readonly transported: Transported }
+> {
+  const { spec, checkpoint, signal } = growth
+  const device = await chooseDevice(spec.device)
+  yield { type: 'device', decision: device }
+  const gaps = gapsOf(growth)
+  const step = (done: number): JobEvent => ({
+    type: 'step',
+    id: STEP,
+    done: done / gaps.length,
+    total: 1,
+  })
+  yield step(0)
+  const model = await checkpoint.fingerprint()
+  const runtime = await Runtime.open(device.device)
+  try {
+    const transport = await LayerTransport.create(checkpoint, runtime)
+    const folders = new Map<number, string>()
+    for (const [index, gap] of gaps.entries()) {
+      const depends = { engine: ENGINE_VERSION, model, gap, device: device.device }
+      const kept = await stages.find(STEP, depends)
+      const folder =
+        kept && 'folder' in kept
+          ? kept.folder
+          : yield* reporting<JobEvent, string>(signal, (report) =>
+              transportGap({ checkpoint, transport, stages, gap, depends }, (done) =>
+                report(step(index + done)),
+              ),
+            )
+      folders.set(gap, folder)
+      yield step(index + 1)
+    }
+    await transport.dispose()
+    return { device, transported: new Transported(folders) }
+  } finally {
+    await runtime.dispose()
+  }
+}
+
+interface Gap {
+  readonly checkpoint: Checkpoint
+  readonly transport: LayerTransport
+  readonly stages: StageStore
+  readonly gap: number
+  readonly depends: unknown
+}
+
+async function transportGap(
+  { checkpoint, transport, stages, gap, depends }: Gap,
+  onProgress: (done: number) => Promise<void>,
+): Promise<string> {
+  const draft = await stages.begin(STEP, depends)
+  const write = async (slot: string, isBias: boolean, values: Float32Array): Promise<void> => {
+    const file = join(draft.folder, fileOf(slot, isBias))
+    await writeFile(file, bytesOf(values)).catch((error: unknown) => {
+      throw writeError(error, file)
+    })
+  }
+  try {
+    for await (const { slot, weight, bias } of transport.transport(gap, gap + 1, onProgress)) {
+      await write(slot, false, weight)
+      if (bias) await write(slot, true, bias)
+    }
+    await checkpoint.assertUnchanged()
+    return await draft.commit()
+  } finally {
+    await draft.discard()
+  }
+}
