@@ -1,8 +1,9 @@
 /** @file What decides how a predictor (an MLP of two hidden layers) is trained, with all that is said of it anywhere. */
 import { SHARE, type Bounds } from './bounds'
+import type { ModelSummary } from './model'
 import { formatNumber } from './units'
 
-export const PREDICTOR_PRESETS = ['paper', 'notebook', 'matched'] as const
+export const PREDICTOR_PRESETS = ['paper', 'notebook', 'matched', 'small'] as const
 export type PredictorPreset = (typeof PREDICTOR_PRESETS)[number]
 
 /** How long a predictor trains: whole passes over its samples, or a number of mini-batches. */
@@ -15,6 +16,9 @@ export const LENGTH_BOUNDS: Readonly<Record<TrainingLength['unit'], Bounds>> = {
   epochs: { min: 1, max: 100_000, isWhole: true },
   steps: { min: 1, max: 10_000_000, isWhole: true },
 }
+
+/** Fewer mini-batches than this and the predictor has hardly left its start: the person is warned. */
+export const FEW_STEPS = 2000
 
 /** The same in every preset, or of each. */
 type OfPresets<T> = { readonly all: T } | Readonly<Record<PredictorPreset, T>>
@@ -59,7 +63,7 @@ export const PREDICTOR_FIELDS = {
   lambda: {
     kind: 'number',
     bounds: UNIT,
-    values: { paper: 5e-5, notebook: 5e-4, matched: 5e-4 },
+    values: { paper: 5e-5, notebook: 5e-4, matched: 5e-4, small: 5e-5 },
     place: 2,
     help: 'weight of the norm term in the loss',
     label: 'Norm weight λ',
@@ -74,6 +78,7 @@ export const PREDICTOR_FIELDS = {
       paper: { unit: 'epochs', value: 5 },
       notebook: { unit: 'epochs', value: 10 },
       matched: { unit: 'steps', value: 10_000 },
+      small: { unit: 'steps', value: FEW_STEPS },
     },
     place: 1,
     help: { epochs: 'passes over the samples', steps: 'mini-batches, instead of epochs' },
@@ -198,11 +203,15 @@ export function isPredictorNumber(key: string): key is PredictorNumber {
   return isPredictorKey(key) && PREDICTOR_FIELDS[key].kind === 'number'
 }
 
-/** `paper`: as published. `notebook`: as in the authors' code. `matched`: as many steps as the paper's own run had. */
+/**
+ * `paper`: as published. `notebook`: as in the authors' code. `matched`: as many steps as the paper's own run had.
+ * `small`: the paper's, for as few steps as raise no warning, where its five epochs are fewer.
+ */
 export const PRESET_SETTINGS: Readonly<Record<PredictorPreset, PredictorSettings>> = {
   paper: settingsOf('paper'),
   notebook: settingsOf('notebook'),
   matched: settingsOf('matched'),
+  small: settingsOf('small'),
 }
 
 function settingsOf(preset: PredictorPreset): PredictorSettings {
@@ -242,9 +251,6 @@ export function predictorRows(settings: PredictorSettings): SettingRow[] {
   return [...rows.values()]
 }
 
-/** Fewer mini-batches than this and the predictor has hardly left its start: the person is warned. */
-export const FEW_STEPS = 2000
-
 /** Mini-batches that a run of `length` takes over `samples` samples. */
 export function countSteps(length: TrainingLength, samples: number, batchSize: number): number {
   return length.unit === 'steps' ? length.value : length.value * Math.ceil(samples / batchSize)
@@ -268,4 +274,52 @@ export function trainingSteps(
   const most = method.useSvd ? shape.layerCount * shape.width : Infinity
   const directions = Math.min(shape.rows, most)
   return countSteps(length, targets * directions, batchSize)
+}
+
+/** What of a model decides how long predictors train. */
+export type ModelShape = Pick<
+  ModelSummary,
+  | 'hidden_size'
+  | 'intermediate_size'
+  | 'num_attention_heads'
+  | 'num_key_value_heads'
+  | 'num_hidden_layers'
+>
+
+/**
+ * Mini-batches that the predictors of a model's weight types train for, fewest and most. Heads are taken to share the
+ * hidden size, which some configs have otherwise.
+ */
+export function stepsRange(
+  method: Parameters<typeof trainingSteps>[0],
+  model: ModelShape,
+): { readonly low: number; readonly high: number } {
+  const head = model.hidden_size / model.num_attention_heads
+  const rows = [
+    model.hidden_size,
+    Math.max(1, Math.round(head * model.num_key_value_heads)),
+    model.intermediate_size,
+  ]
+  const shape = { width: model.hidden_size, layerCount: model.num_hidden_layers }
+  const steps = rows.map((count) => trainingSteps(method, { ...shape, rows: count }))
+  return { low: Math.min(...steps), high: Math.max(...steps) }
+}
+
+/**
+ * The preset where nobody chose one: `paper` where its epochs are enough mini-batches for every weight type, otherwise
+ * `small`. An epoch is as many as a model has rows and inner layers for, so that five say nothing of a small one.
+ *
+ * @param options - What else is asked for that changes the number of mini-batches.
+ */
+export function presetFor(
+  model: ModelShape,
+  options: {
+    readonly useSvd?: boolean
+    readonly holdout?: number | null
+    readonly batchSize?: number
+  } = {},
+): PredictorPreset {
+  const { useSvd = true, holdout, batchSize = PRESET_SETTINGS.paper.batchSize } = options
+  const predictor = { ...PRESET_SETTINGS.paper, batchSize }
+  return stepsRange({ predictor, useSvd, holdout }, model).low >= FEW_STEPS ? 'paper' : 'small'
 }

@@ -111,7 +111,8 @@ function predictorFlags(settings: PredictorSettings): string[] {
     (a, b) => a.flags.length - b.flags.length,
   )
   if (!nearest) return []
-  return [...(nearest.preset === 'paper' ? [] : ['--preset', nearest.preset]), ...nearest.flags]
+  // Always named: without one it would depend on the model.
+  return ['--preset', nearest.preset, ...nearest.flags]
 }
 
 /** As one line for the shell that people have on the platform: PowerShell on Windows, else any POSIX shell. */

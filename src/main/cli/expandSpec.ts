@@ -14,7 +14,10 @@ import { defaultOf, isLayoutOption, isOptional } from '@shared/methods/options'
 import {
   isPredictorNumber,
   PREDICTOR_KEYS,
+  presetFor,
   PRESET_SETTINGS,
+  type ModelShape,
+  type PredictorPreset,
   type PredictorSettings,
 } from '@shared/predictorSettings'
 import { checkedSpec, uncapitalise } from './checkedSpec'
@@ -42,8 +45,8 @@ export interface ExpandOptions extends MethodOptions {
 export interface SpecContext {
   /** Paths are relative to it. */
   readonly cwd: string
-  /** Counts the model's layers; asked only when an option depends on it. */
-  readonly countLayers: () => Promise<number>
+  /** Looks into the model; asked only when an option, or the default of one, depends on it. */
+  readonly shape: () => Promise<ModelShape>
 }
 
 /** Where a value of the spec comes from, for the message when it is out of range. */
@@ -171,24 +174,29 @@ async function buildMethod(options: ExpandOptions, context: SpecContext): Promis
   const spec: Record<string, unknown> = { name: options.method }
   for (const [key, option] of Object.entries(methodNamed(options.method).options)) {
     const value = given[attributeOfOption(key, option)]
-    if (option.kind === 'predictor') spec[key] = buildPredictor(options)
+    if (option.kind === 'predictor') spec[key] = await buildPredictor(options, context)
     else if (value === undefined) {
       if (!isOptional(option)) spec[key] = defaultOf(option)
     } else if (option.kind === 'gaps' && typeof value === 'string') spec[key] = readGaps(value)
     else if (option.kind === 'layer' && value === true) {
-      spec[key] = Math.floor((await context.countLayers()) / 2)
+      spec[key] = middleOf(await context.shape())
     } else spec[key] = value
   }
   // What is out of range is found by the schema of the whole spec.
   return spec as unknown as MethodSpec
 }
 
-function buildPredictor(options: ExpandOptions): PredictorSettings {
-  const preset = PRESET_SETTINGS[options.preset ?? 'paper']
+const middleOf = (model: ModelShape): number => Math.floor(model.num_hidden_layers / 2)
+
+async function buildPredictor(
+  options: ExpandOptions,
+  context: SpecContext,
+): Promise<PredictorSettings> {
   const { epochs, steps } = options
   if (epochs !== undefined && steps !== undefined) {
     throw new UsageError('--epochs and --steps exclude each other: both say how long to train')
   }
+  const preset = PRESET_SETTINGS[options.preset ?? (await defaultPreset(options, context))]
   const length =
     epochs !== undefined
       ? ({ unit: 'epochs', value: epochs } as const)
@@ -201,6 +209,20 @@ function buildPredictor(options: ExpandOptions): PredictorSettings {
     return [key, value ?? preset[key]] as const
   })
   return { ...preset, ...Object.fromEntries(numbers), length }
+}
+
+/** By the model's size, unless the length of training is given. */
+async function defaultPreset(
+  { epochs, steps, svd, holdout, batchSize }: ExpandOptions,
+  context: SpecContext,
+): Promise<PredictorPreset> {
+  if (epochs !== undefined || steps !== undefined) return 'paper'
+  const model = await context.shape()
+  return presetFor(model, {
+    ...(svd === undefined ? {} : { useSvd: svd }),
+    ...(holdout === undefined ? {} : { holdout: holdout === true ? middleOf(model) : holdout }),
+    ...(batchSize === undefined ? {} : { batchSize }),
+  })
 }
 
 function readGaps(text: string): number[] {

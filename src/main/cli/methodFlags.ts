@@ -248,7 +248,7 @@ export const METHOD_FLAGS: Readonly<
     {
       attribute: 'preset',
       flags: '--preset <name>',
-      help: 'starting point of all that follows (default: paper)',
+      help: 'starting point of all that follows (default: paper; small where its epochs are too few)',
       value: PREDICTOR_PRESETS,
       methods: LEARNED,
     },

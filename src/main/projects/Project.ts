@@ -8,6 +8,7 @@ import {
   type ProjectView,
   type Relocation,
 } from '@shared/projects'
+import { presetFor, PRESET_SETTINGS } from '@shared/predictorSettings'
 import { BaseModel } from './BaseModel'
 import { Comparisons } from './Comparisons'
 import { compareRuns } from './compare'
@@ -76,6 +77,7 @@ export class Project {
     services: ProjectServices,
   ): Promise<Project> {
     const { digest, shape } = await services.engine.identify(options.model)
+    const preset = presetFor(await services.engine.inspect(options.model))
     const { device } = await services.settings()
     const project = new Project(
       folder,
@@ -90,7 +92,7 @@ export class Project {
           digest,
           shape,
         },
-        draft: { ...DEFAULT_DRAFT, device },
+        draft: { ...DEFAULT_DRAFT, preset, predictor: PRESET_SETTINGS[preset], device },
         texts: [],
         perplexities: [],
         comparison: null,

@@ -30,7 +30,7 @@ export async function estimateExpand(
 ): Promise<Estimate> {
   const spec = await buildExpandSpec(model, options, {
     cwd: context.work,
-    countLayers: () => Promise.reject(new Error('No option of the benchmarks asks for it.')),
+    shape: () => Promise.reject(new Error('No option of the benchmarks asks for it.')),
   })
   return estimateJob(context, spec)
 }

@@ -104,7 +104,7 @@ class Demo {
       const options = { ...run, ...text, out: join(folder, run.method), overwrite: true }
       const spec = await buildExpandSpec(this.#model, options, {
         cwd: io.cwd,
-        countLayers: () => Promise.reject(new Error('No option of the demo asks for it.')),
+        shape: () => Promise.reject(new Error('No option of the demo asks for it.')),
       })
       const end = await runJobIn(this.#engine, spec, this.#context)
       if ('exitCode' in end) return end.exitCode

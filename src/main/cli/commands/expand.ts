@@ -1,4 +1,5 @@
 import type { StagesSpec } from '@shared/jobs'
+import type { ModelShape } from '@shared/predictorSettings'
 import { modelFolderOf } from '@system/hubCache'
 import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
 import { runJob } from '../job'
@@ -17,7 +18,7 @@ export async function expand(
   const model = await modelFolderOf(given, io.cwd)
   const place = {
     cwd: io.cwd,
-    countLayers: () => countLayers(model),
+    shape: () => shapeOf(model),
     weightTypes: () => weightTypes(model),
   }
   const { only } = options
@@ -38,9 +39,9 @@ async function runStages(spec: StagesSpec, context: CommandContext): Promise<num
   return EXIT_OK
 }
 
-async function countLayers(folder: string): Promise<number> {
+async function shapeOf(folder: string): Promise<ModelShape> {
   const { Checkpoint } = await import('../../engine/checkpoint/Checkpoint')
-  return (await Checkpoint.inspect(folder)).num_hidden_layers
+  return Checkpoint.inspect(folder)
 }
 
 async function weightTypes(folder: string): Promise<readonly string[]> {

@@ -10,7 +10,7 @@ import {
   PLACED_PREDICTOR_KEYS,
   PREDICTOR_FIELDS,
   PRESET_SETTINGS,
-  trainingSteps,
+  stepsRange,
   type PredictorKey,
   type PredictorNumber,
 } from '@shared/predictorSettings'
@@ -139,14 +139,6 @@ export function stepsOf(
   draft: ProjectDraft,
   model: ModelSummary,
 ): { readonly low: number; readonly high: number; readonly isShort: boolean } {
-  const head = model.hidden_size / model.num_attention_heads
-  const rows = [
-    model.hidden_size,
-    Math.max(1, Math.round(head * model.num_key_value_heads)),
-    model.intermediate_size,
-  ]
-  const shape = { width: model.hidden_size, layerCount: model.num_hidden_layers }
-  const steps = rows.map((count) => trainingSteps(draft, { ...shape, rows: count }))
-  const low = Math.min(...steps)
-  return { low, high: Math.max(...steps), isShort: low < FEW_STEPS }
+  const range = stepsRange(draft, model)
+  return { ...range, isShort: range.low < FEW_STEPS }
 }

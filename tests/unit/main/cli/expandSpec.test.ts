@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { canAlign, canDamp, fitsText, METHODS, type Method } from '@shared/methods'
+import { canAlign, canDamp, fitsText, isLearned, METHODS, type Method } from '@shared/methods'
 import { OUTPUT_DTYPES } from '@shared/jobs'
 import { DEVICE_CHOICES } from '@shared/devices'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
@@ -11,11 +11,25 @@ import { UsageError } from '../../../../src/main/cli/usage'
 
 const cwd = resolve('/work-folder')
 
-function build(options: Partial<ExpandOptions>, layers = 12) {
+const LARGE = {
+  hidden_size: 4096,
+  intermediate_size: 14_336,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+}
+/** The bundled model's. */
+const SMALL = {
+  hidden_size: 128,
+  intermediate_size: 384,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+}
+
+function build(options: Partial<ExpandOptions>, layers = 12, shape = LARGE) {
   return buildExpandSpec(
     'model',
     { out: 'out', method: 'lesa', ...options },
-    { cwd, countLayers: () => Promise.resolve(layers) },
+    { cwd, shape: () => Promise.resolve({ ...shape, num_hidden_layers: layers }) },
   )
 }
 
@@ -54,6 +68,24 @@ describe('buildExpandSpec', () => {
   it.each(PREDICTOR_PRESETS)('takes all settings of the preset %s', async (preset) => {
     const { method } = await build({ preset })
     expect(method).toMatchObject({ predictor: PRESET_SETTINGS[preset], useSvd: true, energy: 1 })
+  })
+
+  it('takes the preset for the model, unless it or the length is given', async () => {
+    const predictorOf = async (options: Partial<ExpandOptions>, layers = 12, shape = LARGE) => {
+      const { method } = await build(options, layers, shape)
+      return isLearned(method) ? method.predictor : null
+    }
+    const { paper, small } = PRESET_SETTINGS
+    // 5 · ⌈30 · 1024 / 64⌉ = 2,400 mini-batches for k and v; of ten inner layers 800.
+    expect(await predictorOf({}, 32)).toEqual(paper)
+    expect(await predictorOf({}, 12)).toEqual(small)
+    expect(await predictorOf({ batchSize: 16 }, 12)).toEqual({ ...paper, batchSize: 16 })
+    for (const method of ['lesa', 'noise'] as const) {
+      expect(await predictorOf({ method }, 12, SMALL)).toEqual(small)
+    }
+    expect(await predictorOf({ preset: 'paper' }, 12, SMALL)).toEqual(paper)
+    expect(await predictorOf({ epochs: 5 }, 12, SMALL)).toEqual(paper)
+    expect(await predictorOf({ lr: 0.5 }, 12, SMALL)).toEqual({ ...small, learningRate: 0.5 })
   })
 
   it('lets every number override the preset', async () => {

@@ -49,7 +49,7 @@ export const PRESETS: Readonly<
   paper: {
     name: 'Paper',
     about:
-      'As published (ACL 2025), and the start for every model: on a small one longer training fits the layers that are there, not unseen ones.',
+      'As published (ACL 2025): the start for a model large enough that five passes are many mini-batches.',
   },
   notebook: {
     name: 'Notebook',
@@ -59,6 +59,11 @@ export const PRESETS: Readonly<
   matched: {
     name: 'Matched',
     about: 'As many mini-batches as the paper’s own run had, whatever the model’s size.',
+  },
+  small: {
+    name: 'Small',
+    about:
+      'The paper’s with a length in mini-batches: the start for a small model, whose five passes are too few. Longer fits the layers that are there, not unseen ones.',
   },
 }
 
