@@ -309,6 +309,39 @@ describe.each(hosts)('the workbench, %s', (name, launch) => {
     expect(session.complaints).toEqual([])
   })
 
+  it('compares methods at one depth by one click, and ends in sentences', async () => {
+    const page = await session.open()
+    await openDemo(page)
+    await chooseMethod(page, 'Neighbour mean')
+    const run = await startRun(page)
+    await run.getByText(FINISHED).waitFor()
+    await run.getByRole('button', { name: 'Compare all at this depth…' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Compare all methods at this depth' })
+    // What trains predictors takes longer than this test is about.
+    for (const name of ['LESA', 'Noise control']) {
+      await dialog.getByRole('checkbox', { name, exact: true }).uncheck()
+    }
+    // The bundled text is measured on; what is fitted must have seen another.
+    const start = dialog.getByRole('button', { name: /^Compare \d methods$/ })
+    expect(await start.isDisabled()).toBe(true)
+    await dialog.getByRole('button', { name: 'Cut the measured text in two' }).click()
+    await start.click()
+    await page.getByText('All methods are compared').waitFor()
+    await openView(page, 'Compare')
+    for (const sentence of [
+      /LLaMA Pro is the same as the base at every window/,
+      /Neighbour mean is worse than the base by/,
+      /SOLAR is worse than the base by/,
+    ]) {
+      await page.getByText(sentence).first().waitFor()
+    }
+    const table = page.getByRole('region', { name: 'The base model and the finished runs' })
+    const rows = table.getByRole('row')
+    expect(await rows.nth(1).textContent()).toContain('model')
+    expect(await table.getByRole('row', { name: /Fitted/ }).count()).toBe(1)
+    expect(session.complaints).toEqual([])
+  })
+
   it('says what is wrong with a broken model', async () => {
     const broken = join(folder, 'broken')
     cpSync(DEMO, broken, { recursive: true })
