@@ -13,6 +13,7 @@ const METHODS: readonly MethodSpec[] = [
   { name: 'llama-pro', groups: 2 },
   { name: 'interpolation', gaps: [0, 1, 2] },
   { name: 'neighbour-mean', gaps: [0, 1, 1, 2] },
+  { name: 'opt-deus', gaps: [0, 1, 1, 2], asPublished: false },
   { ...learnedMethod('paper'), gaps: [0, 1] },
   { ...learnedMethod('paper'), name: 'noise', gaps: [1, 2] },
 ]

@@ -98,12 +98,13 @@ export class LayerUnits {
     return slot === 'o_proj' || slot === 'down_proj' ? transposed(values, rows, width) : values
   }
 
-  /** `[rows]`; `null` where the slot has none. */
+  /** `[rows]`, zeros where only other layers have it; `null` where the slot has none. */
   async bias(slot: string, layer: number): Promise<Float32Array | null> {
     const { bias } = this.checkpoint.slot(slot)
     if (!bias) return null
     const name = this.checkpoint.layerTensorName(layer, bias.tensor)
     const [rows = 0] = bias.shape
+    if (!this.checkpoint.tensors.has(name)) return new Float32Array(rows)
     return this.checkpoint.readFloat32(name, { elements: [bias.offset, bias.offset + rows] })
   }
 }

@@ -1,4 +1,5 @@
 import { AppError } from '@shared/errors'
+import { placeInLayers } from '../../architectures/Architecture'
 import type { Checkpoint } from '../../checkpoint/Checkpoint'
 import type { Filler } from '../grownTensors'
 import type { Transported } from '../transporting'
@@ -24,11 +25,13 @@ export function transportedFiller(
   return async function* ({ type, gap, right, elements: [first], position, isBias = false }) {
     const [rows = 1] = checkpoint.slot(type).weight.shape
     const factor = (1 - position) * (asPublished ? 1 / rows : 1)
+    // A bias that the files lack there is zero.
+    const isThere = placeInLayers(checkpoint.architecture, right.name)?.layer === gap + 1
     let start = first
     for await (const moved of transported.read(gap, type, isBias, CHUNK)) {
-      const own = await checkpoint.readFloat32(right.name, {
-        elements: [start, start + moved.length],
-      })
+      const own = isThere
+        ? await checkpoint.readFloat32(right.name, { elements: [start, start + moved.length] })
+        : new Float32Array(moved.length)
       if (own.length !== moved.length) throw new AppError('bug', `${type} has another size.`)
       for (let i = 0; i < moved.length; i += 1) own[i] = factor * moved[i]! + position * own[i]!
       start += moved.length
