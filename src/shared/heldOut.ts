@@ -14,15 +14,47 @@ export function ownReports(
   return usesPredictions(method) ? reports : []
 }
 
+/** How a prediction of one weight type turned out on what it was not trained on. */
+export type HeldOut = NonNullable<PredictorReport['holdout']>
+
+/** Of the weight types whose predictors were tried on a layer that was kept out of their training. */
+function heldOutOf(reports: readonly PredictorReport[]): HeldOut[] {
+  return reports.flatMap(({ holdout }) => (holdout ? [holdout] : []))
+}
+
 /** What a layer that was kept out of training says of the predictors, over all weight types. */
 export interface HeldOutVerdict {
-  /** `useful`: all are better than predicting zero; `useless`: none is. `untested` without such a layer. */
+  /**
+   * `useful`: all are better than predicting zero, and than noise of the prediction's size; `useless`: none is better than
+   * zero. `untested` without such a layer.
+   */
   readonly outcome: 'useful' | 'mixed' | 'useless' | 'untested'
   readonly sentence: string
 }
 
 /** Below this a cosine is that of directions without anything in common. */
 export const NO_COSINE = 0.05
+
+/**
+ * Mean squared error of noise in the prediction's place: Gaussian, of the prediction's own norm, a yardstick that has its
+ * size and none of its direction. Noise is independent of the target t and has mean 0, so E‖t − noise‖² = ‖t‖² + ‖noise‖² =
+ * ‖t‖² + ‖p‖² for a prediction p; for n elements that is, with the error of zero ‖t‖²/n and the ratio of norms ‖p‖/‖t‖,
+ * the first times one plus the second squared. A prediction's own error is less by 2⟨t, p⟩/n: it beats noise exactly where
+ * its cosine with the target is above 0.
+ */
+export function mseOfNoise({
+  mseOfZero,
+  normRatio,
+}: Pick<HeldOut, 'mseOfZero' | 'normRatio'>): number {
+  return mseOfZero * (1 + normRatio ** 2)
+}
+
+/** Whether a prediction is better than noise of its size, by more than a chance likeness of directions. */
+export function beatsNoise(
+  held: Pick<HeldOut, 'mse' | 'mseOfZero' | 'normRatio' | 'cosine'>,
+): boolean {
+  return held.mse < mseOfNoise(held) && held.cosine > NO_COSINE
+}
 
 /**
  * The verdict on a run's predictors, the same wherever it is told; `null` for methods whose layers are not predicted.
@@ -34,7 +66,7 @@ export function heldOutVerdict(
 ): HeldOutVerdict | null {
   const own = ownReports(method, reports)
   if (own.length === 0) return null
-  const held = own.flatMap(({ holdout }) => (holdout ? [holdout] : []))
+  const held = heldOutOf(own)
   const [first] = held
   if (!first) {
     return {
@@ -44,23 +76,28 @@ export function heldOutVerdict(
     }
   }
   const all = held.length
-  const better = held.filter(({ mse, mseOfZero }) => mse < mseOfZero).length
-  const aboveMean = held.filter(({ mse, mseOfMean }) => mse < mseOfMean).length
-  const outcome = better === all ? 'useful' : better === 0 ? 'useless' : 'mixed'
-  const cosine = held.reduce((sum, report) => sum + report.cosine, 0) / all
-  const types = `${all} weight ${all === 1 ? 'type' : 'types'}`
-  const zero = {
-    useful: `better than predicting zero on all ${types}, better than the neighbours’ mean on ${aboveMean}`,
-    mixed: `no better than predicting zero on ${all - better} of ${types}`,
-    useless: `no better than predicting zero on any of ${types}`,
-  }[outcome]
-  const meaning = {
-    useful: Math.abs(cosine) < NO_COSINE ? ', yet its direction is missed' : '',
-    mixed: '; there the predictors recall what they saw in training',
-    useless: '; what the predictors get right in training they recall',
-  }[outcome]
+  const zero = held.filter(({ mse, mseOfZero }) => mse < mseOfZero).length
+  const mean = held.filter(({ mse, mseOfMean }) => mse < mseOfMean).length
+  const noise = held.filter(beatsNoise).length
+  const outcome = zero === 0 ? 'useless' : zero < all || noise < all ? 'mixed' : 'useful'
+  const of = (count: number): string =>
+    count === 0 ? 'none' : count === all ? 'all' : String(count)
+  const counts =
+    `better than zero on ${of(zero)} of ${all} weight ${all === 1 ? 'type' : 'types'}, ` +
+    `than the neighbours’ mean on ${of(mean)}, than noise of its own size on ${of(noise)}`
   return {
-    outcome: outcome === 'useful' && Math.abs(cosine) < NO_COSINE ? 'mixed' : outcome,
-    sentence: `Layer ${first.layer}, which was kept out of training, is predicted ${zero}${meaning}.`,
+    outcome,
+    sentence: `Layer ${first.layer}, which was kept out of training, is predicted ${counts}${meaningOf({ all, zero, noise })}.`,
   }
+}
+
+/** What the counts amount to. */
+function meaningOf({
+  all,
+  zero,
+  noise,
+}: Readonly<Record<'all' | 'zero' | 'noise', number>>): string {
+  if (zero === 0) return '; what the predictors get right in training they recall'
+  if (zero < all) return '; elsewhere the predictors recall what they saw in training'
+  return noise === all ? '' : '; where it is no better than noise its direction is missed'
 }

@@ -8,7 +8,6 @@ import {
   hasDiverged,
   levelOf,
   type Contender,
-  type Divergence,
   type PairOutcome,
   type VerdictContext,
   type VerdictPair,
@@ -37,13 +36,40 @@ export function sentenceOf(one: Contender, pairs: readonly VerdictPair[]): strin
       ? `${name} cannot be told from ${others}: one window was scored, which has no interval.`
       : `${name} cannot be compared with ${others}: they were measured on other windows (another tokenizer or context).`
   }
-  const clauses = known.map((pair, index) => clause(pair, index === 0))
+  const clauses = mergedOf(known).map((pair, index) => clause(pair, index === 0))
   return `${name} is ${joined(clauses)}${spread(one)}${kept(members)}.`
 }
 
-function clause(pair: VerdictPair, isFirst: boolean): string {
-  const { outcome, difference } = pair
-  const other = nameOf(pair)
+/** A pair, or several that are one: a start that keeps the output is the base. */
+interface Merged extends Pick<VerdictPair, 'outcome' | 'difference'> {
+  readonly others: readonly string[]
+}
+
+function mergedOf(pairs: readonly VerdictPair[]): Merged[] {
+  const merged: Merged[] = []
+  for (const pair of pairs) {
+    const place = merged.findIndex((one) => isLike(one, pair))
+    const found = merged[place]
+    if (found) merged[place] = { ...found, others: [...found.others, nameOf(pair)] }
+    else merged.push({ ...pair, others: [nameOf(pair)] })
+  }
+  return merged
+}
+
+type Compared = Pick<VerdictPair, 'outcome' | 'difference'>
+
+function isLike(a: Compared, b: Compared): boolean {
+  const ends = ['mean', 'low', 'high'] as const
+  return (
+    a.outcome === b.outcome &&
+    ends.every(
+      (end) => Math.abs((a.difference?.[end] ?? 0) - (b.difference?.[end] ?? 0)) < RESOLUTION / 10,
+    )
+  )
+}
+
+function clause({ outcome, difference, others }: Merged, isFirst: boolean): string {
+  const other = listed(others)
   if (outcome === 'same' || !difference) return `the same as ${other} at every window`
   const unit = isFirst ? ' nats a token' : ''
   const show = formatterFor(difference)
@@ -67,26 +93,24 @@ function spread({ ends }: Contender): string {
 /** What is left of the base's predictions. */
 function kept(members: readonly VerdictSubject[]): string {
   const [only] = members
-  return members.length === 1 && only?.againstBase
-    ? `; from the base’s predictions it is ${formatKl(only.againstBase)}`
-    : ''
-}
-
-function formatKl({ kl, kl_standard_error, top1_agreement }: Divergence): string {
-  const error = kl_standard_error === null ? '' : ` ± ${formatNats(1.96 * kl_standard_error)}`
-  return (
-    `${formatNats(kl)}${error} nats a token away (KL), ` +
-    `with the same most likely token at ${(100 * top1_agreement).toFixed(1)} % of positions`
-  )
+  if (members.length !== 1 || !only?.againstBase) return ''
+  const { kl, kl_standard_error, top1_agreement } = only.againstBase
+  if (kl < RESOLUTION / 10 && top1_agreement === 1) return ''
+  const error = 1.96 * (kl_standard_error ?? 0)
+  const show = withDigits(error === 0 ? kl / 100 : error)
+  const range = error === 0 ? '' : ` ± ${show(error)}`
+  const share = (100 * top1_agreement).toFixed(1)
+  return `; its predictions are ${show(kl)}${range} nats a token from the base’s (KL), with the same most likely token at ${share} % of positions`
 }
 
 function nameOf({ against, other }: VerdictPair): string {
   return against === 'base' ? 'the base' : yardstickName(against, other)
 }
 
-/** `zero (LLaMA Pro)`. */
+/** `zero (LLaMA Pro)`; not `noise (noise)`. */
 function yardstickName(yardstick: Yardstick, name: string): string {
-  return `${YARDSTICK_NAMES[yardstick]} (${name})`
+  const says = name.toLowerCase().includes(yardstick)
+  return says ? YARDSTICK_NAMES[yardstick] : `${YARDSTICK_NAMES[yardstick]} (${name})`
 }
 
 /** Against the base, against each other, and what a prediction is worth. */
@@ -252,14 +276,19 @@ function trainingOf(grown: readonly Contender[]): string[] {
 
 /** As many decimals as the interval deserves. */
 function formatterFor({ mean, low, high }: PairedDifference): (value: number) => string {
-  const width = Math.max((high - low) / 2, Math.abs(mean) / 100, RESOLUTION)
-  const digits = Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(width))))
+  return withDigits(Math.max((high - low) / 2, Math.abs(mean) / 100))
+}
+
+/** Two significant digits of the uncertainty, within what rounding leaves. */
+function withDigits(uncertainty: number): (value: number) => string {
+  const least = Math.max(uncertainty, RESOLUTION)
+  const digits = Math.max(2, 1 - Math.floor(Math.log10(least)))
   return (value) => value.toFixed(digits)
 }
 
-/** Three significant digits at least below one, three decimals above. */
+/** Three decimals; two significant digits below a twentieth. */
 function formatNats(value: number): string {
-  return Math.abs(value) < 0.1 ? String(Number(value.toPrecision(2))) : value.toFixed(3)
+  return Math.abs(value) < 0.05 ? String(Number(value.toPrecision(2))) : value.toFixed(3)
 }
 
 /** `+0.12`, `−0.12`; what rounds to nothing has no sign. */

@@ -22,7 +22,7 @@ export function subjectsOf(
   {
     base,
     nameOf,
-  }: { readonly base?: string | undefined; nameOf(result: PerplexityResult): string },
+  }: { readonly base?: string | undefined; readonly nameOf: (result: PerplexityResult) => string },
 ): VerdictSubject[] {
   const all = measuredOf(result)
   const first = baseOf(result, base)

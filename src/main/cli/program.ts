@@ -101,6 +101,10 @@ export function buildProgram(
       integer,
     )
     .option('--per-line', "mean of each line's perplexity instead of the whole text's")
+    .option(
+      '--base <model>',
+      'what the others are compared with token by token: difference, KL, same top token (default: the first, difference only)',
+    )
     .addOption(deviceOption())
     .addOption(jsonOption())
     .action(async (models: string[], options: EvaluateOptions & { json?: boolean }) => {

@@ -2,6 +2,7 @@ import { relative } from 'node:path'
 import type { DeviceDecision, DeviceReport } from '@shared/devices'
 import type { ExpandResult, PerplexityResult, PredictorReport, StagesResult } from '@shared/jobs'
 import { readFit } from '@shared/fitReading'
+import { heldOutVerdict, mseOfNoise } from '@shared/heldOut'
 import { METHOD_NAMES } from '@shared/methods'
 import type { ModelSummary } from '@shared/model'
 import { formatGaps } from '@shared/methods/gaps'
@@ -67,7 +68,7 @@ export function formatExpansion(result: ExpandResult): string {
   if (result.fit) return `${fields}\n${readFit(result.fit).join('\n')}\n`
   return result.predictors.length === 0
     ? fields
-    : `${fields}\n${formatPredictors(result.predictors)}`
+    : `${fields}\n${heldOutLine(result)}${formatPredictors(result.predictors)}`
 }
 
 /** What a job's folder holds, and what is left to do. */
@@ -85,6 +86,12 @@ export function formatStages(result: StagesResult): string {
         : `lesa expand … --job ${job} --only ${missing.join(',')}`,
     ],
   ])
+}
+
+/** What the layer that was kept out of training says, before all other errors. */
+function heldOutLine({ method, predictors }: ExpandResult): string {
+  const found = heldOutVerdict(method, predictors)
+  return found && found.outcome !== 'untested' ? `${found.sentence}\n\n` : ''
 }
 
 /** Errors are shown over that of predicting zero, and of predicting the neighbours' mean: below 1 is better than it. */
@@ -106,6 +113,7 @@ function formatPredictors(predictors: readonly PredictorReport[]): string {
             { title: 'held-out layer', align: right },
             { title: 'error/zero', align: right },
             { title: 'error/mean', align: right },
+            { title: 'error/noise', align: right },
             { title: 'cosine', align: right },
           ]
         : []),
@@ -125,13 +133,15 @@ function formatPredictors(predictors: readonly PredictorReport[]): string {
             String(report.holdout.layer),
             short(report.holdout.mse / report.holdout.mseOfZero),
             short(report.holdout.mse / report.holdout.mseOfMean),
+            short(report.holdout.mse / mseOfNoise(report.holdout)),
             report.holdout.cosine.toFixed(3),
           ]),
     ]),
   )
   return (
     `${table}\nerror/zero, error/mean: mean squared error over that of predicting zero, or the neighbours' mean; ` +
-    'below 1 is better.\nnorm: the predictions’ Frobenius norm over the targets’.\n'
+    `below 1 is better.\n${hasHoldout ? 'error/noise: over that of noise with the prediction’s norm.\n' : ''}` +
+    'norm: the predictions’ Frobenius norm over the targets’.\n'
   )
 }
 
@@ -178,7 +188,7 @@ export function formatPerplexity(perplexity: number): string {
 }
 
 /** How far a perplexity may be off, `±0.3 %`: the larger side of its 95 % interval. */
-function formatInterval({ standardError }: PerplexityResult): string {
+export function formatInterval({ standardError }: PerplexityResult): string {
   if (standardError === null) return '–'
   const share = Math.expm1(1.96 * standardError)
   return share < 1 ? `±${(100 * share).toPrecision(2)} %` : `×${(1 + share).toPrecision(2)}`

@@ -67,17 +67,17 @@ describe('each grown model', () => {
     [
       0.9,
       'better',
-      /^LESA is better than the base by 0\.(?:09|10)\d* nats a token \(95 %: 0\.09\d* to 0\.1\d*\)/,
+      /^LESA is better than the base and zero \(LLaMA Pro\) by 0\.(?:09|10)\d* nats a token \(95 %: 0\.09\d* to 0\.1\d*\)/,
     ],
     [
       1.1,
       'worse',
-      /^LESA is worse than the base by 0\.10\d* nats a token \(95 %: 0\.09\d* to 0\.1\d*\)/,
+      /^LESA is worse than the base and zero \(LLaMA Pro\) by 0\.10\d* nats a token \(95 %: 0\.09\d* to 0\.1\d*\)/,
     ],
     [
       1,
       'chance',
-      /^LESA is not distinguishable from the base \([+−]?0\.000\d* nats a token, 95 %: −0\.00\d* to \+0\.00\d*\)/,
+      /^LESA is not distinguishable from the base and zero \(LLaMA Pro\) \([+−]?0\.000\d* nats a token, 95 %: −0\.00\d* to \+0\.00\d*\)/,
     ],
   ])('at %d reads %s, with the interval', (level, _, sentence) => {
     expect(verdict(all(level), CONTEXT).sentences[LESA]).toMatch(sentence)
@@ -86,23 +86,33 @@ describe('each grown model', () => {
   it.each<[number, RegExp]>([
     [
       0.9,
-      /better than zero \(LLaMA Pro\) by .* better than the neighbours’ mean \(Neighbour mean\) by .* and better than noise \(Noise\) by/,
+      /better than the base and zero \(LLaMA Pro\) by .* better than the neighbours’ mean by .* and better than noise by/,
     ],
     [
       1,
-      /not distinguishable from zero \(LLaMA Pro\) .* better than the neighbours’ mean .* and better than noise/,
+      /not distinguishable from the base and zero \(LLaMA Pro\) .* better than the neighbours’ mean .* and better than noise/,
     ],
     [
       1.05,
-      /worse than zero \(LLaMA Pro\) by .* better than the neighbours’ mean .* and not distinguishable from noise/,
+      /worse than the base and zero \(LLaMA Pro\) by .* better than the neighbours’ mean .* and not distinguishable from noise/,
     ],
     [
       1.1,
-      /worse than zero .* not distinguishable from the neighbours’ mean .* and worse than noise/,
+      /worse than the base and zero .* not distinguishable from the neighbours’ mean .* and worse than noise/,
     ],
-    [1.2, /worse than zero .* worse than the neighbours’ mean .* and worse than noise/],
+    [
+      1.2,
+      /worse than the base and zero .* worse than the neighbours’ mean .* and worse than noise/,
+    ],
   ])('at %d is told against every yardstick', (level, sentence) => {
     expect(verdict(all(level), CONTEXT).sentences[LESA]).toMatch(sentence)
+  })
+
+  it('is told from zero by itself where that is not the base any more', () => {
+    const trained = model('LLaMA Pro', 'llama-pro', 0.8, 0.9)
+    expect(verdict([BASE, trained, model('LESA', 'lesa', 0.9, 1.7)], CONTEXT).sentences[1]).toMatch(
+      /^LESA is better than the base by 0\.\d+ nats a token \(.*\), and worse than zero \(LLaMA Pro\) by 0\.\d+ \(95 %: 0\.\d+ to 0\.\d+\)\.$/,
+    )
   })
 
   it('that computes what the base computes is called the same', () => {
@@ -119,7 +129,7 @@ describe('each grown model', () => {
     const againstBase = { kl: 0.0312, kl_standard_error: 0.001, top1_agreement: 0.9731 }
     const { sentences } = verdict([BASE, model('LESA', 'lesa', 1.1, 1.7, { againstBase })], CONTEXT)
     expect(sentences[0]).toMatch(
-      /; from the base’s predictions it is 0\.031 ± 0\.002 nats a token away \(KL\), with the same most likely token at 97\.3 % of positions\.$/,
+      /; its predictions are 0\.0312 ± 0\.0020 nats a token from the base’s \(KL\), with the same most likely token at 97\.3 % of positions\.$/,
     )
   })
 })
@@ -215,7 +225,9 @@ describe('what cannot be compared', () => {
     const { sentences, lead, cautions } = verdict([BASE, PRO, diverged, unknown, beyond], CONTEXT)
     expect(sentences[1]).toBe('SOLAR diverged in training and is not compared.')
     expect(sentences[2]).toMatch(/^Stack cannot be compared/)
-    expect(sentences[3]).toMatch(/^Wild is worse than the base by 799\.\d+ nats/)
+    expect(sentences[3]).toMatch(
+      /^Wild is worse than the base and zero \(LLaMA Pro\) by 799\.\d+ nats/,
+    )
     expect(lead).toMatch(/^No grown model is better than the base; LLaMA Pro is the lowest/)
     expect(cautions.join()).toMatch(/Wild: guessing among all 512 tokens/)
   })

@@ -8,6 +8,7 @@ import type { PredictorReport, PublishedPerplexity } from '@shared/jobs'
 import { METHOD_NAMES, methodNamed } from '@shared/methods'
 import { methodRows } from '@shared/methods/rows'
 import type { ExpansionPlan } from '@shared/plan'
+import { mseOfNoise } from '@shared/heldOut'
 import { perplexityInterval } from '@shared/perplexity'
 import { formatCount } from '@shared/units'
 import { writeFrontMatter } from './frontMatter'
@@ -180,7 +181,8 @@ function predictorTable(reports: readonly PredictorReport[]): string {
     report.normRatio.toFixed(3),
     report.holdout
       ? `${report.holdout.mse.toExponential(3)} (zero ${report.holdout.mseOfZero.toExponential(3)}, ` +
-        `mean ${report.holdout.mseOfMean.toExponential(3)}, cosine ${report.holdout.cosine.toFixed(2)})`
+        `mean ${report.holdout.mseOfMean.toExponential(3)}, ` +
+        `noise ${mseOfNoise(report.holdout).toExponential(3)}, cosine ${report.holdout.cosine.toFixed(2)})`
       : '–',
   ])
   const head = [

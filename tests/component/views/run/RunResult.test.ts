@@ -44,8 +44,8 @@ const textOf = (summary: RunSummary): string =>
   }).text()
 
 it.each([
-  [2.8, 'The prediction fails on a layer it has not seen', 'no better than predicting zero'],
-  [0.5, 'The prediction holds on a layer it has not seen', 'better than predicting zero on all'],
+  [2.8, 'The prediction fails on a layer it has not seen', 'better than zero on none of'],
+  [0.5, 'The prediction holds on a layer it has not seen', 'better than zero on all of'],
   [null, 'The prediction is untested', 'No layer was kept out of training'],
 ])('a result leads with what a held-out error of %s says', (mse, title, sentence) => {
   const text = textOf(run('lesa', [report(mse)]))
