@@ -236,13 +236,13 @@ describe('readDemo', () => {
 
   it('says what LESA’s prediction and the fit are worth, whichever way it is', () => {
     const better = readDemo('far.txt', METHODS, results([0, -0.2, -0.5, 0, 0.1, -0.1]))
-    expect(better).toMatch(/^- LESA is better than the base by 0\.200/m)
-    expect(better).toMatch(/^- LESA is .* better than noise \(Noise control\) by 0\.100/m)
-    expect(better).toMatch(/^- Fitted is better than the base by 0\.500/m)
+    expect(better).toMatch(/^- LESA is better than the base and zero \(LLaMA Pro\) by 0\.200/m)
+    expect(better).toMatch(/^- LESA is .* better than noise by 0\.100/m)
+    expect(better).toMatch(/^- Fitted is better than the base and zero \(LLaMA Pro\) by 0\.500/m)
     const worse = readDemo('far.txt', METHODS, results([0, 0.2, 0.5, 0, 0.1, 0.1]))
-    expect(worse).toMatch(/^- LESA is worse than the base by 0\.200/m)
-    expect(worse).toMatch(/^- LESA is .* worse than noise \(Noise control\) by 0\.100/m)
-    expect(worse).toMatch(/^- Fitted is worse than the base by 0\.500/m)
+    expect(worse).toMatch(/^- LESA is worse than the base and zero \(LLaMA Pro\) by 0\.200/m)
+    expect(worse).toMatch(/^- LESA is .* worse than .*noise by 0\.100/m)
+    expect(worse).toMatch(/^- Fitted is worse than the base and zero \(LLaMA Pro\) by 0\.500/m)
   })
 
   it('leads with what matters most, and has no sentence of its own for the yardsticks', () => {
