@@ -24,7 +24,6 @@ import {
   canDamp,
   DEFAULT_METHOD,
   fitsText,
-  learns,
   methodNamed,
   REST_CHOICES,
   type Method,
@@ -77,10 +76,8 @@ const startFields = {
   calibration: runCalibrationSchema.optional(),
   damp: growthFields.damp,
   align: growthFields.align,
-  also: growthFields.also,
 }
-const startFieldsSchema = z.object(startFields)
-type StartFields = z.infer<typeof startFieldsSchema>
+type StartFields = z.infer<z.ZodObject<typeof startFields>>
 
 /**
  * What the Plan and Parameters views hold, kept with the project as it is being edited. `null` takes the default for
@@ -96,7 +93,6 @@ export interface ProjectDraft extends DraftOptions {
   /** `null`: new layers as they were computed. */
   readonly damp: StartFields['damp'] | null
   readonly align: boolean
-  readonly also: readonly string[]
   readonly device: DeviceChoice
   readonly seed: number
 }
@@ -110,7 +106,6 @@ export const projectDraftSchema = z.object({
   calibration: runCalibrationSchema.nullable().default(null),
   damp: growthFields.damp.nullable().default(null),
   align: z.boolean().default(false),
-  also: z.array(path).max(16).default([]),
   device: z.enum(DEVICE_CHOICES),
   seed: numberSchema(SEED),
 }) as z.ZodType<unknown> as z.ZodType<ProjectDraft>
@@ -125,7 +120,6 @@ export const DEFAULT_DRAFT: ProjectDraft = {
   calibration: null,
   damp: null,
   align: false,
-  also: [],
   device: 'auto',
   seed: 0,
 }
@@ -150,7 +144,7 @@ export type RunSettings = z.infer<typeof runSettingsSchema>
 
 /** The run that a draft describes. */
 export function runSettingsOf(draft: ProjectDraft): RunSettings {
-  const { calibration, damp, align, also } = draft
+  const { calibration, damp, align } = draft
   return {
     method: methodOf(draft),
     rest: draft.rest,
@@ -158,7 +152,6 @@ export function runSettingsOf(draft: ProjectDraft): RunSettings {
       calibration: calibration ?? undefined,
       damp: damp ?? undefined,
       align,
-      also: [...also],
     }),
     dtype: 'keep',
     maxShardBytes: DEFAULT_SHARD_BYTES,
@@ -170,7 +163,7 @@ export function runSettingsOf(draft: ProjectDraft): RunSettings {
 /** Of what any method may be asked for, that which this one makes use of. */
 export function startFieldsOf(
   name: Method,
-  { calibration, damp, align, also }: StartFields,
+  { calibration, damp, align }: StartFields,
 ): StartFields {
   return {
     ...(calibration && (fitsText(name) || (damp === 'auto' && canDamp(name)))
@@ -178,7 +171,6 @@ export function startFieldsOf(
       : {}),
     ...(damp !== undefined && canDamp(name) ? { damp } : {}),
     ...(align === true && canAlign(name) ? { align } : {}),
-    ...(also && also.length > 0 && learns(name) ? { also } : {}),
   }
 }
 

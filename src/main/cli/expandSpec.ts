@@ -78,8 +78,8 @@ export async function buildExpandSpec(
   options: ExpandOptions,
   context: SpecContext,
 ): Promise<ExpandSpec> {
-  const growth = await buildGrowth(model, options, context)
   if (options.out === undefined) throw new UsageError("required option '--out <dir>' not specified")
+  const growth = await buildGrowth(model, options, context)
   return checkedSpec(
     expandSpecSchema,
     {

@@ -30,7 +30,6 @@ const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   ...SETTING_LABELS,
   { key: 'rest', label: 'Norms and biases' },
   { key: 'calibration', label: 'Fitted to' },
-  { key: 'also', label: 'Further checkpoints' },
   { key: 'damp', label: 'Damping' },
   { key: 'align', label: 'Layers aligned' },
   { key: 'dtype', label: 'Element type' },
@@ -156,7 +155,7 @@ function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolv
 
 /** Every setting as people read it; what was left to the program is shown with the value it took. */
 export function describeSettings(
-  { method, rest, calibration, also, damp, align, dtype, seed }: RunSettings,
+  { method, rest, calibration, damp, align, dtype, seed }: RunSettings,
   layers: number,
   texts: readonly ProjectText[] = [],
 ): Record<string, string> {
@@ -168,7 +167,6 @@ export function describeSettings(
     // Copies come with their own norms and biases.
     ...(computes ? { rest: REST_TEXTS[rest] } : {}),
     ...(calibration ? { calibration: describeCalibration(calibration, texts) } : {}),
-    ...(also && also.length > 0 ? { also: also.map(baseName).join(', ') } : {}),
     ...(damp === undefined ? {} : { damp: damp === 'auto' ? damp : formatNumber(damp) }),
     ...(align === true ? { align: 'yes' } : {}),
     dtype: dtype === 'keep' ? 'as the base' : dtype,

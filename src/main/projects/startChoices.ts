@@ -54,14 +54,13 @@ function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): C
   const goal = planExpansion(like.method, layers)
   const added = goal.newLayers.length
   const gaps = goal.resolved['gaps'] ?? spreadGaps(added, layers)
-  const { calibration, damp, align, also, ...others } = like
+  const { calibration, damp, align, ...others } = like
   const settings: RunSettings = {
     ...others,
     ...startFieldsOf(method, {
       calibration: calibration ?? draft.calibration ?? undefined,
       damp,
       align,
-      also,
     }),
     method: specLike(like.method, method, draft),
   }
@@ -186,7 +185,6 @@ function isSame(a: RunSettings, b: RunSettings): boolean {
       settings.calibration,
       settings.damp,
       settings.align,
-      settings.also,
       settings.rest,
       settings.dtype,
       settings.seed,

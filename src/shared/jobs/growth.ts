@@ -37,8 +37,6 @@ export const growthFields = {
   damp: dampSchema.optional(),
   /** Whether neurons and heads of all layers are matched along depth before new layers are computed. */
   align: z.boolean().optional(),
-  /** Further checkpoints of the model's shape, whose layers are samples for the predictors as well. */
-  also: z.array(path).max(16).optional(),
   dtype: z.enum(OUTPUT_DTYPES),
   /** Weights that the element type cannot hold become infinite (or zero), instead of being refused. */
   allowOverflow: z.boolean().optional(),
@@ -55,10 +53,9 @@ export function mapGrowthPaths<
   Spec extends {
     readonly model: string
     readonly calibration?: CalibrationSpec | undefined
-    readonly also?: readonly string[] | undefined
   },
 >(spec: Spec, at: VisitPath): Spec {
-  const { model, calibration, also } = spec
+  const { model, calibration } = spec
   return {
     ...spec,
     model: at(model, 'reads'),
@@ -73,6 +70,5 @@ export function mapGrowthPaths<
               : { oldText: at(calibration.oldText, 'reads') }),
           },
         }),
-    ...(also === undefined ? {} : { also: also.map((path) => at(path, 'reads')) }),
   }
 }

@@ -79,7 +79,7 @@ export function buildBlockStatistics(
     ? [rows, null]
     : vjp(g, [parts.next], [slope], [parts.attention, inputs.hidden])
   const of: Record<OutputSlot, { features: Value; slopes: Value }> = {
-    o_proj: { features: parts.context, slopes: attentionSlope! },
+    o_proj: { features: parts.context, slopes: attentionSlope },
     down_proj: { features: parts.features, slopes: rows },
   }
   for (const slot of OUTPUT_SLOTS) {

@@ -65,7 +65,6 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       ),
     ]
     for (const text of texts) if (text && 'path' in text) grants.grant(text.path)
-    for (const path of view.draft.also) grants.grant(path)
     await onRecents()
     return view
   }
@@ -83,7 +82,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
 
   /** What a growth reads beside the model, which the person has opened. @throws AppError `path_denied` for the rest. */
   const openedGrowth = async (settings: RunSettings): Promise<RunSettings> => {
-    const { calibration, also } = settings
+    const { calibration } = settings
     return {
       ...settings,
       ...(calibration === undefined
@@ -95,9 +94,6 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
               ...(calibration.oldText ? { oldText: await openedText(calibration.oldText) } : {}),
             },
           }),
-      ...(also === undefined
-        ? {}
-        : { also: await Promise.all(also.map((path) => grants.require(path))) }),
     }
   }
 

@@ -3,13 +3,15 @@ import { chooseStep, FIRST_STEP } from '../../../../src/main/engine/fitting/step
 
 async function choose(loss: (step: number) => number, first?: number) {
   const asked: number[] = []
-  const search = chooseStep<never>(async function* (step) {
+  const search = chooseStep<number>(async function* (step) {
     asked.push(step)
+    yield await Promise.resolve(step)
     return loss(step)
   }, first)
-  const next = await search.next()
-  if (!next.done) throw new Error('nothing is told')
-  return { ...next.value, asked }
+  for (;;) {
+    const next = await search.next()
+    if (next.done) return { ...next.value, asked }
+  }
 }
 
 /** Lowest at a step, and lower everywhere near it than without one. */

@@ -141,7 +141,6 @@ describe('a draft', () => {
       calibration: null,
       damp: null,
       align: false,
-      also: [],
       device: 'auto',
       seed: 0,
     })
