@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { METHODS } from '@shared/methods'
+import { fitsText, METHODS } from '@shared/methods'
 
 const root = resolve(import.meta.dirname, '../..')
 const script = join(root, 'scripts/lesa.mjs')
@@ -126,6 +126,7 @@ describe('lesa expand and evaluate', () => {
         method,
         '--device',
         'cpu',
+        ...(fitsText(method) ? ['--text', text] : []),
       ])
       expect(result).toMatchObject({ out, method, seconds: expect.any(Number) as number })
       layers[method] = result['num_hidden_layers'] as number
@@ -136,6 +137,8 @@ describe('lesa expand and evaluate', () => {
     }
     expect(layers).toEqual({
       lesa: 18,
+      fitted: 18,
+      'opt-deus': 18,
       noise: 18,
       'neighbour-mean': 18,
       interpolation: 18,

@@ -368,6 +368,8 @@ describe('seven processes at once', () => {
       job,
       '--only',
       type,
+      '--preset',
+      'paper',
       '--device',
       'cpu',
     ]

@@ -89,7 +89,9 @@ describe('a race of starts', () => {
     choices = await desk.call('trainings:starts', project.id, mean)
     expect(choices.map(({ method, state }) => [method, state])).toEqual([
       ['lesa', 'missing'],
+      ['fitted', 'missing'],
       ['llama-pro', 'missing'],
+      ['opt-deus', 'missing'],
       ['solar', 'missing'],
       ['interpolation', 'missing'],
       ['stack', 'missing'],
