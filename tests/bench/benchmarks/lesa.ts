@@ -28,7 +28,12 @@ async function run(context: BenchContext): Promise<Part[]> {
   if (!quick) await requireSpace(work, NEEDED_BYTES)
   say(`${name}: writing the base model`)
   await synthesize(context, model, quick ? llamaConfig(TINY) : 'llama-1.1b', LAYERS)
-  const estimate = await estimateExpand(context, model, { method: 'lesa', out, device: 'cpu' })
+  const estimate = await estimateExpand(context, model, {
+    method: 'lesa',
+    preset: 'paper',
+    out,
+    device: 'cpu',
+  })
   const stages = new Stages()
   const notes: string[] = []
   const sides = await takeTurns(
@@ -37,7 +42,18 @@ async function run(context: BenchContext): Promise<Part[]> {
     {
       ours: async () => {
         stages.clear()
-        const args = ['expand', model, '--out', out, '--method', 'lesa', '--device', 'cpu']
+        const args = [
+          'expand',
+          model,
+          '--out',
+          out,
+          '--method',
+          'lesa',
+          '--preset',
+          'paper',
+          '--device',
+          'cpu',
+        ]
         const run = await runLesa(context, [...args, '--overwrite', '--json'], {
           onLine: (line, seconds) => stages.note(line, seconds),
         })
