@@ -12,6 +12,7 @@ import {
 } from '../../src/main/engine/fitting/StreamedModel'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
 import { writeTinyCheckpoint } from '../support/checkpoints'
+import { finish } from '../support/layerTraining'
 import { seededFloats } from '../support/random'
 import { tempFolder } from '../support/tempFolder'
 import { useSoftwareVulkan } from '../support/webgpu'
@@ -61,14 +62,14 @@ describe.skipIf(!webgpu)('fitting blocks on the software adapter', () => {
     try {
       const into = join(folder, 'directions')
       await mkdir(into)
-      const { loss } = await done(findDirections(streamed, windows, blocks, into))
+      const { loss } = await finish(findDirections(streamed, windows, blocks, into))
       const directions = await Promise.all(LAYERS.map((_, block) => readOutputs(into, block)))
       const measure = await measurer(streamed, windows, blocks)
       const moved = LAYERS.map((layer, block) => ({
         layer,
         outputs: () => Promise.resolve(scaled(directions[block]!, 0.1)),
       }))
-      return { directions, loss, moved: meanOf(await done(measure(moved))) }
+      return { directions, loss, moved: meanOf(await finish(measure(moved))) }
     } finally {
       await streamed.dispose()
       await checkpoint.close()
@@ -124,12 +125,5 @@ function scaled(outputs: BlockOutputs, factor: number): BlockOutputs {
   return {
     o_proj: outputs.o_proj.map((value) => factor * value),
     down_proj: outputs.down_proj.map((value) => factor * value),
-  }
-}
-
-async function done<T>(work: AsyncGenerator<unknown, T>): Promise<T> {
-  for (;;) {
-    const next = await work.next()
-    if (next.done) return next.value
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { buildDecoderLayer, LAYER_IO, layerInputs, type LayerShape } from '../decoder/decoderLayer'
-import { checkForwardPass } from '../decoder/ForwardPass'
+import { checkForwardPass, requireFinite } from '../decoder/ForwardPass'
 import { KernelCache } from '../decoder/KernelCache'
 import { LayerKernels } from '../decoder/LayerKernels'
 import type { StreamedLayer } from '../decoder/layerStream'
@@ -228,20 +228,7 @@ export class StreamedModel {
     )
     const feeds = { ...weights, ...this.tables(shape), [LAYER_IO.input]: hidden }
     const next = await this.run(kernel, feeds, LAYER_IO.output, hidden.dims)
-    if (!isFinite(next)) {
-      throw new AppError(
-        'numeric_failure',
-        `Layer ${layer} computes values that are not finite numbers.`,
-        {
-          hint: 'Look at its weights: they may hold infinities, or be far too large.',
-          context: {
-            file: this.checkpoint.path,
-            stage: `layer ${layer}`,
-            device: this.runtime.device,
-          },
-        },
-      )
-    }
+    requireFinite(next.data as Float32Array, layer, this.checkpoint, this.runtime)
     return next
   }
 
@@ -453,12 +440,4 @@ async function outputsOf(
 ): Promise<BlockOutputs | null> {
   if (block === null) return null
   return (await blocks[block]?.outputs?.()) ?? null
-}
-
-/** Zero times a finite number is zero; anything else makes the sum NaN. */
-function isFinite({ data }: Tensor): boolean {
-  const values = data as Float32Array
-  let sum = 0
-  for (let index = 0; index < values.length; index += 1) sum += (values[index] ?? NaN) * 0
-  return sum === 0
 }

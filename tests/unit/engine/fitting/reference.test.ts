@@ -33,6 +33,7 @@ import {
   type FitStart,
   type MatrixSample,
 } from '../../../support/fitCases'
+import { finish } from '../../../support/layerTraining'
 import { tempFolder } from '../../../support/tempFolder'
 
 let runtime: Runtime
@@ -92,13 +93,6 @@ async function open(name: FitCase, start: FitStart, keptBytes?: number): Promise
   return { model, blocks, folder }
 }
 
-async function done<T>(work: AsyncGenerator<unknown, T>): Promise<T> {
-  for (;;) {
-    const next = await work.next()
-    if (next.done) return next.value
-  }
-}
-
 /** The largest distance between the samples, over the largest value. */
 function apart(values: Float32Array, { shape, values: expected, norm }: MatrixSample): number {
   expect(values.length).toBe(shape.reduce((a, b) => a * b, 1))
@@ -123,14 +117,14 @@ describe.each(FIT_CASES)('%s, beside PyTorch', (name) => {
       expect(micros.length).toBeGreaterThan(1)
       const [below, above] = splitStack(model.stackOf(blocks))
       const kept = model.keptStates()
-      const states = await done(model.forward(await model.embed(micros), below, blocks))
-      const final = await done(model.forward(states, above, blocks, kept))
-      const { loss, slopes } = await done(model.slopesAtEnd(micros, final))
+      const states = await finish(model.forward(await model.embed(micros), below, blocks))
+      const final = await finish(model.forward(states, above, blocks, kept))
+      const { loss, slopes } = await finish(model.slopesAtEnd(micros, final))
       const tokens = fitWindows(name).length * (fitContext(name) - 1)
       expect(Math.abs(loss / tokens / reference.loss - 1)).toBeLessThan(1e-5)
 
       const seen: number[] = []
-      await done(
+      await finish(
         model.backward({ final, slopes }, above, blocks, kept, async function* (visited) {
           seen.push(visited.block)
           const { statistics, below: passed } = yield* collectSums(model, visited)
@@ -158,7 +152,7 @@ describe.each(FIT_CASES)('%s, beside PyTorch', (name) => {
       const { model, blocks, folder } = await open(name, start)
       const directions = join(folder, 'directions')
       await mkdir(directions)
-      await done(findDirections(model, fitWindows(name), blocks, directions))
+      await finish(findDirections(model, fitWindows(name), blocks, directions))
       const moved = await Promise.all(
         blocks.map(async ({ layer, outputs }, block) => {
           const [old, by] = [await outputs?.(), await readOutputs(directions, block)]
@@ -169,8 +163,12 @@ describe.each(FIT_CASES)('%s, beside PyTorch', (name) => {
         }),
       )
       const measure = await measurer(model, fitWindows(name), blocks)
-      expect(Math.abs(meanOf(await done(measure(moved))) / reference.moved - 1)).toBeLessThan(1e-5)
-      expect(Math.abs(meanOf(await done(measure(blocks))) / reference.loss - 1)).toBeLessThan(1e-5)
+      expect(Math.abs(meanOf(await finish(measure(moved))) / reference.moved - 1)).toBeLessThan(
+        1e-5,
+      )
+      expect(Math.abs(meanOf(await finish(measure(blocks))) / reference.loss - 1)).toBeLessThan(
+        1e-5,
+      )
       await model.dispose()
     }
   })
@@ -183,7 +181,7 @@ test('hidden states that have no room in memory go through files, and nothing el
     const { model, blocks, folder } = await open('llama', 'half', kept)
     const directions = join(folder, 'directions')
     await mkdir(directions)
-    await done(findDirections(model, fitWindows('llama'), blocks, directions))
+    await finish(findDirections(model, fitWindows('llama'), blocks, directions))
     found.push(await Promise.all(blocks.map((_, block) => readOutputs(directions, block))))
     await model.dispose()
   }
