@@ -18,6 +18,7 @@ const ENGINE_LAYERS = [
   ['corpus', 'generation'],
   ['pretraining'],
   ['fitting'],
+  ['recipes'],
   ['growth'],
   ['analysis', 'export'],
   ['race', 'places'],

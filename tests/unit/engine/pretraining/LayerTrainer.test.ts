@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { collectGarbage } from '../../../../src/main/engine/onnx/hostMemory'
@@ -134,6 +135,17 @@ describe('where things are kept does not matter', () => {
   })
 })
 
+/** Bytes of buffers once the collector has settled: what a tensor held is freed in turns after it was collected. */
+async function leastHeld(): Promise<number> {
+  let least = Infinity
+  for (let turn = 0; turn < 20; turn += 1) {
+    collectGarbage()
+    await setImmediate()
+    least = Math.min(least, process.memoryUsage().arrayBuffers)
+  }
+  return least
+}
+
 describe('many steps and evaluations', () => {
   test.each([
     ['everything kept', keeping],
@@ -145,8 +157,7 @@ describe('many steps and evaluations', () => {
         await finish(trainer.step(batchOf(step)))
         await finish(trainer.evaluate([...batchOf(1), ...batchOf(2), ...batchOf(3)]))
       }
-      collectGarbage()
-      return process.memoryUsage().arrayBuffers
+      return leastHeld()
     }
     const few = await held(1)
     // Less than one more set of hidden states in ten steps.
