@@ -20,7 +20,7 @@ const ENGINE_LAYERS = [
   ['fitting'],
   ['recipes'],
   ['growth'],
-  ['analysis', 'export'],
+  ['analysis', 'descent', 'export'],
   ['race', 'places'],
   ['costs', 'queries'],
   ['jobs'],

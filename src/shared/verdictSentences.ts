@@ -90,6 +90,20 @@ function spread({ ends }: Contender): string {
   return `; its ${ends.length} seeds lie between ${low.toFixed(3)} and ${high.toFixed(3)} nats`
 }
 
+/** `trained is better than grown by 0.12 nats a token (95 %: 0.10 to 0.14).` */
+export function sentenceOfTwo(name: string, other: string, difference: PairedDifference): string {
+  const { outcome, mean } = difference
+  const isSame = mean === 0 && difference.low === 0 && difference.high === 0
+  const said = isSame ? 'same' : WORDS[outcome]
+  return `${name} is ${clause({ outcome: said, difference, others: [other] }, true)}.`
+}
+
+const WORDS = {
+  lower: 'better',
+  higher: 'worse',
+  not_distinguishable: 'not_distinguishable',
+} as const satisfies Record<PairedDifference['outcome'], PairOutcome>
+
 /** What is left of the base's predictions. */
 function kept(members: readonly VerdictSubject[]): string {
   const [only] = members

@@ -112,6 +112,49 @@ describe('lesa inspect', () => {
   })
 })
 
+describe('lesa compare', () => {
+  it('finds the start of what pretrain wrote, and measures both on a text', async () => {
+    const home = join(folder, 'descent')
+    const [grown, trained] = [join(home, 'grown'), join(home, 'trained')]
+    await json(['expand', model, '--out', grown, '--method', 'llama-pro'])
+    const course = ['--steps', '2', '--batch', '2', '--context', '64', '--device', 'cpu']
+    await json(['pretrain', grown, '--text', text, '--out', trained, ...course])
+    const plain = await lesa(['compare', trained])
+    expect(plain.code, plain.stderr).toBe(0)
+    expect(plain.stderr).toContain('start: descent/grown (by its lesa.json)')
+    expect(plain.stdout).toMatch(/^layers +15, of which 4,9,14 are new$/m)
+    expect(plain.stdout).toContain('every original weight is bit-identical.')
+
+    const asked = ['compare', trained, '--start', grown, '--text', text, '--base', model]
+    const found = await json([...asked, '--device', 'cpu'])
+    expect(found).toMatchObject({ trained, start: grown, new_layers: [4, 9, 14], outside: [] })
+    expect(found['layers']).toHaveLength(15)
+    expect(found['measured']).toEqual([
+      expect.objectContaining({
+        text,
+        base: expect.objectContaining({ model }) as unknown,
+        results: [grown, trained].map(
+          (path) => expect.objectContaining({ model: path }) as unknown,
+        ),
+        since_start: expect.objectContaining({ windows: 102 }) as unknown,
+      }),
+    ])
+  })
+
+  it('refuses another model and a text that is not there before anything is read', async () => {
+    const other = await lesa(['compare', model, '--start', join(folder, 'descent/grown'), '--json'])
+    expect([other.code, other.stdout]).toEqual([1, ''])
+    expect(JSON.parse(other.stderr.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+      error: { code: 'shape_mismatch', context: { field: 'num_hidden_layers' } },
+    })
+    const asked = ['compare', join(folder, 'descent/trained'), '--text', 'nothing.txt']
+    const text = await lesa(asked)
+    expect([text.code, text.stdout]).toEqual([1, ''])
+    expect(text.stderr).toMatch(/^error not_found: .*nothing\.txt/m)
+    expect(text.stderr).not.toContain('compare weights')
+  })
+})
+
 describe('lesa expand and evaluate', () => {
   it('runs every method without options, and measures what it wrote', async () => {
     const layers: Record<string, number> = {}

@@ -135,6 +135,7 @@ describe('what the command line says stays the same', () => {
     'assemble',
     'evaluate',
     'pretrain',
+    'compare',
     'synth',
     'devices',
     'serve',

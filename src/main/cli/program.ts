@@ -6,6 +6,7 @@ import { formatNumber } from '@shared/units'
 import { version } from '../../../package.json'
 import { DEVICE_CHOICES, DTYPE_CHOICES, SYNTH_DTYPE_CHOICES, SYNTH_PRESET_CHOICES } from './choices'
 import type { AssembleOptions } from './commands/assemble'
+import type { CompareOptions } from './commands/compare'
 import type { EvaluateOptions } from './commands/evaluate'
 import type { PlaceOptions } from './commands/place'
 import type { SynthOptions } from './commands/synth'
@@ -178,6 +179,28 @@ export function buildProgram(
     const { pretrain } = await import('./commands/pretrain')
     setExitCode(await pretrain(models, options, context(options.json)))
   })
+
+  program
+    .command('compare')
+    .description('say what a training elsewhere changed in a grown model, layer by layer')
+    .argument('<trained>', 'folder that the training wrote')
+    .option(
+      '--start <model>',
+      'grown checkpoint that it began from (default: found by lesa.json, above or beside the folder)',
+    )
+    .option('--text <file...>', 'UTF-8 texts that start and trained model are measured on')
+    .option('--base <model>', 'measured as well: what both are compared with token by token')
+    .option(
+      '--context <tokens>',
+      "tokens per window (default: the model's own context, at most 2048)",
+      integer,
+    )
+    .addOption(deviceOption())
+    .addOption(jsonOption())
+    .action(async (trained: string, options: CompareOptions & { json?: boolean }) => {
+      const { compare } = await import('./commands/compare')
+      setExitCode(await compare(trained, options, context(options.json)))
+    })
 
   program
     .command('synth')

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { analyse } from './analyse'
 import { assemble } from './assemble'
+import { descent } from './descent'
 import { evaluate } from './evaluate'
 import { expand } from './expand'
 import { exportModel } from './export'
@@ -14,6 +15,7 @@ import { synth } from './synth'
 
 export * from './analyse'
 export * from './assemble'
+export * from './descent'
 export * from './evaluate'
 export * from './expand'
 export * from './export'
@@ -37,6 +39,7 @@ export const JOB_KINDS = {
   pretrain,
   generate,
   place,
+  descent,
 }
 
 type Kinds = typeof JOB_KINDS

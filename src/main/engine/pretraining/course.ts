@@ -36,18 +36,20 @@ export function stepsOf(
 /**
  * The layers that are trained, from the lowest on, each once.
  *
+ * @param hint What can be done where it is not known.
  * @throws AppError `bad_request` where `lesa.json` does not say which are new, or a layer is asked for that there is not.
  */
 export async function trainedLayers(
   { path, config }: Pick<Checkpoint, 'path' | 'config'>,
   { train }: Pick<PretrainSpec, 'train'>,
+  hint = HINT,
 ): Promise<number[]> {
-  const layers = train === 'new' ? await newLayers(path) : train
+  const layers = train === 'new' ? await newLayers(path, hint) : train
   const beyond = layers.find((layer) => layer >= config.numHiddenLayers)
   if (beyond !== undefined) {
     const file = train === 'new' ? join(path, RECORD) : path
     throw new AppError('bad_request', `${path} has no layer ${beyond} that could be trained.`, {
-      hint: HINT,
+      hint,
       context: {
         file,
         field: train === 'new' ? 'new_layers' : 'train',
@@ -62,14 +64,14 @@ export async function trainedLayers(
 const RECORD = 'lesa.json'
 const HINT = 'Name the layers that are to be trained: --train 12-17.'
 
-async function newLayers(folder: string): Promise<readonly number[]> {
+async function newLayers(folder: string, hint: string): Promise<readonly number[]> {
   const file = join(folder, RECORD)
   const unknown = (
     what: string,
     context: { readonly expected?: string; readonly actual: string },
   ) =>
     new AppError('bad_request', `Which layers of ${folder} are new is not known: ${what}.`, {
-      hint: HINT,
+      hint,
       context: { file, field: 'new_layers', ...context },
     })
   const bytes = await boundedRead(file, MAX_RECORD_BYTES, 'bad_request').catch((error: unknown) => {

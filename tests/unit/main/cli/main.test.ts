@@ -48,6 +48,10 @@ describe('runCli', () => {
     [['pretrain', 'm', '--out', 'o', '--text', 't', '--schedule', 'step'], 'wsd, cosine, constant'],
     [['pretrain', 'm', '--out', 'o', '--text', 't', '--steps', '1.5'], 'a whole number'],
     [['pretrain', 'm', '--out', 'o', '--text', 't', '--beta1', '1'], '--beta1: '],
+    [['compare'], "'trained'"],
+    [['compare', 't', '--start', 's', '--base', 'b'], '--text FILE'],
+    [['compare', 't', '--start', 's', '--text', 't', '--context', '1'], '--context'],
+    [['compare', 'nowhere'], '--start GROWN'],
     [['inspect'], "'model'"],
     [['inspect', 'a', 'b'], 'too many arguments'],
     [['devices', '--devise'], "unknown option '--devise'"],
@@ -67,7 +71,7 @@ describe('without a command', () => {
   it('every one is named that the help shows', async () => {
     const { stderr } = await run()
     expect(stderr).toBe(
-      'error: which command? inspect, expand, assemble, evaluate, place, try, pretrain, synth, devices or serve; see lesa --help\n',
+      'error: which command? inspect, expand, assemble, evaluate, place, try, pretrain, compare, synth, devices or serve; see lesa --help\n',
     )
     const { stdout } = await run('--help')
     for (const name of ['assemble', 'serve']) expect(stdout).toContain(`  ${name} `)

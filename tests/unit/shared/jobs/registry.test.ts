@@ -53,6 +53,7 @@ const SPECS: { readonly [K in JobKindName]: SpecOf<K> } = {
   }),
   generate: generateSpec({ models: ['/base', '/grown'] }),
   place: placeSpec({ model: '/base', text: '/text', candidates: ['/grown'] }),
+  descent: { kind: 'descent', trained: '/trained', start: '/grown' },
 }
 
 const kinds = Object.keys(JOB_KINDS) as JobKindName[]
@@ -79,6 +80,7 @@ describe('the kinds of jobs', () => {
     ],
     ['generate', { reads: ['/base', '/grown'], writes: [], keeps: [] }],
     ['place', { reads: ['/base', '/text', '/grown'], writes: [], keeps: [] }],
+    ['descent', { reads: ['/trained', '/grown'], writes: [], keeps: [] }],
   ])('%s says what it reads and writes', (name, paths) => {
     for (const role of ['reads', 'writes', 'keeps'] as const) {
       expect(pathsOf(SPECS[name], role), role).toEqual(paths[role])
@@ -108,6 +110,7 @@ describe('the kinds of jobs', () => {
       'pretrain',
       'generate',
       'place',
+      'descent',
     ])
     expect(jobSpecSchema.safeParse({ ...SPECS.expand, seed: -1 }).error?.issues[0]?.path).toEqual([
       'seed',
@@ -118,6 +121,7 @@ describe('the kinds of jobs', () => {
     expect(kinds.filter((name) => JOB_KINDS[name].lane === 'light')).toEqual([
       'statistics',
       'analyse',
+      'descent',
     ])
   })
 
@@ -135,6 +139,7 @@ describe('the kinds of jobs', () => {
     [SPECS.generate, 'Continuing a text with 2 models', 'continuing a text'],
     [generateSpec(), 'Continuing a text with base', 'continuing a text'],
     [SPECS.place, 'Measuring places in base', 'measuring places'],
+    [SPECS.descent, 'Comparing trained with its start', 'comparing weights'],
   ])('say what they do: $kind', (spec, title, doing) => {
     expect(describeJob(newJob('a', spec, 0))).toBe(title)
     expect(kindOf(spec).doing).toBe(doing)
