@@ -1,3 +1,4 @@
+import { listLayers } from './holdout'
 import type { PredictorReport } from './jobs'
 import { methodNamed, type Method } from './methods'
 
@@ -14,19 +15,19 @@ export function ownReports(
   return usesPredictions(method) ? reports : []
 }
 
-/** How a prediction of one weight type turned out on what it was not trained on. */
+/** How predictions of one weight type turned out on layers that they were not trained on. */
 export type HeldOut = NonNullable<PredictorReport['holdout']>
 
-/** Of the weight types whose predictors were tried on a layer that was kept out of their training. */
+/** Of the weight types that were tried on layers kept out of training. */
 function heldOutOf(reports: readonly PredictorReport[]): HeldOut[] {
   return reports.flatMap(({ holdout }) => (holdout ? [holdout] : []))
 }
 
-/** What a layer that was kept out of training says of the predictors, over all weight types. */
+/** What layers that were kept out of training say of the predictors, over all weight types. */
 export interface HeldOutVerdict {
   /**
    * `useful`: all are better than predicting zero, and than noise of the prediction's size; `useless`: none is better than
-   * zero. `untested` without such a layer.
+   * zero. `untested` without such layers.
    */
   readonly outcome: 'useful' | 'mixed' | 'useless' | 'untested'
   readonly sentence: string
@@ -67,14 +68,15 @@ export function heldOutVerdict(
   const own = ownReports(method, reports)
   if (own.length === 0) return null
   const held = heldOutOf(own)
-  const [first] = held
-  if (!first) {
+  const layers = [...new Set(held.flatMap((each) => each.layers.map(({ layer }) => layer)))]
+  if (layers.length === 0) {
     return {
       outcome: 'untested',
       sentence:
         'No layer was kept out of training, so nothing says how well an unseen layer would be predicted.',
     }
   }
+  const isOne = layers.length === 1
   const all = held.length
   const zero = held.filter(({ mse, mseOfZero }) => mse < mseOfZero).length
   const mean = held.filter(({ mse, mseOfMean }) => mse < mseOfMean).length
@@ -87,7 +89,7 @@ export function heldOutVerdict(
     `than the neighbours’ mean on ${of(mean)}, than noise of its own size on ${of(noise)}`
   return {
     outcome,
-    sentence: `Layer ${first.layer}, which was kept out of training, is predicted ${counts}${meaningOf({ all, zero, noise })}.`,
+    sentence: `${isOne ? 'Layer' : 'Layers'} ${listLayers(layers)}, which ${isOne ? 'was' : 'were'} kept out of training, ${isOne ? 'is' : 'are'} predicted ${counts}${meaningOf({ all, zero, noise })}.`,
   }
 }
 

@@ -41,8 +41,8 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
   for (const [key, option] of usedOptions(method.options, given)) {
     if (isLayoutOption(option)) {
       values[key] = resolveOption(key, option, given[key] as LayoutValue | undefined, layerCount)
-    } else if (option.kind === 'layer' && given[key] !== undefined) {
-      option.check(key, Number(given[key]), layerCount)
+    } else if (option.kind === 'layers' && given[key] !== undefined) {
+      option.check(key, given[key] as readonly number[], layerCount)
     }
   }
   const { layers, also } = method.plan(values, layerCount)

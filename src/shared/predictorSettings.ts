@@ -1,5 +1,6 @@
 /** @file What decides how a predictor (an MLP of two hidden layers) is trained, with all that is said of it anywhere. */
 import { SHARE, type Bounds } from './bounds'
+import { holdoutFolds, innerLayers, layersLeft } from './holdout'
 import type { ModelSummary } from './model'
 import { formatNumber } from './units'
 
@@ -170,7 +171,7 @@ export const PREDICTOR_FIELDS = {
     help: "AdamW's weight decay",
     label: 'Weight decay',
     meaning: 'How much each step shrinks the predictor’s weights.',
-    why: 'Raise it when the held-out layer is predicted far worse than the others.',
+    why: 'Raise it when held-out layers are predicted far worse than the others.',
     row: { key: 'weightDecay', label: 'Weight decay' },
     isAdvanced: true,
   },
@@ -258,22 +259,61 @@ export function countSteps(length: TrainingLength, samples: number, batchSize: n
 
 /**
  * Mini-batches that a weight type's predictor trains for, from the shape of its matrices `[rows, width]`: a sample for
- * each direction and each layer between two others that is not held out. Where directions are left out (`energy`) or
+ * each direction and each layer between two others. Where directions are left out (`energy`) or
  * the matrices lack rank there are fewer.
  */
 export function trainingSteps(
   method: {
     readonly predictor: PredictorSettings
     readonly useSvd: boolean
-    readonly holdout?: number | null | undefined
   },
-  shape: { readonly rows: number; readonly width: number; readonly layerCount: number },
+  shape: TrainedShape,
 ): number {
   const { length, batchSize } = method.predictor
-  const targets = Math.max(0, shape.layerCount - 2 - (method.holdout == null ? 0 : 1))
-  const most = method.useSvd ? shape.layerCount * shape.width : Infinity
-  const directions = Math.min(shape.rows, most)
-  return countSteps(length, targets * directions, batchSize)
+  return countSteps(length, samplesOf(method, shape, innerLayers(shape.layerCount)), batchSize)
+}
+
+/** Matrices `[rows, width]` of one weight type. */
+export interface TrainedShape {
+  readonly rows: number
+  readonly width: number
+  readonly layerCount: number
+}
+
+/** Samples whose targets are in these layers. */
+function samplesOf(
+  { useSvd }: { readonly useSvd: boolean },
+  { rows, width, layerCount }: TrainedShape,
+  targets: readonly number[],
+): number {
+  const most = useSvd ? layerCount * width : Infinity
+  return targets.length * Math.min(rows, most)
+}
+
+/** The same for the predictors that held-out layers are predicted with; 0 where there are none. */
+export function holdoutSteps(
+  method: Parameters<typeof trainingSteps>[0] & {
+    readonly holdout?: readonly number[] | null | undefined
+  },
+  shape: TrainedShape,
+): number {
+  const { length, batchSize } = method.predictor
+  const { layerCount } = shape
+  const all = samplesOf(method, shape, innerLayers(layerCount))
+  return holdoutFolds(method.holdout ?? [], layerCount).reduce((sum, fold) => {
+    const samples = samplesOf(method, shape, layersLeft(fold, layerCount))
+    return sum + countSteps(holdoutLength(length, samples, all), samples, batchSize)
+  }, 0)
+}
+
+/** How long a predictor trains on some of the samples, to see each of them as often as one that trains on all. */
+export function holdoutLength(
+  length: TrainingLength,
+  samples: number,
+  all: number,
+): TrainingLength {
+  if (length.unit === 'epochs') return length
+  return { unit: 'steps', value: Math.max(1, Math.round((length.value * samples) / all)) }
 }
 
 /** What of a model decides how long predictors train. */
@@ -315,11 +355,10 @@ export function presetFor(
   model: ModelShape,
   options: {
     readonly useSvd?: boolean
-    readonly holdout?: number | null
     readonly batchSize?: number
   } = {},
 ): PredictorPreset {
-  const { useSvd = true, holdout, batchSize = PRESET_SETTINGS.paper.batchSize } = options
+  const { useSvd = true, batchSize = PRESET_SETTINGS.paper.batchSize } = options
   const predictor = { ...PRESET_SETTINGS.paper, batchSize }
-  return stepsRange({ predictor, useSvd, holdout }, model).low >= FEW_STEPS ? 'paper' : 'small'
+  return stepsRange({ predictor, useSvd }, model).low >= FEW_STEPS ? 'paper' : 'small'
 }

@@ -17,7 +17,7 @@ import { calibrationSchema, growthFields } from './jobs/growth'
 import { CONTEXT_TOKENS, SEED } from './bounds'
 import type { MethodComparison } from './comparisons'
 import type { MeasuredLosses } from './difference'
-import type { HeldOutVerdict } from './heldOut'
+import { usesPredictions, type HeldOutVerdict } from './heldOut'
 import {
   ALL_OPTIONS,
   canAlign,
@@ -176,10 +176,14 @@ export function startFieldsOf(
 
 function methodOf(draft: ProjectDraft): MethodSpec {
   // A choice that excludes another is left out where the other one was made for this method.
-  const options = usedOptions(methodNamed(draft.method).options, { ...draft }).flatMap(([key]) => {
-    const value = draft[key as OptionKey]
-    return value === null ? [] : [[key, value] as const]
-  })
+  const options = usedOptions(methodNamed(draft.method).options, { ...draft }).flatMap(
+    ([key, option]) => {
+      const value = draft[key as OptionKey]
+      const isUnused =
+        value === null || (option.kind === 'layers' && !usesPredictions(draft.method))
+      return isUnused ? [] : [[key, value] as const]
+    },
+  )
   return { name: draft.method, ...Object.fromEntries(options) } as MethodSpec
 }
 
@@ -453,14 +457,14 @@ export interface CompareRow {
   readonly quality: {
     readonly errorOverZero: number
     readonly errorOverMean: number
-    /** On the layer that was kept out of training. */
+    /** On the layers that were kept out of training. */
     readonly heldOutOverZero: number | null
     readonly heldOutOverMean: number | null
     readonly heldOutCosine: number | null
   } | null
   /** That it was trained for since it was grown, all trainings together; `null` for one that was not. */
   readonly trainedSteps: number | null
-  /** What the held-out layer says of the prediction; `null` where nothing is predicted. */
+  /** What the held-out layers say of the prediction; `null` where nothing is predicted. */
   readonly verdict: HeldOutVerdict | null
   /** Every setting as people read it, keyed by {@link Comparison.settings}. */
   readonly settings: Readonly<Record<string, string>>

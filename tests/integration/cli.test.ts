@@ -256,9 +256,27 @@ describe('lesa expand and evaluate', () => {
       '5',
       '--holdout',
     ])
-    const predictors = result['predictors'] as { holdout: { layer: number } }[]
+    const predictors = result['predictors'] as { holdout: { layers: { layer: number }[] } }[]
     expect(predictors).toHaveLength(7)
-    for (const { holdout } of predictors) expect(holdout.layer).toBe(6)
+    for (const { holdout } of predictors) expect(holdout.layers).toMatchObject([{ layer: 6 }])
+  })
+
+  it('holds out several layers, without changing what it writes', async () => {
+    const grow = (name: string, ...more: string[]): Promise<Record<string, unknown>> =>
+      json([
+        ...['expand', model, '--out', join(folder, name), '--gaps', '5', '--steps', '5'],
+        ...['--device', 'cpu', ...more],
+      ])
+    const result = await grow('several', '--holdout', 'some')
+    const predictors = result['predictors'] as { holdout: { layers: { layer: number }[] } }[]
+    for (const { holdout } of predictors) {
+      expect(holdout.layers.map(({ layer }) => layer)).toEqual([3, 6, 9])
+    }
+    const plain = await grow('nothing-held-out', '--no-holdout')
+    for (const report of plain['predictors'] as object[])
+      expect(report).not.toHaveProperty('holdout')
+    const written = (name: string): string => digest(join(folder, name, 'model.safetensors'))
+    expect(written('several')).toBe(written('nothing-held-out'))
   })
 
   it('says little without a terminal: plain lines, few of them, none on stdout', async () => {

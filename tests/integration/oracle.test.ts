@@ -114,7 +114,7 @@ describe('the noise control', () => {
 
 describe('the same command twice', () => {
   test('gives the same bytes; another seed gives others', async () => {
-    const method = learnedMethod('paper', { gaps: [5, 7, 7], holdout: 6 })
+    const method = learnedMethod('paper', { gaps: [5, 7, 7], holdout: [6] })
     const [first, second, other] = [
       await grow(method, 3),
       await grow(method, 3),

@@ -115,7 +115,7 @@ describe('what a method writes stays the same', () => {
 
 /** Without the numbers that sums decide. */
 function withoutMeasured(value: unknown): unknown {
-  const measured = new Set(['lossPerEpoch', 'mse', 'mseOfZero', 'mseOfMean', 'normRatio'])
+  const measured = new Set(['lossPerEpoch', 'mse', 'mseOfZero', 'mseOfMean', 'normRatio', 'cosine'])
   return JSON.parse(
     JSON.stringify(value, (key, inner: unknown) => (measured.has(key) ? 'measured' : inner)),
   )

@@ -45,7 +45,7 @@ const lesa = (steps = 20, name: 'lesa' | 'noise' = 'lesa'): MethodSpec => ({
   name,
   useSvd: true,
   energy: 1,
-  holdout: 6,
+  holdout: [6],
   predictor: { ...PRESET_SETTINGS.matched, length: { unit: 'steps', value: steps } },
 })
 
@@ -131,7 +131,7 @@ describe('a project, from the demo to an export', () => {
       expect(found?.neighbourCosines).toHaveLength(17)
       expect(found?.singularValues?.y).toHaveLength(found?.rank ?? 0)
       expect(found?.energy?.y.at(-1)).toBeCloseTo(1, 6)
-      expect(found?.predictor?.holdout?.layer).toBe(6)
+      expect(found?.predictor?.holdout?.layers).toMatchObject([{ layer: 6 }])
     }
     const ask = (method: 'pca' | 'tsne', seed: number) =>
       desk.call('runs:projection', project.id, run, { type: 'gate_proj', method, seed })

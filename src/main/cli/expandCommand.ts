@@ -1,5 +1,6 @@
 import { DEFAULT_SHARD_BYTES, type ExpandSpec } from '@shared/jobs'
 import { fitsText, isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
+import { usesPredictions } from '@shared/heldOut'
 import { formatGaps } from '@shared/methods/gaps'
 import {
   isPredictorNumber,
@@ -69,8 +70,13 @@ function optionFlags({ method }: ExpandSpec): string[] {
   const given: Readonly<Record<string, unknown>> = method
   return Object.entries(methodNamed(method.name).options).flatMap(([key, option]): string[] => {
     const value = given[key]
-    if (option.kind === 'predictor' || value === undefined) return []
     const attribute = attributeOfOption(key, option)
+    if (option.kind === 'layers') {
+      if (value !== undefined) return [flagOf(attribute), (value as readonly number[]).join(',')]
+      // Some would be, by default.
+      return usesPredictions(method.name) ? [flagOf(`no-${attribute}`)] : []
+    }
+    if (option.kind === 'predictor' || value === undefined) return []
     switch (option.kind) {
       case 'switch':
         return value === true ? [] : [flagOf(`no-${attribute}`)]
@@ -88,7 +94,6 @@ function optionFlags({ method }: ExpandSpec): string[] {
       case 'whole':
         return value === option.default ? [] : [flagOf(attribute), String(Number(value))]
       case 'count':
-      case 'layer':
         return [flagOf(attribute), String(Number(value))]
     }
   })

@@ -7,6 +7,8 @@ import {
   type ExpandSpec,
   type StagesSpec,
 } from '@shared/jobs'
+import { usesPredictions } from '@shared/heldOut'
+import { defaultHoldout, someLayers } from '@shared/holdout'
 import type { CalibrationSpec } from '@shared/jobs/growth'
 import { fitsText, methodNamed, type Method, type MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
@@ -174,19 +176,30 @@ async function buildMethod(options: ExpandOptions, context: SpecContext): Promis
   const spec: Record<string, unknown> = { name: options.method }
   for (const [key, option] of Object.entries(methodNamed(options.method).options)) {
     const value = given[attributeOfOption(key, option)]
-    if (option.kind === 'predictor') spec[key] = await buildPredictor(options, context)
+    if (option.kind === 'layers') {
+      const layers = await heldOut(options, context)
+      if (layers) spec[key] = layers
+    } else if (option.kind === 'predictor') spec[key] = await buildPredictor(options, context)
     else if (value === undefined) {
       if (!isOptional(option)) spec[key] = defaultOf(option)
     } else if (option.kind === 'gaps' && typeof value === 'string') spec[key] = readGaps(value)
-    else if (option.kind === 'layer' && value === true) {
-      spec[key] = middleOf(await context.shape())
-    } else spec[key] = value
+    else spec[key] = value
   }
   // What is out of range is found by the schema of the whole spec.
   return spec as unknown as MethodSpec
 }
 
-const middleOf = (model: ModelShape): number => Math.floor(model.num_hidden_layers / 2)
+/** The layers to hold out, `null` for none. */
+async function heldOut(
+  { method, holdout }: ExpandOptions,
+  context: SpecContext,
+): Promise<readonly number[] | null> {
+  if (holdout === false || (holdout === undefined && !usesPredictions(method))) return null
+  if (typeof holdout === 'object') return holdout
+  const { num_hidden_layers: layers } = await context.shape()
+  if (holdout === undefined) return defaultHoldout(layers)
+  return holdout === true ? [Math.floor(layers / 2)] : someLayers(layers)
+}
 
 async function buildPredictor(
   options: ExpandOptions,
@@ -213,14 +226,13 @@ async function buildPredictor(
 
 /** By the model's size, unless the length of training is given. */
 async function defaultPreset(
-  { epochs, steps, svd, holdout, batchSize }: ExpandOptions,
+  { epochs, steps, svd, batchSize }: ExpandOptions,
   context: SpecContext,
 ): Promise<PredictorPreset> {
   if (epochs !== undefined || steps !== undefined) return 'paper'
   const model = await context.shape()
   return presetFor(model, {
     ...(svd === undefined ? {} : { useSvd: svd }),
-    ...(holdout === undefined ? {} : { holdout: holdout === true ? middleOf(model) : holdout }),
     ...(batchSize === undefined ? {} : { batchSize }),
   })
 }
@@ -238,7 +250,8 @@ function readGaps(text: string): number[] {
 function rejectUnused(options: ExpandOptions): void {
   const given: Readonly<Record<string, unknown>> = { ...options }
   for (const { attribute, value, methods } of Object.values(METHOD_FLAGS).flat()) {
-    const isGiven = value === 'none' ? given[attribute] === false : given[attribute] !== undefined
+    const own = given[attribute]
+    const isGiven = value === 'none' ? own === false : own !== undefined && own !== false
     if (!isGiven || methods.includes(options.method)) continue
     const flag = value === 'none' ? `no-${attribute}` : attribute
     throw new UsageError(

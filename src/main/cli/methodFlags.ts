@@ -40,6 +40,7 @@ export interface MethodFlag {
     | 'decimal'
     | 'size'
     | 'layers'
+    | 'holdout'
     | 'none'
     | readonly string[]
   readonly methods: readonly Method[]
@@ -60,8 +61,8 @@ interface Given {
   flag: boolean
   share: number
   whole: number
-  /** `true` for the middle layer. */
-  layer: number | true
+  /** `true` for the middle layer, `false` for none. */
+  layers: readonly number[] | 'some' | boolean
   predictor: never
 }
 
@@ -123,7 +124,7 @@ const VALUES = {
   whole: { name: '<n>', value: 'integer' },
   switch: { name: '', value: 'none' },
   flag: { name: '', value: 'flag' },
-  layer: { name: '[layer]', value: 'integer' },
+  layers: { name: '[layers]', value: 'holdout' },
 } as const
 
 function flagOfOption(key: string, option: Exclude<Option, { kind: 'predictor' }>): MethodFlag {
@@ -135,6 +136,15 @@ function flagOfOption(key: string, option: Exclude<Option, { kind: 'predictor' }
     : option.help
   const flag = option.kind === 'switch' ? flagOf(`no-${attribute}`) : flagOf(attribute)
   return { attribute, flags: `${flag} ${name}`.trim(), help, value, methods }
+}
+
+/** After the flag itself, which otherwise would be on unless it is negated. */
+function negationOf(key: string, option: Option): MethodFlag[] {
+  if (option.kind !== 'layers') return []
+  const help = 'the same as --holdout none'
+  return [
+    { attribute: key, flags: flagOf(`no-${key}`), help, value: 'none', methods: withOption(key) },
+  ]
 }
 
 /** For which methods it stands in the place of another flag, which they take by default. */
@@ -256,7 +266,7 @@ export const METHOD_FLAGS: Readonly<
       if (isLayoutOption(option) || option.kind === 'whole' || option.kind === 'flag') return []
       return option.kind === 'predictor'
         ? PLACED_PREDICTOR_KEYS.flatMap(flagsOfPredictor)
-        : [flagOfOption(key, option)]
+        : [flagOfOption(key, option), ...negationOf(key, option)]
     }),
   ],
   machines: [

@@ -16,7 +16,16 @@ import type { CliIo, ProgramPaths } from './io'
 import { METHOD_FLAGS, type MethodFlag } from './methodFlags'
 import type { PretrainOptions } from './pretrainSpec'
 import { UsageError } from './usage'
-import { decimal, decimalOr, decimals, integer, layerRange, port, size } from './values'
+import {
+  decimal,
+  decimalOr,
+  decimals,
+  heldOutLayers,
+  integer,
+  layerRange,
+  port,
+  size,
+} from './values'
 
 /** What a command is called with, beside its own arguments. */
 export interface CommandContext {
@@ -433,8 +442,15 @@ function addPretrainOptions(command: Command): Command {
 }
 
 const PARSERS: Readonly<
-  Record<'integer' | 'decimal' | 'size' | 'layers' | 'damp', (text: string) => unknown>
-> = { integer, decimal, size, layers: layerRange, damp: decimalOr('auto') }
+  Record<'integer' | 'decimal' | 'size' | 'layers' | 'holdout' | 'damp', (text: string) => unknown>
+> = {
+  integer,
+  decimal,
+  size,
+  layers: layerRange,
+  holdout: heldOutLayers,
+  damp: decimalOr('auto'),
+}
 
 /** Values that are taken as they are given. */
 const PLAIN: readonly MethodFlag['value'][] = ['text', 'flag', 'none']

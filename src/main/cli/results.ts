@@ -88,7 +88,7 @@ export function formatStages(result: StagesResult): string {
   ])
 }
 
-/** What the layer that was kept out of training says, before all other errors. */
+/** What layers that were kept out of training say, before all other errors. */
 function heldOutLine({ method, predictors }: ExpandResult): string {
   const found = heldOutVerdict(method, predictors)
   return found && found.outcome !== 'untested' ? `${found.sentence}\n\n` : ''
@@ -98,6 +98,7 @@ function heldOutLine({ method, predictors }: ExpandResult): string {
 function formatPredictors(predictors: readonly PredictorReport[]): string {
   const right = 'right' as const
   const hasHoldout = predictors.some(({ holdout }) => holdout !== undefined)
+  const hasSeveral = predictors.some(({ holdout }) => holdout && holdout.layers.length > 1)
   const table = formatTable(
     [
       { title: 'predictor' },
@@ -110,7 +111,7 @@ function formatPredictors(predictors: readonly PredictorReport[]): string {
       { title: 'norm', align: right },
       ...(hasHoldout
         ? [
-            { title: 'held-out layer', align: right },
+            { title: hasSeveral ? 'held-out layers' : 'held-out layer', align: right },
             { title: 'error/zero', align: right },
             { title: 'error/mean', align: right },
             { title: 'error/noise', align: right },
@@ -130,7 +131,7 @@ function formatPredictors(predictors: readonly PredictorReport[]): string {
       ...(report.holdout === undefined
         ? []
         : [
-            String(report.holdout.layer),
+            report.holdout.layers.map(({ layer }) => layer).join(', '),
             short(report.holdout.mse / report.holdout.mseOfZero),
             short(report.holdout.mse / report.holdout.mseOfMean),
             short(report.holdout.mse / mseOfNoise(report.holdout)),

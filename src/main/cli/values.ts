@@ -62,6 +62,17 @@ export function layerRange(text: string): readonly [first: number, last: number]
   return [first, last]
 }
 
+/** `3,6,9` in order, `some`, or `none`, which is `false`. */
+export function heldOutLayers(text: string): readonly number[] | 'some' | false {
+  if (text === 'some') return text
+  if (text === 'none') return false
+  const parts = text.split(',').map((part) => part.trim())
+  if (!parts.every((part) => /^\d{1,6}$/.test(part))) {
+    throw new InvalidArgumentError('It should be layers such as 3,6,9, or some, or none.')
+  }
+  return parts.map(Number).sort((a, b) => a - b)
+}
+
 /** A TCP port; 0 lets the system choose. */
 export function port(text: string): number {
   const value = integer(text)

@@ -8,6 +8,7 @@ import {
   type ProjectView,
   type Relocation,
 } from '@shared/projects'
+import { defaultHoldout } from '@shared/holdout'
 import { presetFor, PRESET_SETTINGS } from '@shared/predictorSettings'
 import { BaseModel } from './BaseModel'
 import { Comparisons } from './Comparisons'
@@ -77,7 +78,8 @@ export class Project {
     services: ProjectServices,
   ): Promise<Project> {
     const { digest, shape } = await services.engine.identify(options.model)
-    const preset = presetFor(await services.engine.inspect(options.model))
+    const model = await services.engine.inspect(options.model)
+    const preset = presetFor(model)
     const { device } = await services.settings()
     const project = new Project(
       folder,
@@ -92,7 +94,13 @@ export class Project {
           digest,
           shape,
         },
-        draft: { ...DEFAULT_DRAFT, preset, predictor: PRESET_SETTINGS[preset], device },
+        draft: {
+          ...DEFAULT_DRAFT,
+          preset,
+          predictor: PRESET_SETTINGS[preset],
+          holdout: defaultHoldout(model.num_hidden_layers),
+          device,
+        },
         texts: [],
         perplexities: [],
         comparison: null,

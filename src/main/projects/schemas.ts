@@ -143,6 +143,15 @@ export function salvageProject(json: unknown, fallback: string, now: number): Pr
 
 const deviceSchema = z.object({ device: z.enum(DEVICES), reason: z.string() })
 
+const heldOutFigures = z.object({
+  mse: z.number(),
+  mseOfZero: z.number(),
+  mseOfMean: z.number(),
+  normRatio: z.number(),
+  cosine: z.number(),
+})
+const heldOutLayer = heldOutFigures.extend({ layer: count })
+
 const reportSchema = z.object({
   weightType: z.string(),
   rank: count,
@@ -154,14 +163,14 @@ const reportSchema = z.object({
   mseOfMean: z.number(),
   normRatio: z.number(),
   holdout: z
-    .object({
-      layer: count,
-      mse: z.number(),
-      mseOfZero: z.number(),
-      mseOfMean: z.number(),
-      normRatio: z.number(),
-      cosine: z.number(),
-    })
+    .union([
+      heldOutFigures.extend({ layers: z.array(heldOutLayer).min(1) }),
+      // Before it could be several layers it was one.
+      heldOutLayer.transform(({ layer, ...figures }) => ({
+        ...figures,
+        layers: [{ layer, ...figures }],
+      })),
+    ])
     .optional(),
 })
 

@@ -32,15 +32,19 @@ export interface PredictorReport {
   readonly mseOfZero: number
   readonly mseOfMean: number
   readonly normRatio: number
-  /** The same on the layer that was kept out of training. */
-  readonly holdout?: {
-    readonly layer: number
-    readonly mse: number
-    readonly mseOfZero: number
-    readonly mseOfMean: number
-    readonly normRatio: number
-    readonly cosine: number
+  /** How layers are predicted by predictors that had them neither as targets nor as neighbours: each, and all as one. */
+  readonly holdout?: HeldOutFigures & {
+    readonly layers: readonly (HeldOutFigures & { readonly layer: number })[]
   }
+}
+
+/** As in {@link PredictorReport}, of layers that were kept out of training. */
+export interface HeldOutFigures {
+  readonly mse: number
+  readonly mseOfZero: number
+  readonly mseOfMean: number
+  readonly normRatio: number
+  readonly cosine: number
 }
 
 /** Result of an `expand` job; the names are those of the command line's JSON. */

@@ -1,7 +1,8 @@
-import { badOption } from './gaps'
+import { canHoldOut, innerLayers } from '../holdout'
+import { badOption, formatGaps } from './gaps'
 import {
   gaps,
-  type LayerOption,
+  type LayersOption,
   type PredictorOption,
   type ShareOption,
   type SwitchOption,
@@ -9,6 +10,9 @@ import {
 
 /** Only a layer with two neighbours can be predicted from them, so a gap needs a layer on either side. */
 export const MIN_LAYERS = 3
+
+/** A sample has three layers, and none of them may be the one that is held out or beside it. */
+const MIN_HELD_OUT = 5
 
 const useSvd: SwitchOption = {
   kind: 'switch',
@@ -27,16 +31,22 @@ const energy: ShareOption = {
 
 const predictor: PredictorOption = { kind: 'predictor', place: 1 }
 
-const holdout: LayerOption = {
-  kind: 'layer',
+const holdout: LayersOption = {
+  kind: 'layers',
   place: 4,
-  label: 'Held-out layer',
-  help: 'keep a layer out of training and report how well it is predicted (default: the middle one)',
-  /** Another inner layer must be left to learn from. */
-  check: (key, layer, layers) => {
-    if (layers < 4) throw badOption('model', 'at least 4 layers to hold one out', `${layers}`)
-    if (layer < 1 || layer > layers - 2) {
-      throw badOption(key, `an inner layer, 1-${layers - 2}`, String(layer))
+  label: 'Held-out layers',
+  help: 'layers to predict, as a test, by predictors that have not seen them: 3,6,9, some or none (default: as many of some as one training keeps out; noise: none; without a value: the middle one)',
+  /** Others must be left to learn from that are not their neighbours. */
+  check: (key, chosen, layers) => {
+    if (layers < MIN_HELD_OUT) {
+      throw badOption('model', `at least ${MIN_HELD_OUT} layers to hold one out`, `${layers}`)
+    }
+    const twice = chosen.find((layer, index) => chosen.indexOf(layer) !== index)
+    if (twice !== undefined) throw badOption(key, 'each layer once', `${twice} twice`)
+    const wrong = chosen.find((layer) => !canHoldOut(layer, layers))
+    if (wrong !== undefined) {
+      const all = innerLayers(layers).filter((layer) => canHoldOut(layer, layers))
+      throw badOption(key, `inner layers, ${formatGaps(all)}`, String(wrong))
     }
   },
 }

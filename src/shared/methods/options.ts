@@ -78,11 +78,11 @@ export interface WholeOption extends Common {
   readonly default: number
 }
 
-/** An inner layer, or none. */
-export interface LayerOption extends Common {
-  readonly kind: 'layer'
-  /** @throws AppError `bad_request` when a model of so many layers has no such layer. */
-  readonly check: (key: string, layer: number, layers: number) => void
+/** Inner layers, or none. */
+export interface LayersOption extends Common {
+  readonly kind: 'layers'
+  /** @throws AppError `bad_request` when a model of so many layers has no such layers. */
+  readonly check: (key: string, chosen: readonly number[], layers: number) => void
 }
 
 /** How predictors are trained. */
@@ -99,7 +99,7 @@ export type Option =
   | FlagOption
   | ShareOption
   | WholeOption
-  | LayerOption
+  | LayersOption
   | PredictorOption
 export type Options = Readonly<Record<string, Option>>
 
@@ -111,7 +111,7 @@ interface Values {
   flag: boolean
   share: number
   whole: number
-  layer: number
+  layers: readonly number[]
   predictor: PredictorSettings
 }
 
@@ -119,14 +119,14 @@ interface Values {
 export type ValueOf<O extends Option> = Values[O['kind']]
 export type LayoutValue = ValueOf<LayoutOption>
 /** Options that may be left out. */
-export type OptionalOption = LayoutOption | LayerOption
+export type OptionalOption = LayoutOption | LayersOption
 
 export function isLayoutOption(option: Option): option is LayoutOption {
   return option.kind === 'gaps' || option.kind === 'count' || option.kind === 'range'
 }
 
 export function isOptional(option: Option): option is OptionalOption {
-  return isLayoutOption(option) || option.kind === 'layer'
+  return isLayoutOption(option) || option.kind === 'layers'
 }
 
 /** The options that count for these values: of two that exclude each other the one that is given, or else the first. */

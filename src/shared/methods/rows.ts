@@ -64,9 +64,10 @@ function rowsOf(chosen: Chosen): SettingRow[] {
     }
     case 'flag':
       return row(chosen.value === true ? 'yes' : 'no', undefined, chosen.option.card)
-    case 'layer':
-      return chosen.value === undefined
-        ? row('none')
-        : row(String(chosen.value), `layer ${chosen.value}`)
+    case 'layers': {
+      const { value } = chosen
+      if (value === undefined) return row('none')
+      return row(value.join(', '), `${value.length === 1 ? 'layer' : 'layers'} ${value.join(', ')}`)
+    }
   }
 }

@@ -60,8 +60,12 @@ function valueSchema(option: Option): z.ZodType {
       return z.boolean()
     case 'share':
       return numberSchema(SHARE)
-    case 'layer':
-      return layerIndex
+    case 'layers':
+      // Before it could be several it was one.
+      return z.union([
+        z.array(layerIndex).min(1).max(MAX_GAPS),
+        layerIndex.transform((layer) => [layer]),
+      ])
     case 'predictor':
       return predictorSettingsSchema
   }

@@ -65,11 +65,12 @@ describe('what is not as the defaults are', () => {
     )
 
   it('is all said, whatever it is', () => {
-    expect(changed({})).toEqual([])
-    expect(changed({ gaps: [5, 6, 7, 8, 9, 10] })).toEqual([])
+    expect(changed({})).toEqual(['Held-out layers: none, not 6'])
+    expect(changed({ holdout: [6] })).toEqual([])
+    expect(changed({ holdout: [6], gaps: [5, 6, 7, 8, 9, 10] })).toEqual([])
     expect(
       changed({
-        holdout: 5,
+        holdout: [5],
         energy: 0.9,
         useSvd: false,
         rest: 'first',
@@ -78,14 +79,15 @@ describe('what is not as the defaults are', () => {
         predictor: { ...PRESET_SETTINGS.paper, learningRate: 0.015 },
       }),
     ).toHaveLength(7)
-    expect(changed({ predictor: { ...PRESET_SETTINGS.paper, learningRate: 0.015 } })).toEqual([
-      'Learning rate: 0.015, not 0.001',
-    ])
+    expect(
+      changed({ holdout: [6], predictor: { ...PRESET_SETTINGS.paper, learningRate: 0.015 } }),
+    ).toEqual(['Learning rate: 0.015, not 0.001'])
   })
 
   it('is against the preset that is chosen, and only what the method has', () => {
-    expect(changed({ preset: 'matched', predictor: PRESET_SETTINGS.matched })).toEqual([])
-    expect(changed({ method: 'solar', seed: 3, rest: 'first', holdout: 4 })).toEqual([])
+    const matched = { preset: 'matched', predictor: PRESET_SETTINGS.matched } as const
+    expect(changed({ holdout: [6], ...matched })).toEqual([])
+    expect(changed({ method: 'solar', seed: 3, rest: 'first', holdout: [4] })).toEqual([])
     expect(changed({ method: 'solar', overlap: 1 })).toEqual(['Overlap: 1, not 3'])
   })
 })
@@ -113,6 +115,8 @@ describe('parameters as text', () => {
       ['learningRate', '0,001'],
       ['energy', '1'],
       ['holdout', '10'],
+      ['holdout', '3, 9,6'],
+      ['holdout', 'some'],
       ['seed', '4294967295'],
     ] as const
     const bad = [
@@ -127,6 +131,9 @@ describe('parameters as text', () => {
       ['learningRate', '1,500'],
       ['energy', '0'],
       ['holdout', '11'],
+      ['holdout', '3,,6'],
+      ['holdout', '3-6'],
+      ['holdout', '1e0'],
       ['holdout', '0'],
       ['seed', '-1'],
       ['length', '1e9'],
@@ -156,6 +163,8 @@ describe('parameters as text', () => {
       patch: { predictor: { ...draft.predictor, lambda: 5e-4 } },
     })
     expect(parse('holdout', '')).toEqual({ patch: { holdout: null } })
+    expect(parse('holdout', '9, 3')).toEqual({ patch: { holdout: [3, 9] } })
+    expect(parse('holdout', ' some')).toEqual({ patch: { holdout: [3, 6, 9] } })
   })
 
   it('are written as papers write them', () => {
@@ -171,13 +180,17 @@ describe('parameters as text', () => {
       predictor: { ...PRESET_SETTINGS.notebook, batchSize: 128 },
       seed: 7,
     }
-    expect(NUMBER_FIELDS.filter((field) => isChanged(field, changed))).toEqual([
+    expect(isChanged('holdout', { ...changed, ...resetPatch('holdout', changed, 12) }, 12)).toBe(
+      false,
+    )
+    expect(isChanged('holdout', changed, 12)).toBe(true)
+    expect(NUMBER_FIELDS.filter((field) => isChanged(field, changed, 4))).toEqual([
       'batchSize',
       'seed',
     ])
-    const reset = { ...changed, ...resetPatch('batchSize', changed) }
+    const reset = { ...changed, ...resetPatch('batchSize', changed, 4) }
     expect(reset.predictor).toEqual(PRESET_SETTINGS.notebook)
-    expect(isChanged('seed', { ...changed, ...resetPatch('seed', changed) })).toBe(false)
+    expect(isChanged('seed', { ...changed, ...resetPatch('seed', changed, 4) }, 4)).toBe(false)
   })
 
   it('say how long the shortest and the longest training is', () => {
@@ -189,8 +202,8 @@ describe('parameters as text', () => {
       high: 10_000,
       isShort: false,
     })
-    // A held-out layer's samples are left out.
-    expect(stepsOf({ ...draft, holdout: 5 }, modelSummary())).toMatchObject({ low: 45, high: 245 })
+    // The predictor that is used sees held-out layers too.
+    expect(stepsOf({ ...draft, holdout: [5] }, modelSummary())).toMatchObject({ low: 50 })
   })
 })
 

@@ -186,6 +186,8 @@ describe('the draft', () => {
 describe('the parameters', () => {
   it('go into the draft as soon as they are good', async () => {
     const { plan, parameters } = await setUp()
+    // As in a new project of a model of this depth.
+    plan.edit({ holdout: [6] })
     parameters.type('lambda', '5e-4')
     expect(plan.draft.predictor.lambda).toBe(5e-4)
     expect(parameters.texts.lambda).toBe('5e-4')
@@ -232,6 +234,7 @@ describe('the parameters', () => {
 
   it('go back one by one, or all at once as one step', async () => {
     const { plan, parameters } = await setUp()
+    plan.edit({ holdout: [6] })
     parameters.choosePreset('notebook')
     parameters.type('batchSize', '128')
     parameters.type('seed', '7')

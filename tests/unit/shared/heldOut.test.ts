@@ -1,3 +1,4 @@
+import { heldOut } from '../../support/heldOut'
 import { METHODS } from '@shared/methods'
 import type { PredictorReport } from '@shared/jobs'
 import { describe, expect, it } from 'vitest'
@@ -10,7 +11,7 @@ import {
 } from '../../../src/shared/heldOut'
 import { Random } from '../../../src/main/engine/lib/random'
 
-const report = (mse: number | null, cosine = 0.4): PredictorReport => ({
+const report = (mse: number | null, cosine = 0.4, layers = [6]): PredictorReport => ({
   weightType: 'q_proj',
   rank: 1,
   samples: 1,
@@ -20,9 +21,7 @@ const report = (mse: number | null, cosine = 0.4): PredictorReport => ({
   mseOfZero: 1,
   mseOfMean: 1,
   normRatio: 1,
-  ...(mse === null
-    ? {}
-    : { holdout: { layer: 6, mse, mseOfZero: 1, mseOfMean: 0.8, normRatio: 1, cosine } }),
+  ...(mse === null ? {} : { holdout: heldOut(layers, { mse, mseOfMean: 0.8, cosine }) }),
 })
 
 describe('the held-out verdict', () => {
@@ -57,6 +56,14 @@ describe('the held-out verdict', () => {
     const verdict = heldOutVerdict('lesa', reports)
     expect(verdict?.outcome).toBe(outcome)
     expect(verdict?.sentence).toMatch(sentence)
+  })
+
+  it('names the layers, one or several', () => {
+    const of = (layers: number[]) => heldOutVerdict('lesa', [report(0.5, 0.4, layers)])?.sentence
+    expect(of([6])).toMatch(/^Layer 6, which was kept out of training, is predicted better /)
+    expect(of([3, 6, 9])).toMatch(
+      /^Layers 3, 6 and 9, which were kept out of training, are predicted better /,
+    )
   })
 
   it('is of predictions only: a control that trains predictors has none', () => {

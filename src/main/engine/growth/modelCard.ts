@@ -180,7 +180,8 @@ function predictorTable(reports: readonly PredictorReport[]): string {
     report.mseOfMean.toExponential(3),
     report.normRatio.toFixed(3),
     report.holdout
-      ? `${report.holdout.mse.toExponential(3)} (zero ${report.holdout.mseOfZero.toExponential(3)}, ` +
+      ? `${report.holdout.layers.map(({ layer }) => layer).join(', ')}: ` +
+        `${report.holdout.mse.toExponential(3)} (zero ${report.holdout.mseOfZero.toExponential(3)}, ` +
         `mean ${report.holdout.mseOfMean.toExponential(3)}, ` +
         `noise ${mseOfNoise(report.holdout).toExponential(3)}, cosine ${report.holdout.cosine.toFixed(2)})`
       : '–',

@@ -29,6 +29,7 @@ import { writePredictor } from './predictor/predictorFile'
 import { layersStay, planMemory, residentBytes } from './memory'
 import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel, type RowReader } from './predictor/PredictorKernel'
+import { HeldOutTrainings, type Train } from './predictor/heldOut'
 import { measurePredictor } from './predictor/quality'
 import { Samples } from './predictor/Samples'
 import { trainPredictor, type TrainedPredictor } from './predictor/train'
@@ -305,14 +306,19 @@ async function* trainStage(
   decomposition: Decomposition,
 ): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
   const { coordinates } = decomposition
-  const { holdout } = method
-  const samples = new Samples(coordinates, holdout === undefined ? {} : { without: holdout })
-  const random = {
-    initial: new Random(seed, type, 'initial'),
-    shuffle: new Random(seed, type, 'shuffle'),
-  }
+  const samples = new Samples(coordinates)
   const resident = residentBytes(samples.width, deviceMemoryBytes)
-  const training = trainPredictor(runtime, samples, method.predictor, random, resident)
+  const train: Train = (own, settings) =>
+    // The same start and the same draws for all: they differ in what they see.
+    trainPredictor(
+      runtime,
+      own,
+      settings,
+      { initial: new Random(seed, type, 'initial'), shuffle: new Random(seed, type, 'shuffle') },
+      resident,
+    )
+  const without = new HeldOutTrainings(coordinates, method.holdout ?? [], method.predictor)
+  const training = train(samples, method.predictor)
   const id = `${type}/train`
   let next = await training.next()
   while (!next.done) {
@@ -321,18 +327,22 @@ async function* trainStage(
     if (epoch) {
       yield { type: 'metric', series: `epoch_loss/${type}`, x: [epoch.number], y: [epoch.loss] }
     }
-    yield { type: 'step', id, done: step, total: steps }
+    yield { type: 'step', id, done: step, total: steps + without.steps }
     signal.throwIfAborted()
     next = await training.next()
   }
   const predictor = next.value
   const kernel = await PredictorKernel.create(runtime, predictor.shape, predictor.weights)
   const { cosine: _, ...quality } = await measurePredictor(kernel, samples)
-  const held =
-    holdout === undefined
-      ? undefined
-      : await measurePredictor(kernel, new Samples(coordinates, { only: holdout }))
   await kernel.dispose()
+  const trials = without.run(runtime, train)
+  let trial = await trials.next()
+  while (!trial.done) {
+    const done = predictor.steps + trial.value
+    yield { type: 'step', id, done, total: predictor.steps + without.steps }
+    signal.throwIfAborted()
+    trial = await trials.next()
+  }
   const report: PredictorReport = {
     weightType: type,
     rank: decomposition.rank,
@@ -340,7 +350,7 @@ async function* trainStage(
     steps: predictor.steps,
     lossPerEpoch: predictor.lossPerEpoch,
     ...quality,
-    ...(held && holdout !== undefined ? { holdout: { layer: holdout, ...held } } : {}),
+    ...(trial.value ? { holdout: trial.value } : {}),
   }
   return { predictor, report }
 }

@@ -1,5 +1,5 @@
 import type { LearnedMethodSpec } from '@shared/methods'
-import { trainingSteps } from '@shared/predictorSettings'
+import { holdoutSteps, trainingSteps } from '@shared/predictorSettings'
 import { bytesPerElement, isTensorDtype } from '../checkpoint/dtypes'
 import { predictorParameters, type Work } from '../lib/work'
 import type { StackedMatrix } from './StackedMatrix'
@@ -30,7 +30,11 @@ export function learnedWork(
         }
       : { converted: stored },
     train: {
-      training: { steps: trainingSteps(method, source), width, settings: method.predictor },
+      training: {
+        steps: trainingSteps(method, source) + holdoutSteps(method, source),
+        width,
+        settings: method.predictor,
+      },
     },
     predict: {
       products: newLayers * ((method.useSvd ? 2 * rows ** 2 * width : 0) + 2 * rows * parameters),

@@ -1,3 +1,4 @@
+import { defaultHoldout } from '@shared/holdout'
 import { ALL_OPTIONS, isLearned, methodNamed } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
 import { methodRows } from '@shared/methods/rows'
@@ -29,7 +30,13 @@ interface Row {
  */
 export function changedSettings(draft: ProjectDraft, layers: number): ChangedSetting[] {
   const { method, preset } = draft
-  const usual = { ...DEFAULT_DRAFT, method, preset, predictor: PRESET_SETTINGS[preset] }
+  const usual = {
+    ...DEFAULT_DRAFT,
+    method,
+    preset,
+    predictor: PRESET_SETTINGS[preset],
+    holdout: defaultHoldout(layers),
+  }
   const before = new Map(rowsOf(usual, layers).map((row) => [row.key, row.value]))
   return rowsOf(draft, layers).flatMap((row) => {
     const value = before.get(row.key) ?? '–'

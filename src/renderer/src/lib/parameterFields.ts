@@ -1,5 +1,6 @@
 import { isWithinBounds, SEED, SHARE, type Bounds } from '@shared/bounds'
 import { DAMP } from '@shared/damping'
+import { canHoldOut, defaultHoldout, someLayers } from '@shared/holdout'
 import type { ModelSummary } from '@shared/model'
 import { meaningsOf, readNumber } from '@shared/numbers'
 import {
@@ -19,6 +20,9 @@ import { formatNumber } from '@shared/units'
 import { FIELD_ERRORS } from '../strings/fields'
 import { describeBounds, type Range } from './bounds'
 import { formatInteger } from './numbers'
+
+/** In the place of held-out layers: the program chooses a few. */
+const SOME = 'some'
 
 /** Parameters of the method and the run that are typed as numbers, beside the predictor's. */
 const OTHER_NUMBERS = ['energy', 'holdout', 'damp', 'seed'] as const
@@ -47,23 +51,33 @@ export function rangeOf(field: NumberField, draft: ProjectDraft, layers: number)
     return { ...range, text: `${range.text}, auto, or none` }
   }
   if (field !== 'holdout') return describeBounds(boundsOf(field))
-  const range = describeBounds({ min: 1, max: Math.max(1, layers - 2), isWhole: true })
-  return { ...range, text: `${range.text}, or none` }
+  const [low, high] = ['1', formatInteger(Math.max(1, layers - 2))] as const
+  return {
+    text: `${low} – ${high}, several with commas between, ${SOME}, or none`,
+    error: FIELD_ERRORS.heldOut(low, high),
+  }
 }
 
 /** A value as it is typed. */
 export function textOf(field: NumberField, draft: ProjectDraft): string {
   if (field === 'length') return String(draft.predictor.length.value)
-  if (field === 'holdout' || field === 'damp') {
-    const value = draft[field]
-    if (value == null) return ''
-    return value === 'auto' ? value : formatNumber(value)
+  if (field === 'holdout') return draft.holdout?.join(', ') ?? ''
+  if (field === 'damp') {
+    const { damp } = draft
+    if (damp == null) return ''
+    return damp === 'auto' ? damp : formatNumber(damp)
   }
   return formatNumber(isPredictorNumber(field) ? draft.predictor[field] : draft[field])
 }
 
-function isWhole(field: NumberField, draft: ProjectDraft): boolean {
-  if (field === 'holdout') return true
+/** `3, 6` as a list in order; of what is no number NaN. */
+function readLayers(text: string, layers: number): readonly number[] {
+  if (text.trim() === SOME) return someLayers(layers)
+  const typed = text.split(',').map((part) => (/^\s*\d+\s*$/.test(part) ? Number(part) : NaN))
+  return [...new Set(typed)].sort((a, b) => a - b)
+}
+
+function isWhole(field: PlainNumber | 'length', draft: ProjectDraft): boolean {
   const bounds = field === 'length' ? LENGTH_BOUNDS[draft.predictor.length.unit] : boundsOf(field)
   return bounds.isWhole ?? false
 }
@@ -77,6 +91,11 @@ export function parseField(
 ): { readonly patch: Partial<ProjectDraft> } | { readonly error: string } {
   if ((field === 'holdout' || field === 'damp') && text.trim() === '') {
     return { patch: { [field]: null } }
+  }
+  if (field === 'holdout') {
+    const chosen = readLayers(text, layers)
+    const isGood = chosen.length > 0 && chosen.every((layer) => canHoldOut(layer, layers))
+    return isGood ? { patch: { holdout: chosen } } : { error: rangeOf(field, draft, layers).error }
   }
   if (field === 'damp' && text.trim() === 'auto') {
     if (draft.calibration === null) return { error: FIELD_ERRORS.autoNeedsText }
@@ -96,10 +115,6 @@ export function parseField(
       ? { patch: { predictor: { ...predictor, length } } }
       : { error }
   }
-  if (field === 'holdout') {
-    const isInside = Number.isInteger(value) && value >= 1 && value <= layers - 2
-    return isInside ? { patch: { holdout: value } } : { error }
-  }
   if (!isWithinBounds(value, boundsOf(field))) return { error }
   return isPredictorNumber(field)
     ? { patch: { predictor: { ...predictor, [field]: value } } }
@@ -107,13 +122,19 @@ export function parseField(
 }
 
 /** The draft with one parameter as the preset, or the program's default, has it. */
-export function resetPatch(field: ParameterField, draft: ProjectDraft): Partial<ProjectDraft> {
+export function resetPatch(
+  field: ParameterField,
+  draft: ProjectDraft,
+  layers: number,
+): Partial<ProjectDraft> {
+  if (field === 'holdout') return { holdout: defaultHoldout(layers) }
   if (!isPredictorKey(field)) return { [field]: DEFAULT_DRAFT[field] }
   return { predictor: { ...draft.predictor, [field]: PRESET_SETTINGS[draft.preset][field] } }
 }
 
 /** Whether a parameter is not what the preset, or the program's default, has. */
-export function isChanged(field: ParameterField, draft: ProjectDraft): boolean {
+export function isChanged(field: ParameterField, draft: ProjectDraft, layers: number): boolean {
+  if (field === 'holdout') return String(draft.holdout) !== String(defaultHoldout(layers))
   const preset = PRESET_SETTINGS[draft.preset]
   if (field === 'length') {
     const { unit, value } = draft.predictor.length
@@ -124,11 +145,12 @@ export function isChanged(field: ParameterField, draft: ProjectDraft): boolean {
 }
 
 /** The preset's, or the program's, value as people read it. */
-export function defaultText(field: ParameterField, draft: ProjectDraft): string {
+export function defaultText(field: ParameterField, draft: ProjectDraft, layers: number): string {
   const preset = PRESET_SETTINGS[draft.preset]
   if (field === 'length') return `${formatInteger(preset.length.value)} ${preset.length.unit}`
   if (isPredictorNumber(field)) return formatNumber(preset[field])
-  if (field === 'holdout' || field === 'damp') return 'none'
+  if (field === 'holdout') return defaultHoldout(layers)?.join(', ') ?? 'none'
+  if (field === 'damp') return 'none'
   if (field === 'align' || field === 'asPublished') return 'off'
   if (field === 'useSvd') return 'on'
   return String(DEFAULT_DRAFT[field])

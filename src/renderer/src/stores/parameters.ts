@@ -34,13 +34,16 @@ export const useParametersStore = defineStore('parameters', () => {
   const texts = reactive({} as Record<NumberField, string>)
   const errors = reactive<Partial<Record<NumberField, string>>>({})
 
+  const layers = computed(() => plan.layerCount ?? 0)
   const isLearned = computed(() => learns(plan.draft.method))
   const fields = computed((): readonly ParameterField[] => [
     ...(isLearned.value ? LEARNED_FIELDS : []),
     ...(transports(plan.draft.method) ? (['asPublished'] as const) : []),
     ...COMMON_FIELDS,
   ])
-  const changed = computed(() => fields.value.filter((field) => isChanged(field, plan.draft)))
+  const changed = computed(() =>
+    fields.value.filter((field) => isChanged(field, plan.draft, layers.value)),
+  )
   /** Whether everything that this method uses can be taken. */
   const isValid = computed(() =>
     NUMBER_FIELDS.every((field) => errors[field] === undefined || !fields.value.includes(field)),
@@ -64,13 +67,13 @@ export const useParametersStore = defineStore('parameters', () => {
   function saysTheSame(field: NumberField, text: string): boolean {
     const typed = texts[field] as string | undefined
     if (typed === undefined) return false
-    const meant = parseField(field, typed, plan.draft, plan.layerCount ?? 0)
+    const meant = parseField(field, typed, plan.draft, layers.value)
     return 'patch' in meant && textOf(field, { ...plan.draft, ...meant.patch }) === text
   }
 
   function type(field: NumberField, text: string): void {
     texts[field] = text
-    const found = parseField(field, text, plan.draft, plan.layerCount ?? 0)
+    const found = parseField(field, text, plan.draft, layers.value)
     if ('error' in found) errors[field] = found.error
     else {
       delete errors[field]
@@ -88,16 +91,17 @@ export const useParametersStore = defineStore('parameters', () => {
       delete errors[field as NumberField]
       texts[field as NumberField] = textOf(field as NumberField, {
         ...plan.draft,
-        ...resetPatch(field, plan.draft),
+        ...resetPatch(field, plan.draft, layers.value),
       })
     }
-    plan.edit(resetPatch(field, plan.draft))
+    plan.edit(resetPatch(field, plan.draft, layers.value))
   }
 
   /** All that are changed, as one step. */
   function resetAll(): void {
     let draft = plan.draft
-    for (const field of changed.value) draft = { ...draft, ...resetPatch(field, draft) }
+    for (const field of changed.value)
+      draft = { ...draft, ...resetPatch(field, draft, layers.value) }
     plan.edit(draft)
   }
 

@@ -21,6 +21,8 @@ export const FIELD_ERRORS = {
   layers: 'Give layers such as 6,8,10-12, or nothing for the new ones.',
   grouped: (whole: string, fraction: string): string =>
     `Write ${whole} or ${fraction}: with a separator it could be either.`,
+  heldOut: (low: string, high: string): string =>
+    `Give layers, ${low} to ${high}, with commas between, that leave others to learn from.`,
   whole: (low: string, high: string): string => `Give a whole number, ${low} to ${high}.`,
   between: (low: string, high: string): string => `Give a number, ${low} to ${high}.`,
   above: (low: string, high: string): string => `Give a number above ${low}, up to ${high}.`,

@@ -1,3 +1,4 @@
+import { heldOut } from '../../../support/heldOut'
 import type { DirectionProjection, RunAnalysis, WeightTypeAnalysis } from '@shared/analysis'
 import type { PredictorReport } from '@shared/jobs'
 import { METHODS, type Method } from '@shared/methods'
@@ -191,15 +192,17 @@ describe('the predictors', () => {
   })
 
   it('recall rather than know when the held-out layer has no cosine', () => {
-    const holdout = { layer: 6, mse: 1.1, mseOfZero: 1, mseOfMean: 1, normRatio: 1, cosine: 0.001 }
+    const holdout = heldOut([6], { mse: 1.1, cosine: 0.001 })
     const remarks = heldOutRemarks([report({ holdout })])
     expect(tones(remarks)).toEqual(['against', 'against'])
     expect(remarks[1]?.text).toContain('recall')
   })
 
   it('know something of it when they beat zero there', () => {
-    const holdout = { layer: 6, mse: 0.4, mseOfZero: 1, mseOfMean: 1, normRatio: 1, cosine: 0.7 }
-    expect(tones(heldOutRemarks([report({ holdout })]))).toEqual(['support', 'neutral'])
+    const holdout = heldOut([3, 6, 9], { mse: 0.4, cosine: 0.7 })
+    const remarks = heldOutRemarks([report({ holdout })])
+    expect(tones(remarks)).toEqual(['support', 'neutral'])
+    expect(remarks[0]?.text).toContain('For layers 3, 6 and 9, which')
     expect(heldOutRemarks([report()])).toEqual([])
   })
 })

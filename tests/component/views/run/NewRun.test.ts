@@ -108,10 +108,13 @@ describe('preparing a run', () => {
 
   it('says all that is not as the defaults are', async () => {
     const { view } = await open({ 'runs:estimate': () => FITS })
+    // What a new project of a model of this depth begins with.
+    usePlanStore().edit({ holdout: [6] })
+    await flushPromises()
     expect(view.text()).toContain('Everything else is as the defaults are.')
-    usePlanStore().edit({ holdout: 5, useSvd: false })
+    usePlanStore().edit({ holdout: [5], useSvd: false })
     await flushPromises()
     expect(view.text()).toContain('Changed from the defaults')
-    expect(view.get('.changed').text()).toContain('instead of none')
+    expect(view.get('.changed').text()).toContain('instead of 6')
   })
 })

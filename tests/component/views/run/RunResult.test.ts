@@ -1,3 +1,4 @@
+import { heldOut } from '../../../support/heldOut'
 import { mount, RouterLinkStub } from '@vue/test-utils'
 import type { PredictorReport } from '@shared/jobs'
 import type { RunSummary } from '@shared/projects'
@@ -19,9 +20,7 @@ const report = (mse: number | null): PredictorReport => ({
   mseOfZero: 1,
   mseOfMean: 1,
   normRatio: 1,
-  ...(mse === null
-    ? {}
-    : { holdout: { layer: 6, mse, mseOfZero: 1, mseOfMean: 1, normRatio: 1, cosine: 0.3 } }),
+  ...(mse === null ? {} : { holdout: heldOut([6], { mse, cosine: 0.3 }) }),
 })
 
 function run(method: Method, predictors: readonly PredictorReport[]): RunSummary {

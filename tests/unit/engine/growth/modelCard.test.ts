@@ -10,6 +10,7 @@ import { modelCard } from '../../../../src/main/engine/growth/modelCard'
 const learned = { useSvd: true, energy: 1, predictor: PRESET_SETTINGS.paper }
 
 function recordOf(method: MethodSpec, changes: Partial<GrowthRecord> = {}): GrowthRecord {
+  const { layersBefore = 4 } = changes
   return {
     spec: {
       model: '/models/Tiny-1B',
@@ -20,9 +21,9 @@ function recordOf(method: MethodSpec, changes: Partial<GrowthRecord> = {}): Grow
       device: 'auto',
       seed: 7,
     },
-    plan: planExpansion(method, 4),
+    plan: planExpansion(method, layersBefore),
     architecture: 'LlamaForCausalLM',
-    layersBefore: 4,
+    layersBefore,
     parameters: 12_345_678,
     dtypes: ['BF16'],
     engineVersion: '1.2.3',
@@ -123,8 +124,11 @@ describe('lesa.json', () => {
 
   it('has its keys in one order, whoever made the spec', () => {
     const { useSvd, energy, predictor } = learned
-    const one = lesaJson(recordOf({ name: 'lesa', useSvd, energy, predictor, holdout: 1 }))
-    const other = lesaJson(recordOf({ holdout: 1, predictor, energy, useSvd, name: 'lesa' }))
+    const five = { layersBefore: 5 }
+    const one = lesaJson(recordOf({ name: 'lesa', useSvd, energy, predictor, holdout: [1] }, five))
+    const other = lesaJson(
+      recordOf({ holdout: [1], predictor, energy, useSvd, name: 'lesa' }, five),
+    )
     expect(one).toBe(other)
     expect(one.endsWith('}\n')).toBe(true)
   })

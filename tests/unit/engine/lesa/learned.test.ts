@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LearnedMethodSpec } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import { PRESET_SETTINGS, trainingSteps } from '@shared/predictorSettings'
+import { holdoutSteps, PRESET_SETTINGS, trainingSteps } from '@shared/predictorSettings'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
 import {
@@ -14,6 +14,13 @@ import {
   type PredictedType,
   type StageContext,
 } from '../../../../src/main/engine/lesa/learned'
+import { CoordinateStore } from '../../../../src/main/engine/lesa/decomposition/CoordinateStore'
+import { decompose } from '../../../../src/main/engine/lesa/decomposition/decompose'
+import { PredictorKernel } from '../../../../src/main/engine/lesa/predictor/PredictorKernel'
+import { measurePredictor } from '../../../../src/main/engine/lesa/predictor/quality'
+import { Samples } from '../../../../src/main/engine/lesa/predictor/Samples'
+import { trainPredictor } from '../../../../src/main/engine/lesa/predictor/train'
+import { Random } from '../../../../src/main/engine/lib/random'
 import { StackedMatrix } from '../../../../src/main/engine/lesa/StackedMatrix'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 import { StageStore } from '../../../../src/main/engine/stages/StageStore'
@@ -103,13 +110,56 @@ describe('the stages of a weight type', () => {
 
   it('train for as many mini-batches as are counted beforehand', async () => {
     const source = new StackedMatrix(checkpoint, 'k_proj')
-    for (const changes of [{}, { holdout: 2 }, { useSvd: false }]) {
+    for (const changes of [{}, { holdout: [1] }, { useSvd: false }]) {
       const { report } = await predicted(await contextOf(changes))
       expect(report.steps).toBe(trainingSteps({ ...METHOD, ...changes }, source))
     }
-    // 48 samples in batches of 10, twice; 32 of them with a layer held out.
+    // 48 samples in batches of 10, twice. Without layer 1 as target or neighbour 16, of layer 3.
     expect(trainingSteps(METHOD, source)).toBe(10)
-    expect(trainingSteps({ ...METHOD, holdout: 2 }, source)).toBe(8)
+    expect(holdoutSteps({ ...METHOD, holdout: [1] }, source)).toBe(4)
+  })
+
+  it('predict held-out layers with predictors of their own, and new layers as without', async () => {
+    const plain = await predicted(await contextOf())
+    const held = await predicted(await contextOf({ holdout: [1, 3] }))
+    expect(plain.report).not.toHaveProperty('holdout')
+    const { holdout, ...report } = held.report
+    expect(report).toEqual(plain.report)
+    for (const layer of [2, 3]) {
+      const [one, other] = [plain, held].map(({ folder: from }) => predictedFile(from, layer))
+      expect(await readFile(other ?? '')).toEqual(await readFile(one ?? ''))
+    }
+    // Layer 1 by what layer 3's rows between 2 and 4 teach, and the other way round.
+    const runtime = await Runtime.open('cpu')
+    const source = new StackedMatrix(checkpoint, 'k_proj')
+    const { coordinates } = await decompose(runtime, source, {
+      energy: 1,
+      createStore: (shape) => CoordinateStore.inMemory(shape),
+      onProgress: () => undefined,
+    })
+    for (const [layer, seen] of [
+      [1, 3],
+      [3, 1],
+    ] as const) {
+      const training = trainPredictor(runtime, new Samples(coordinates, [seen]), METHOD.predictor, {
+        initial: new Random(0, 'k_proj', 'initial'),
+        shuffle: new Random(0, 'k_proj', 'shuffle'),
+      })
+      let next = await training.next()
+      while (!next.done) next = await training.next()
+      const kernel = await PredictorKernel.create(runtime, next.value.shape, next.value.weights)
+      const expected = await measurePredictor(kernel, new Samples(coordinates, [layer]))
+      const found = holdout?.layers.find((each) => each.layer === layer)
+      for (const key of ['mse', 'mseOfZero', 'mseOfMean', 'normRatio', 'cosine'] as const) {
+        expect(found?.[key], key).toBeCloseTo(expected[key], 6)
+      }
+      await kernel.dispose()
+    }
+    await runtime.dispose()
+    expect(holdout?.mse).toBeCloseTo(
+      holdout!.layers.reduce((sum, { mse }) => sum + mse / 2, 0),
+      12,
+    )
   })
 
   it('are taken from the folder when all they depend on is the same', async () => {
@@ -180,9 +230,9 @@ describe('the steps of the learned methods', () => {
         ({ id }) => id === 'k_proj/train',
       )?.weight ?? NaN
     const source = new StackedMatrix(checkpoint, 'k_proj')
-    const held = { ...METHOD, holdout: 2 }
+    const held = { ...METHOD, holdout: [1, 3] }
     expect(weight(held) / weight(METHOD)).toBeCloseTo(
-      trainingSteps(held, source) / trainingSteps(METHOD, source),
+      1 + holdoutSteps(held, source) / trainingSteps(METHOD, source),
     )
   })
 })

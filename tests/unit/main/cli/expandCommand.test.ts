@@ -51,7 +51,7 @@ function unusual(method: Method): Partial<ProjectDraft> {
     switch: false,
     flag: true,
     share: 0.5,
-    layer: 5,
+    layers: [3, 8],
     predictor: {
       ...PRESET_SETTINGS.notebook,
       length: { unit: 'steps', value: 77 },
@@ -83,7 +83,7 @@ describe('the command of a run', () => {
 
   it('makes the same job where the decomposition is off, and of any preset', async () => {
     for (const preset of PREDICTOR_PRESETS) {
-      const changes = { predictor: PRESET_SETTINGS[preset], useSvd: false, holdout: 4 }
+      const changes = { predictor: PRESET_SETTINGS[preset], useSvd: false, holdout: [4] }
       const spec = specFor(changes, { memoryBytes: 8e9 })
       const words = expandArguments(spec)
       expect(words.join(' ')).toContain(`--preset ${preset}`)

@@ -57,7 +57,8 @@ describe('buildExpandSpec', () => {
         method: { name: method },
       })
       expect(spec.method).not.toHaveProperty('gaps')
-      expect(spec.method).not.toHaveProperty('holdout')
+      // Of a control nothing is to be said.
+      expect('holdout' in spec.method).toBe(method === 'lesa')
     }
   })
 
@@ -101,7 +102,7 @@ describe('buildExpandSpec', () => {
       beta2: 0.9,
       epsilon: 1e-6,
       energy: 0.99,
-      holdout: 4,
+      holdout: [4],
       gaps: '5-7,9,9',
       rest: 'first',
       dtype: 'f32',
@@ -125,7 +126,7 @@ describe('buildExpandSpec', () => {
         gaps: [5, 6, 7, 9, 9],
         useSvd: true,
         energy: 0.99,
-        holdout: 4,
+        holdout: [4],
         predictor: {
           lambda: 0.25,
           length: { unit: 'epochs', value: 7 },
@@ -176,9 +177,23 @@ describe('buildExpandSpec', () => {
   })
 
   it('holds out the middle layer when none is named', async () => {
-    expect((await build({ holdout: true }, 12)).method).toMatchObject({ holdout: 6 })
-    expect((await build({ holdout: true }, 7)).method).toMatchObject({ holdout: 3 })
-    expect((await build({ method: 'noise', holdout: 2 })).method).toMatchObject({ holdout: 2 })
+    expect((await build({ holdout: true }, 12)).method).toMatchObject({ holdout: [6] })
+    expect((await build({ holdout: true }, 7)).method).toMatchObject({ holdout: [3] })
+    const noise = await build({ method: 'noise', holdout: [2] })
+    expect(noise.method).toMatchObject({ holdout: [2] })
+  })
+
+  it('holds out a few, or as many as one training keeps out when nobody says, or none', async () => {
+    expect((await build({ holdout: 'some' }, 12)).method).toMatchObject({ holdout: [3, 6, 9] })
+    expect((await build({}, 12)).method).toMatchObject({ holdout: [6] })
+    expect((await build({}, 32)).method).toMatchObject({ holdout: [8, 16, 24] })
+    for (const spec of [
+      await build({}, 6),
+      await build({ holdout: false }),
+      await build({ method: 'noise' }),
+    ]) {
+      expect(spec.method).not.toHaveProperty('holdout')
+    }
   })
 
   it('refuses options that the method does not use, and says which do', async () => {
@@ -225,7 +240,8 @@ describe('buildExpandSpec', () => {
     [{ epsilon: 0.5 }, LEARNED],
     [{ energy: 0.5 }, LEARNED],
     [{ svd: false }, LEARNED],
-    [{ holdout: 2 }, LEARNED],
+    [{ holdout: [2] }, LEARNED],
+    [{ holdout: false }, LEARNED],
     [{ memory: 1e9 }, COMPUTING],
     [{ deviceMemory: 1e9 }, COMPUTING],
     [{ job: 'folder' }, COMPUTING],

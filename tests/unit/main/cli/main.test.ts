@@ -36,7 +36,7 @@ describe('runCli', () => {
     [['expand', 'm', '--out', 'o', '--max-shard-size', 'big'], '5GB'],
     [['expand', 'm', '--out', 'o', '--epochs', '1', '--steps', '2'], 'exclude each other'],
     [['expand', 'm', '--out', 'o', '--method', 'solar', '--no-svd'], 'lesa, noise'],
-    [['expand', 'm', '--out', 'o', '--holdout', 'x'], "'--holdout [layer]'"],
+    [['expand', 'm', '--out', 'o', '--holdout', 'x'], "'--holdout [layers]'"],
     [['evaluate', 'm'], "'--text <file>'"],
     [['evaluate', 'm', '--text', 't', '--context', '1'], '--context'],
     [['evaluate', '--text', 't'], "'model'"],

@@ -57,7 +57,9 @@ describe('results', () => {
         mseOfMean: 0.1,
         normRatio: 0.9,
         holdout: {
-          layer: 2,
+          layers: [
+            { layer: 2, mse: 0.3, mseOfZero: 0.2, mseOfMean: 0.6, normRatio: 0.7, cosine: 0.0123 },
+          ],
           mse: 0.3,
           mseOfZero: 0.2,
           mseOfMean: 0.6,

@@ -1,3 +1,4 @@
+import { heldOut } from '../../../support/heldOut'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import type { PredictorReport } from '@shared/jobs'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft, type RunSummary } from '@shared/projects'
@@ -68,7 +69,7 @@ describe('settings in words', () => {
 })
 
 describe('a comparison', () => {
-  const holdout = { layer: 3, mse: 1, mseOfZero: 2, mseOfMean: 1, normRatio: 1, cosine: 0.5 }
+  const holdout = heldOut([3], { mse: 1, mseOfZero: 2, cosine: 0.5 })
   const short = run('002-lesa', {}, [report(1), report(4)])
   const long = run('001-lesa', { predictor: PRESET_SETTINGS.matched }, [report(1, holdout)])
   const failed: RunSummary = { ...short, id: '003-lesa', state: 'failed', result: null }

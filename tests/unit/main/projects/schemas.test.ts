@@ -1,3 +1,4 @@
+import { heldOut } from '../../../support/heldOut'
 import { DEFAULT_DRAFT, runSettingsOf, type Perplexity } from '@shared/projects'
 import { DEFAULT_TRAINING } from '@shared/trainings'
 import { describe, expect, it } from 'vitest'
@@ -84,7 +85,7 @@ const run: RunFile = {
         mseOfZero: 1,
         mseOfMean: 1,
         normRatio: 1,
-        holdout: { layer: 1, mse: 1, mseOfZero: 1, mseOfMean: 1, normRatio: 1, cosine: 0 },
+        holdout: heldOut([1, 3], { mse: 1, cosine: 0 }),
       },
     ],
     warnings: ['w'],

@@ -12,7 +12,7 @@ import {
 import { methodRows } from '@shared/methods/rows'
 import { methodSpecSchema } from '@shared/methods/schema'
 import { planExpansion } from '@shared/plan'
-import { PRESET_SETTINGS, trainingSteps } from '@shared/predictorSettings'
+import { holdoutSteps, PRESET_SETTINGS, trainingSteps } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, projectDraftSchema, runSettingsOf } from '@shared/projects'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 
@@ -81,7 +81,7 @@ describe('the registry', () => {
 describe('the schema of a method', () => {
   it.each<[string, unknown]>([
     ['lesa with all it needs', lesa],
-    ['every option of a learned method', { ...lesa, name: 'noise', gaps: [1, 1], holdout: 2 }],
+    ['every option of a learned method', { ...lesa, name: 'noise', gaps: [1, 1], holdout: [2, 4] }],
     ['groups', { name: 'llama-pro', groups: 1 }],
     ['no overlap at all', { name: 'solar', overlap: 0 }],
     ['a group of layers', { name: 'stack', repeat: [2, 3] }],
@@ -109,11 +109,11 @@ describe('the schema of a method', () => {
 
   it('puts keys in the order of records', () => {
     const { name, gaps, ...others } = { ...lesa, gaps: [1] }
-    const shuffled = { holdout: 2, ...others, gaps, name }
+    const shuffled = { holdout: [2], ...others, gaps, name }
     expect(JSON.stringify(methodSpecSchema.parse(shuffled))).toBe(
       '{"name":"lesa","gaps":[1],"useSvd":true,"energy":1,"predictor":{"lambda":0.00005,' +
         '"length":{"unit":"epochs","value":5},"hiddenSize":256,"batchSize":64,"learningRate":0.001,' +
-        '"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"weightDecay":0.01},"holdout":2}',
+        '"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"weightDecay":0.01},"holdout":[2]}',
     )
   })
 
@@ -153,10 +153,11 @@ describe('a draft', () => {
   })
 
   it('gives its method what was chosen for it, and nothing of the others', () => {
-    const draft = { ...DEFAULT_DRAFT, gaps: [1], groups: 3, repeat: [0, 1] as const, holdout: 2 }
+    const draft = { ...DEFAULT_DRAFT, gaps: [1], groups: 3, repeat: [0, 1] as const, holdout: [2] }
     const methodOf = (method: Method): MethodSpec => runSettingsOf({ ...draft, method }).method
-    expect(methodOf('lesa')).toEqual({ ...lesa, gaps: [1], holdout: 2 })
-    expect(methodOf('noise')).toEqual({ ...lesa, name: 'noise', gaps: [1], holdout: 2 })
+    expect(methodOf('lesa')).toEqual({ ...lesa, gaps: [1], holdout: [2] })
+    // Nothing is to be said of a control.
+    expect(methodOf('noise')).toEqual({ ...lesa, name: 'noise', gaps: [1] })
     expect(methodOf('llama-pro')).toEqual({ name: 'llama-pro', groups: 3 })
     expect(runSettingsOf({ ...draft, method: 'llama-pro', groups: null }).method).toEqual({
       name: 'llama-pro',
@@ -191,7 +192,12 @@ describe('the rows of a method', () => {
 
   it('name every parameter of a predictor', () => {
     const length = { unit: 'steps', value: 500 } as const
-    const spec = { ...lesa, useSvd: false, holdout: 4, predictor: { ...lesa.predictor, length } }
+    const spec = {
+      ...lesa,
+      useSvd: false,
+      holdout: [4, 8],
+      predictor: { ...lesa.predictor, length },
+    }
     expect(rows(spec)).toEqual([
       'gaps Gaps: 5-10 | gaps: 5-10',
       'useSvd SVD: no | decomposition: none (rows of the weights)',
@@ -204,7 +210,7 @@ describe('the rows of a method', () => {
       'betas β₁, β₂: 0.9, 0.999 | betas: 0.9, 0.999',
       'epsilon ε: 1e-8 | epsilon: 1e-8',
       'weightDecay Weight decay: 0.01 | weight_decay: 0.01',
-      'holdout Held-out layer: 4 | holdout: layer 4',
+      'holdout Held-out layers: 4, 8 | holdout: layers 4, 8',
     ])
   })
 })
@@ -214,7 +220,10 @@ describe('the number of mini-batches', () => {
 
   it('follows the samples: directions times layers between two others', () => {
     expect(trainingSteps(lesa, shape)).toBe(5 * Math.ceil((10 * 100) / 64))
-    expect(trainingSteps({ ...lesa, holdout: 3 }, shape)).toBe(5 * Math.ceil((9 * 100) / 64))
+    // Trainings without layers 2 to 4, and without 7 to 9.
+    const held = { ...lesa, holdout: [3, 8] }
+    expect(trainingSteps(held, shape)).toBe(5 * Math.ceil((10 * 100) / 64))
+    expect(holdoutSteps(held, shape)).toBe(2 * 5 * Math.ceil((7 * 100) / 64))
   })
 
   it('counts no more directions than the layers side by side have columns', () => {
@@ -224,6 +233,9 @@ describe('the number of mini-batches', () => {
   })
 
   it('is what was asked for in steps', () => {
-    expect(trainingSteps({ ...lesa, predictor: PRESET_SETTINGS.matched }, shape)).toBe(10_000)
+    const matched = { ...lesa, predictor: PRESET_SETTINGS.matched }
+    expect(trainingSteps(matched, shape)).toBe(10_000)
+    // Samples are seen as often where some are left out.
+    expect(holdoutSteps({ ...matched, holdout: [3] }, shape)).toBe(7_000)
   })
 })

@@ -5,6 +5,7 @@ import {
   type StoredRows,
 } from '../decomposition/CoordinateStore'
 import { AppError } from '@shared/errors'
+import { innerLayers } from '@shared/holdout'
 
 /** Rows by number: each sample's neighbours and its target. */
 export interface SamplePlaces {
@@ -32,26 +33,19 @@ function emptyPlaces(count: number): SamplePlaces {
  * layer's own row as target (ACL 2025, section 3.2).
  */
 export class Samples {
-  /** Layers whose rows are targets. */
-  readonly targets: readonly number[]
   readonly count: number
 
-  /** @param without A layer to leave out as a target. */
+  /** @param targets Layers whose rows are targets, each with two neighbours. */
   constructor(
     private readonly store: CoordinateStore,
-    options: { readonly only?: number; readonly without?: number } = {},
+    readonly targets: readonly number[] = innerLayers(store.layerCount),
   ) {
-    const inner = Array.from({ length: Math.max(0, store.layerCount - 2) }, (_, i) => i + 1)
-    this.targets = inner.filter(
-      (layer) =>
-        layer !== options.without && (options.only === undefined || layer === options.only),
-    )
-    if (this.targets.length === 0) {
+    if (targets.length === 0) {
       throw new AppError('bad_request', 'No layer with two neighbours is left to learn from.', {
-        hint: 'LESA needs at least 3 layers, and 4 when one is held out; only inner layers can be.',
+        hint: 'LESA needs at least 3 layers, and 5 when one is held out; only inner layers can be.',
       })
     }
-    this.count = this.targets.length * store.rank
+    this.count = targets.length * store.rank
   }
 
   get width(): number {

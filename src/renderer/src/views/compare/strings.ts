@@ -58,7 +58,7 @@ export const COMPARE = {
   tooFew: (count: number) => `only ${count === 1 ? '1 token' : `${count} tokens`}`,
   common: 'The same for all runs',
   errorNote:
-    'Errors are geometric means over the weight types, as multiples of what predicting zero, or the mean of the two neighbours, would have; below 1 is better. Held-out: on the layer that was kept out of training; training errors can be low by recall alone.',
+    'Errors are geometric means over the weight types, as multiples of what predicting zero, or the mean of the two neighbours, would have; below 1 is better. Held-out: on the layers that were kept out of training; training errors can be low by recall alone.',
   intervalNote:
     'Beneath each perplexity: its 95 % interval. A mark stands only at what is clearly lower than all others, and better than guessing.',
   depthNote: (depths: readonly number[]) =>

@@ -1,5 +1,6 @@
 import type { DirectionProjection, RunAnalysis } from '@shared/analysis'
 import { NO_COSINE, usesPredictions } from '@shared/heldOut'
+import { nameLayers } from '@shared/holdout'
 import type { PredictorReport } from '@shared/jobs'
 import { methodNamed, type Method } from '@shared/methods'
 import { formatValue } from '../../lib/numbers'
@@ -192,34 +193,35 @@ export function predictorRemarks(reports: readonly PredictorReport[]): Remark[] 
   return remarks
 }
 
-/** What the layer that was kept out of training says. */
+/** What the layers that were kept out of training say. */
 export function heldOutRemarks(reports: readonly PredictorReport[]): Remark[] {
   const held = reports.flatMap(({ holdout }) => (holdout ? [holdout] : []))
   if (held.length === 0) return []
   const worse = held.filter(({ mse, mseOfZero }) => mse >= mseOfZero)
   const cosine = average(held.map((report) => report.cosine))
-  const layer = held[0]?.layer ?? 0
+  const layers = held[0]?.layers.map(({ layer }) => layer) ?? []
+  const one = layers.length === 1
   const remarks: Remark[] = []
   if (worse.length > 0) {
     remarks.push(
       against(
-        `For layer ${layer}, which they have never seen, ${worse.length} of ${held.length} predictors ${isOrAre(worse)} no better than predicting zero.`,
+        `For ${nameLayers(layers)}, which they have never seen, ${worse.length} of ${held.length} predictors ${isOrAre(worse)} no better than predicting zero.`,
       ),
     )
   } else {
     remarks.push(
       support(
-        `For layer ${layer}, which they have never seen, all predictors beat predicting zero.`,
+        `For ${nameLayers(layers)}, which they have never seen, all predictors beat predicting zero.`,
       ),
     )
   }
   remarks.push(
     Math.abs(cosine) < NO_COSINE
       ? against(
-          `The mean cosine with the real layer is ${formatValue(cosine)}: the predictors do not know the missing layer. What they get right in training they recall.`,
+          `The mean cosine with the real ${one ? 'layer' : 'layers'} is ${formatValue(cosine)}: the predictors do not know the missing ${one ? 'layer' : 'layers'}. What they get right in training they recall.`,
         )
       : neutral(
-          `The mean cosine with the real layer is ${formatValue(cosine)} (1 would be a perfect guess).`,
+          `The mean cosine with the real ${one ? 'layer' : 'layers'} is ${formatValue(cosine)} (1 would be a perfect guess).`,
         ),
   )
   return remarks

@@ -1,3 +1,5 @@
+import { nameLayers } from '@shared/holdout'
+
 /** What the Layers view says. */
 export const LAYERS = {
   run: 'Run',
@@ -57,14 +59,15 @@ export const LAYERS = {
   pair: 'Layer and the next',
 
   predictor: 'Predictor’s error, on its training samples',
-  heldOut: (layer: number) => `Predictor’s error, on layer ${layer} that it has not seen`,
-  heldOutTitle: 'Predictor’s error, on a layer that it has not seen',
+  heldOut: (layers: readonly number[]) =>
+    `Predictor’s error, on ${nameLayers(layers)} that it has not seen`,
+  heldOutTitle: 'Predictor’s error, on layers that it has not seen',
   noPredictor: (method: string) =>
     `${method} predicts nothing, so there is no error of a prediction to show.`,
   onlySizes: (method: string) =>
     `${method} takes only the size of a prediction: the predictors’ errors say nothing about its layers, and are not shown.`,
   noHeldOut:
-    'No layer was kept out of training, so nothing here says how an unseen layer would be predicted. Choose one under Parameters, Advanced.',
+    'No layer was kept out of training, so nothing here says how an unseen layer would be predicted. Choose some under Parameters.',
   supports: 'Speaks for it',
   opposes: 'Speaks against it',
 } as const

@@ -26,9 +26,9 @@ export const PARAMETERS = {
     low === high
       ? `${low} mini-batches for each weight type`
       : `${low} to ${high} mini-batches, depending on the weight type`,
-  few: 'Few steps: a held-out layer tells whether they are enough',
+  few: 'Few steps: held-out layers tell whether they are enough',
   fewText: (limit: string): string =>
-    `With fewer than ${limit} mini-batches a predictor has hardly left its start. More of them lower the error on the layers it trains on, which need not help with a layer it has not seen: hold one out below, and compare the held-out errors.`,
+    `With fewer than ${limit} mini-batches a predictor has hardly left its start. More of them lower the error on the layers it trains on, which need not help with layers it has not seen: hold some out below, and compare the held-out errors.`,
   useMatched: 'Use “Matched”',
   memory: 'Memory limit',
   memoryNone: 'none: what is free',
@@ -88,9 +88,10 @@ export const PARAMETER_TEXTS = {
     why: 'Off shows what the decomposition is worth.',
   },
   holdout: {
-    label: 'Held-out layer',
-    meaning: 'A layer that is kept out of training and predicted afterwards, as a test.',
-    why: 'Tells whether the predictor knows layers it has not seen. Costs a few training samples.',
+    label: 'Held-out layers',
+    meaning:
+      'Layers that are predicted, as a test, by predictors that have not seen them. The new layers come from one that has seen all.',
+    why: 'Tells whether layers are predicted or recalled. Each training of its own takes up to as long again; some is a few layers, spread evenly.',
   },
   rest: {
     label: 'Norms and biases',

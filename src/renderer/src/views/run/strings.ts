@@ -1,4 +1,5 @@
 import type { EstimateRefusal } from '@shared/estimate'
+import { nameLayers } from '@shared/holdout'
 import { formatBytes } from '@shared/units'
 import { describeLayers } from '../../lib/gaps'
 
@@ -38,7 +39,7 @@ export const RUN = {
   fewSteps:
     'Whether more would help shows only on a layer that is kept out of training: its error can grow while the training error falls.',
   useMatched: 'Train as long as the paper did',
-  holdOut: (layer: number) => `Hold out layer ${layer}`,
+  holdOut: (layers: readonly number[]) => `Hold out ${nameLayers(layers)}`,
   name: 'Name',
   nameHint: 'Optional. How the run is called in lists and tables.',
 
@@ -164,11 +165,11 @@ export const RUN = {
   keys: 'Left and right arrow keys read the values. Drag to zoom in, double-click to see everything.',
 
   heldOut: 'Held-out loss',
-  heldOutTitle: (layer: number) => `Held-out loss: layer ${layer}`,
+  heldOutTitle: (layers: readonly number[]) => `Held-out loss: ${nameLayers(layers)}`,
   heldOutRunning:
-    'The layer that is kept out of training is predicted once all predictors are trained.',
+    'Layers that are kept out of training are predicted once the type’s predictor is trained.',
   heldOutNone:
-    'No layer was kept out of training, so nothing says how well an unseen layer would be predicted. Choose one under Parameters, Advanced, and run again.',
+    'No layer was kept out of training, so nothing says how well an unseen layer would be predicted. Choose some under Parameters and run again.',
 
   logTitle: 'Log',
   logEmpty: 'Nothing has been said yet.',
