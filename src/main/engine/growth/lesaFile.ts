@@ -6,8 +6,8 @@ import type { TrainingRecord } from '@shared/pretraining'
 import { trainingRecordSchema } from '@shared/trainingRecord'
 import { boundedRead } from '@system/boundedRead'
 import { JsonProblem, parseLenientJson } from '../checkpoint/json'
-import { ENGINE_VERSION } from '../lib/version'
-import { PROJECT, SCHEMA_VERSION } from './lesaJson'
+import { ENGINE_VERSION, PROJECT } from '../lib/version'
+import { SCHEMA_VERSION } from './lesaJson'
 
 const FILE = 'lesa.json'
 const MAX_BYTES = 64e6

@@ -5,6 +5,7 @@ import type { DeviceDecision } from '@shared/devices'
 import type { CardEdits } from '@shared/exports'
 import type { FitReport } from '@shared/fit'
 import type { ExpandSpec, PredictorReport, PublishedPerplexity } from '@shared/jobs'
+import { PROJECT } from '../lib/version'
 import type { BaseFacts } from './baseFacts'
 import { methodSpecSchema } from '@shared/methods/schema'
 import type { ExpansionPlan } from '@shared/plan'
@@ -12,8 +13,6 @@ import type { TrainingRecord } from '@shared/pretraining'
 
 /** Version of `lesa.json`'s layout. */
 export const SCHEMA_VERSION = 1
-
-export const PROJECT = 'LESA Workbench'
 
 /** What is known of a grown model when it is written. */
 export interface GrowthRecord {

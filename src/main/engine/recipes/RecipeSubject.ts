@@ -1,5 +1,5 @@
 /** @file What the recipes know of a grown model: names and shapes, nothing of its weights. */
-import type { MethodName } from '@shared/methods'
+import type { Method } from '@shared/methods'
 
 /** A parameter as PyTorch names it: the module's path, and its shape. */
 export interface RecipeParameter {
@@ -21,7 +21,7 @@ export interface RecipeSubject {
   readonly name: string
   /** The base model's name: an id on the hub, or a folder's name. */
   readonly baseModel: string
-  readonly method: MethodName
+  readonly method: Method
   /** `architectures[0]`: `LlamaForCausalLM`. */
   readonly architectureName: string
   /** `model.layers.` */

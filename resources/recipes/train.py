@@ -1,0 +1,1 @@
+"""Trains the new layers of a grown model."""
