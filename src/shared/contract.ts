@@ -10,6 +10,7 @@ import {
   evaluateSpecSchema,
   expandSpecSchema,
   jobSpecSchema,
+  type DescentResult,
   type JobSnapshot,
   type JobUpdate,
   pretrainSpecSchema,
@@ -27,6 +28,7 @@ import {
   runIdSchema,
   runSettingsSchema,
   subjectSchema,
+  trainedCheckpointSchema,
   textIdSchema,
   textSourceSchema,
   type Comparison,
@@ -37,6 +39,7 @@ import {
   type RunSeries,
   type RunSummary,
   type TextAddition,
+  type TrainedMatch,
 } from './projects'
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
 import type { StatisticsState, TensorDetails, TensorTable } from './statistics'
@@ -192,6 +195,10 @@ export const callArguments = {
   'runs:delete': z.tuple(run),
   'runs:deleteModel': z.tuple(run),
 
+  'descents:match': z.tuple([projectIdSchema, path]),
+  'descents:start': z.tuple([projectIdSchema, trainedCheckpointSchema]),
+  'descents:get': z.tuple(run),
+
   'trainings:starts': z.tuple([projectIdSchema, runSettingsSchema]),
   'trainings:estimate': z.tuple([projectIdSchema, trainingRequestSchema]),
   'trainings:command': z.tuple([projectIdSchema, trainingRequestSchema]),
@@ -334,6 +341,19 @@ export interface CallResults {
   'runs:delete': ProjectView
   /** The grown checkpoint only, to free its space. */
   'runs:deleteModel': ProjectView
+
+  /**
+   * Which runs a checkpoint that was trained elsewhere can have come from. The path must have been opened, as that of
+   * `descents:start`; throws what opening it throws.
+   */
+  'descents:match': TrainedMatch
+  /**
+   * Queues the comparison of a trained checkpoint with the run that it came from. When it has succeeded it is a run of its
+   * own (`RunSummary.elsewhere`), which only reads the folder.
+   */
+  'descents:start': JobSnapshot
+  /** What the training of such a run changed. */
+  'descents:get': DescentResult
 
   /** Every method at the depth of these settings: which run is one, what has to be grown, what cannot be. */
   'trainings:starts': readonly StartChoice[]

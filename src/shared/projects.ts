@@ -323,6 +323,36 @@ export interface RunTraining {
   readonly seconds: number
 }
 
+/** Where a run's model comes from that was trained elsewhere: a folder of the person's, which is only read. */
+export interface RunElsewhere {
+  /** Absolute. */
+  readonly path: string
+  /** Whether its weights are still those that were compared; otherwise the run has no model. */
+  readonly state: 'ready' | 'changed' | 'missing'
+  /** The run whose model the training began from, which may have been deleted since, and its name then. */
+  readonly run: RunId
+  readonly runName: string
+  /** Whether anything but the new layers was changed. */
+  readonly isTouched: boolean
+  /** Of all trainings that its own `lesa.json` tells of; `null` where it tells of none. */
+  readonly steps: number | null
+}
+
+/** A checkpoint that was trained elsewhere, which is to become a run. */
+export const trainedCheckpointSchema = z.object({ path, run: runIdSchema })
+export type TrainedCheckpoint = z.infer<typeof trainedCheckpointSchema>
+
+/** Which of a project's runs a trained checkpoint can have come from. */
+export interface TrainedMatch {
+  /** Absolute. */
+  readonly path: string
+  readonly layers: number
+  /** Of that depth, with a model to compare with; newest first. */
+  readonly runs: readonly RunId[]
+  /** The one that its `lesa.json` tells of, or the only one. */
+  readonly best: RunId | null
+}
+
 /** An export that was made of a run. */
 export interface ExportRecordEntry {
   readonly out: string
@@ -366,6 +396,19 @@ export interface RunSummary {
    * run's growth. It cannot be run again; its new layers are not what the method made of them any more.
    */
   readonly training: RunTraining | null
+  /** Of a model that was trained elsewhere since it had been grown; else as with `training`. */
+  readonly elsewhere: RunElsewhere | null
+}
+
+/** Whether the new layers are not what the method made of them any more. */
+export function wasTrained({
+  training,
+  elsewhere,
+}: {
+  readonly training: unknown
+  readonly elsewhere: unknown
+}): boolean {
+  return training !== null || elsewhere !== null
 }
 
 /** How long a step of a run took. */
@@ -464,6 +507,8 @@ export interface CompareRow {
   } | null
   /** That it was trained for since it was grown, all trainings together; `null` for one that was not. */
   readonly trainedSteps: number | null
+  /** Trained elsewhere; the steps may not be known. */
+  readonly isTrainedElsewhere: boolean
   /** What the held-out layers say of the prediction; `null` where nothing is predicted. */
   readonly verdict: HeldOutVerdict | null
   /** Every setting as people read it, keyed by {@link Comparison.settings}. */

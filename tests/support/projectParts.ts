@@ -18,6 +18,7 @@ import { DEFAULT_SETTINGS } from '@shared/settings'
 import type { JobExtras } from '../../src/main/jobs/JobManager'
 import { BaseModel } from '../../src/main/projects/BaseModel'
 import { Comparisons } from '../../src/main/projects/Comparisons'
+import { Descents } from '../../src/main/projects/Descents'
 import { Exports } from '../../src/main/projects/Exports'
 import { runPaths } from '../../src/main/projects/layout'
 import { storedModelPath } from '../../src/main/projects/modelPath'
@@ -150,6 +151,7 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
   const trainings = new Trainings(record, base, runs, services)
   comparisons = new Comparisons(record, base, { runs, texts, trainings }, services)
   const exports = new Exports(record, base, runs, services)
+  const descents = new Descents(record, runs, services)
   await base.check()
   const settle = async () => {
     await comparisons?.settle()
@@ -172,6 +174,7 @@ export async function projectParts(changes: Partial<ProjectFile> = {}) {
     trainings,
     comparisons,
     exports,
+    descents,
     settle,
   }
 }

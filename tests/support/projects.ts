@@ -30,6 +30,7 @@ export function runSummary(changes: Partial<RunSummary> = {}): RunSummary {
     isOfThisModel: true,
     exports: [],
     training: null,
+    elsewhere: null,
     ...changes,
   }
 }

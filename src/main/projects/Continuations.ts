@@ -17,6 +17,7 @@ export class Continuations {
   /** @throws AppError `model_missing`, `not_found` for a run whose model is not on the disk. */
   async start({ subjects, ...request }: ContinuationRequest): Promise<JobSnapshot> {
     const { path } = await this.base.ready()
+    await this.runs.refresh()
     const { memoryLimitBytes } = await this.services.settings()
     const spec: GenerateSpec = {
       kind: 'generate',

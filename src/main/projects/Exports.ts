@@ -25,6 +25,12 @@ export class Exports {
     const model = this.runs.modelOf(id)
     const { result, layersBefore, layersAfter } = run.file
     if (!result) throw new AppError('not_found', `${run.name} has no result.`)
+    if (run.file.elsewhere) {
+      throw new AppError('bad_request', `${run.name} lies in a folder of its own already.`, {
+        hint: 'Copy the folder that the training wrote.',
+        context: { file: model },
+      })
+    }
     const { measurements, ...written } = options
     const chosen = measurements && new Set(measurements)
     const shown = this.publishable(id).filter((each) =>

@@ -14,6 +14,7 @@ import { BaseModel } from './BaseModel'
 import { Comparisons } from './Comparisons'
 import { compareRuns } from './compare'
 import { Continuations } from './Continuations'
+import { Descents } from './Descents'
 import { Exports } from './Exports'
 import { storedModelPath } from './modelPath'
 import { Places } from './Places'
@@ -35,6 +36,7 @@ export class Project {
   readonly runs: RunBook
   readonly texts: Texts
   readonly trainings: Trainings
+  readonly descents: Descents
   readonly continuations: Continuations
   readonly comparisons: Comparisons
   readonly exports: Exports
@@ -56,6 +58,7 @@ export class Project {
     this.runs = new RunBook(record, this.base, services)
     this.texts = new Texts(record, this.base, this.runs, services)
     this.trainings = new Trainings(record, this.base, this.runs, services)
+    this.descents = new Descents(record, this.runs, services)
     this.continuations = new Continuations(record, this.base, this.runs, services)
     this.comparisons = new Comparisons(
       record,

@@ -1,13 +1,22 @@
 import { mkdir, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { AppError } from '@shared/errors'
 import { isOpen, isStopped, type ExpandSpec, type JobSnapshot } from '@shared/jobs'
-import type { ExportRecordEntry, RunDetail, RunSettings, RunSummary } from '@shared/projects'
+import type {
+  ExportRecordEntry,
+  RunDetail,
+  RunElsewhere,
+  RunSettings,
+  RunSummary,
+} from '@shared/projects'
 import type { ExpansionPlan } from '@shared/plan'
 import { exists, removeFolder } from '@system/files'
 import { clearLeftovers } from '@system/outputs'
 import { JobRecord, readRecord, type LoadedFile, type RecordListener } from './JobRecord'
 import { runPaths } from './layout'
+import { resolveModelPath } from './modelPath'
 import { runFileSchema, SCHEMA_VERSION, type ProjectFile, type RunFile } from './schemas'
+import type { PartServices } from './services'
 
 /** What became of reading a run's folder. */
 export type LoadedRun =
@@ -20,6 +29,7 @@ export type RunListener = RecordListener<Run>
 export class Run extends JobRecord<RunFile> {
   #model: { path: string; bytes: number } | null = null
   #hasAnalysis = false
+  #elsewhere: RunElsewhere['state'] = 'ready'
 
   private constructor(
     folder: string,
@@ -66,6 +76,7 @@ export class Run extends JobRecord<RunFile> {
         error: null,
         exports: [],
         training: null,
+        elsewhere: null,
       },
       listener,
     )
@@ -88,6 +99,15 @@ export class Run extends JobRecord<RunFile> {
     return { state: 'ok', run }
   }
 
+  /** Where its checkpoint lies, or would: its own, or the folder of one that was trained elsewhere. */
+  get modelPath(): string {
+    const { elsewhere } = this.file
+    if (elsewhere === null) return runPaths.model(this.folder)
+    const project = dirname(dirname(this.folder))
+    // A path of another system is no place on this one, but can be shown.
+    return resolveModelPath(project, elsewhere.path) ?? elsewhere.path
+  }
+
   summary(model: ProjectFile['model']): RunSummary {
     const { file } = this
     return {
@@ -99,7 +119,7 @@ export class Run extends JobRecord<RunFile> {
       newLayers: file.newLayers,
       result: file.result && {
         ...file.result,
-        out: runPaths.model(this.folder),
+        out: this.modelPath,
         // What the job says is its own time, the last attempt's.
         seconds: file.result.seconds + file.earlierMs / 1000,
       },
@@ -109,6 +129,7 @@ export class Run extends JobRecord<RunFile> {
       isOfThisModel: model.digest === null || file.base.digest === model.digest,
       exports: file.exports,
       training: file.training,
+      elsewhere: this.#toldElsewhere(),
     }
   }
 
@@ -123,9 +144,33 @@ export class Run extends JobRecord<RunFile> {
 
   async deleteModel(): Promise<void> {
     this.refuseOpen()
+    if (this.file.elsewhere !== null) {
+      throw new AppError('bad_request', `The checkpoint of ${this.name} is not the project's.`, {
+        hint: 'Remove the run from the project: the folder stays as it is.',
+        context: { file: this.modelPath },
+      })
+    }
     this.#model = null
     await removeFolder(runPaths.model(this.folder))
     await removeFolder(`${runPaths.model(this.folder)}.partial`)
+  }
+
+  /**
+   * Whether the folder of a model that was trained elsewhere still holds what was compared.
+   *
+   * @param identify Tells a checkpoint by its weights.
+   * @returns Whether that is another answer than before.
+   */
+  async checkElsewhere(identify: PartServices['engine']['identify']): Promise<boolean> {
+    const { elsewhere } = this.file
+    if (elsewhere === null) return false
+    const before = this.#elsewhere
+    const isThere = await exists(join(this.modelPath, 'config.json'))
+    const found = isThere ? await identify(this.modelPath).catch(() => null) : null
+    const now = found?.digest === elsewhere.digest ? 'ready' : isThere ? 'changed' : 'missing'
+    this.#elsewhere = now
+    await this.look()
+    return now !== before
   }
 
   /** Looks again: another job than the run's own has left something in its folder. */
@@ -142,7 +187,7 @@ export class Run extends JobRecord<RunFile> {
     if (this.file.state === 'succeeded') {
       // Known before it has been looked at: the job said so.
       this.#hasAnalysis = true
-      this.#model = { path: runPaths.model(this.folder), bytes: this.file.result?.bytes ?? 0 }
+      this.#model = { path: this.modelPath, bytes: this.file.result?.bytes ?? 0 }
     } else this.#model = null
   }
 
@@ -154,9 +199,17 @@ export class Run extends JobRecord<RunFile> {
 
   protected override async look(): Promise<void> {
     this.#hasAnalysis = await exists(runPaths.analysis(this.folder))
-    const path = runPaths.model(this.folder)
+    const path = this.modelPath
     const found = (await stat(join(path, 'config.json')).catch(() => null))?.isFile() ?? false
-    this.#model = found && this.file.result ? { path, bytes: this.file.result.bytes } : null
+    const isIts = found && this.#elsewhere === 'ready'
+    this.#model = isIts && this.file.result ? { path, bytes: this.file.result.bytes } : null
+  }
+
+  #toldElsewhere(): RunElsewhere | null {
+    const { elsewhere } = this.file
+    if (elsewhere === null) return null
+    const { digest: _, ...told } = elsewhere
+    return { ...told, path: this.modelPath, state: this.#elsewhere }
   }
 
   protected override tellEnd(): Promise<void> | void {

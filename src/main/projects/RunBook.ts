@@ -1,11 +1,11 @@
 import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { AppError } from '@shared/errors'
-import { isStopped, pathsOf, type ExpandSpec } from '@shared/jobs'
+import { isStopped, pathsOf, type DescentResult, type ExpandSpec } from '@shared/jobs'
 import { fitsText, METHOD_NAMES } from '@shared/methods'
 import { planExpansion } from '@shared/plan'
-import type { RunDetail, RunSettings, RunSummary, TextPlace } from '@shared/projects'
-import { exists, removeFolder, renameRetrying, syncFolder } from '@system/files'
+import type { RunDetail, RunElsewhere, RunSettings, RunSummary, TextPlace } from '@shared/projects'
+import { exists, removeFolder, renameRetrying, syncFolder, writeJsonAtomic } from '@system/files'
 import { isWithin } from '@system/paths'
 import { Serial } from '../storage/Serial'
 import type { BaseModel } from './BaseModel'
@@ -14,7 +14,9 @@ import { newFolder, numberOf, placeForFolder, unusedName } from './numbering'
 import { fileOfText, ownText, textPath } from './ownText'
 import type { ProjectRecord } from './ProjectRecord'
 import { Run, type RunListener } from './Run'
+import type { RunFile } from './schemas'
 import type { PartServices } from './services'
+import { keepPictures } from './trainedRun'
 import { trimWork, workBytes } from './work'
 
 /** A project's runs, from their start to their removal, and the work that they leave for later ones. */
@@ -53,7 +55,17 @@ export class RunBook {
       }
     }
     this.#workBytes = await workBytes(this.#work)
+    await this.refresh()
     for (const run of this.#runs.values()) await this.#analyse(run)
+  }
+
+  /** Looks again whether the folders of models that were trained elsewhere are what they were. */
+  async refresh(): Promise<void> {
+    let isOther = false
+    for (const run of this.#runs.values()) {
+      if (await run.checkElsewhere((path) => this.services.engine.identify(path))) isOther = true
+    }
+    if (isOther) this.record.changed()
   }
 
   has(id: string): boolean {
@@ -158,7 +170,7 @@ export class RunBook {
    */
   async retry(id: string): Promise<RunSummary> {
     const run = this.#closed(id)
-    if (run.file.training) {
+    if (run.file.training ?? run.file.elsewhere) {
       throw new AppError('bad_request', `${run.name} was trained, which growing does not repeat.`, {
         hint: 'Train the run again that it comes from.',
       })
@@ -206,6 +218,39 @@ export class RunBook {
     return run.id
   }
 
+  /**
+   * Makes a run of a checkpoint that lies in a folder of its own, and stays there.
+   *
+   * @param descent What its training changed.
+   * @returns Its id.
+   */
+  async addElsewhere(file: Omit<RunFile, 'id'>, descent: DescentResult): Promise<string> {
+    const run = await this.#serial.run(async () => {
+      const place = await newFolder(this.#root, file.settings.method.name, this.#deleted)
+      try {
+        await writeJsonAtomic(runPaths.descent(place), descent)
+        await this.#keepPictures(file.elsewhere?.run, place)
+        await writeJsonAtomic(runPaths.file(place), { ...file, id: basename(place) })
+        const loaded = await Run.load(place, this.#listener)
+        if (loaded.state === 'ok') return loaded.run
+        throw new AppError('damaged_file', loaded.message, { context: { file: place } })
+      } catch (error) {
+        await removeFolder(place)
+        throw error
+      }
+    })
+    this.#runs.set(run.id, run)
+    this.record.changed()
+    await this.#analyse(run)
+    return run.id
+  }
+
+  /** What a run's model was before it was trained: only what moves is measured anew. */
+  async #keepPictures(start: string | undefined, place: string): Promise<void> {
+    const from = start === undefined ? undefined : this.#runs.get(start)
+    if (from) await keepPictures(from.folder, place)
+  }
+
   /** `LESA`, or `LESA 2` and so on when that is taken. */
   unusedName(wanted: string): string {
     return unusedName(wanted, this.#runs.values())
@@ -218,8 +263,9 @@ export class RunBook {
 
   /** Where the checkpoint of a run is. @throws AppError `not_found` when it is not on the disk. */
   modelOf(id: string): string {
-    const { name, model } = this.summary(id)
+    const { name, model, elsewhere } = this.summary(id)
     if (model) return model.path
+    if (elsewhere) throw notAsItWas(name, elsewhere)
     throw new AppError('not_found', `The grown model of ${name} is not on the disk.`, {
       hint: 'Run it again: the new run will have it.',
       context: { file: runPaths.model(this.get(id).folder) },
@@ -274,7 +320,9 @@ export class RunBook {
           endedAt === undefined &&
           owner?.project === this.record.id &&
           (owner.run === run.id ||
-            pathsOf(spec, 'reads').some((path) => isWithin(path, run.folder))),
+            pathsOf(spec, 'reads').some(
+              (path) => isWithin(path, run.folder) || isWithin(path, run.modelPath),
+            )),
       )
     if (!isBusy && !run.isOpen) return run
     throw new AppError('bad_request', `${run.name} has a job that waits or runs.`, {
@@ -383,7 +431,7 @@ export class RunBook {
   async #analyse(run: Run): Promise<void> {
     const before = runPaths.earlierAnalysis(run.folder)
     if (!this.summary(run.id).model || !(await exists(before))) return
-    const model = runPaths.model(run.folder)
+    const model = run.modelPath
     this.services.jobs.start(
       { kind: 'analyse', model, before },
       {
@@ -411,6 +459,19 @@ export class RunBook {
     this.#workBytes = await (isFinal ? trimWork(this.#work, workLimitBytes) : workBytes(this.#work))
     this.record.changed()
   }
+}
+
+/** Why a checkpoint that was trained elsewhere cannot be used. */
+function notAsItWas(name: string, { path, state }: RunElsewhere): AppError {
+  return state === 'changed'
+    ? new AppError('model_missing', `The folder of ${name} holds other weights than it did.`, {
+        hint: 'Remove the run, and add the checkpoint again as it is now.',
+        context: { file: path, expected: 'the weights that were compared with the start' },
+      })
+    : new AppError('model_missing', `The checkpoint of ${name} is not where it was.`, {
+        hint: 'Put the folder back, or remove the run and add the checkpoint from where it is now.',
+        context: { file: path },
+      })
 }
 
 /** What a growth reads beside the model. */

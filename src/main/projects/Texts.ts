@@ -148,6 +148,7 @@ export class Texts {
     const model = await this.base.ready()
     const { perLine, device: asked } = request
     const context = request.context ?? defaultContext(model.summary)
+    await this.runs.refresh()
     const subjects = this.unmeasured(request, model.summary)
     if (subjects.length === 0) {
       throw new AppError('bad_request', 'All of that has been measured already.', {

@@ -361,7 +361,9 @@ export class Trainings {
   }
 
   #modelPath(run: string): string {
-    return runPaths.model(projectPaths.run(this.record.folder, run))
+    return this.runs.has(run)
+      ? this.runs.get(run).modelPath
+      : runPaths.model(projectPaths.run(this.record.folder, run))
   }
 
   #specIn(

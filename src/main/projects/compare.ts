@@ -13,6 +13,7 @@ import { baseName } from '@shared/paths'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import {
   settingDiffers,
+  wasTrained,
   type Comparison,
   type CompareRow,
   type Perplexity,
@@ -72,13 +73,14 @@ export function compareRuns(input: CompareInput): Comparison {
           perplexities: of('base'),
           quality: null,
           trainedSteps: null,
+          isTrainedElsewhere: false,
           verdict: null,
           settings: {},
         },
       ]
     : []
   const compared = input.runs.filter(({ result }) => result)
-  const isAnyTrained = compared.some(({ training }) => training)
+  const isAnyTrained = compared.some(wasTrained)
   const runRows = compared.map((run) =>
     rowOf(run, of(run.id), { texts, tellsTraining: isAnyTrained }),
   )
@@ -100,7 +102,8 @@ function rowOf(
   perplexities: Perplexity[],
   { texts, tellsTraining }: { texts: readonly ProjectText[]; tellsTraining: boolean },
 ): CompareRow {
-  const { result, settings, training } = run
+  const { result, settings, training, elsewhere } = run
+  const isTrained = wasTrained(run)
   return {
     subject: run.id,
     name: run.name,
@@ -113,12 +116,15 @@ function rowOf(
     device: run.device?.device ?? null,
     perplexities,
     // Trained layers are no predictions any more.
-    quality: training ? null : qualityOf(ownReports(run.method, result?.predictors ?? [])),
-    trainedSteps: training && training.records.reduce((sum, { steps }) => sum + steps, 0),
-    verdict: training ? null : heldOutVerdict(run.method, result?.predictors ?? []),
+    quality: isTrained ? null : qualityOf(ownReports(run.method, result?.predictors ?? [])),
+    trainedSteps: training
+      ? training.records.reduce((sum, { steps }) => sum + steps, 0)
+      : (elsewhere?.steps ?? null),
+    isTrainedElsewhere: elsewhere !== null,
+    verdict: isTrained ? null : heldOutVerdict(run.method, result?.predictors ?? []),
     settings: {
       ...describeSettings(settings, run.layersBefore, texts),
-      ...(tellsTraining ? { training: describeTraining(training) } : {}),
+      ...(tellsTraining ? { training: describeTraining(run) } : {}),
     },
   }
 }
@@ -189,7 +195,11 @@ function describeCalibration(
   ].join(', ')
 }
 
-function describeTraining(training: RunSummary['training']): string {
+function describeTraining({ training, elsewhere }: RunSummary): string {
+  if (elsewhere) {
+    const steps = elsewhere.steps === null ? '' : `, ${formatCount(elsewhere.steps)} steps`
+    return `elsewhere, from ${elsewhere.runName}${steps}`
+  }
   if (!training) return 'no'
   return training.records
     .map(

@@ -38,6 +38,8 @@ export const runPaths = {
   earlierAnalysis: (run: string): string => join(run, 'analysis-before.json'),
   directions: (run: string): string => join(run, 'directions'),
   predictors: (run: string): string => join(run, 'predictors'),
+  /** Of a model that was trained elsewhere: what that changed. */
+  descent: (run: string): string => join(run, 'descent.json'),
   /** The project's texts under their own names, as long as the growth reads them. */
   texts: (run: string): string => join(run, 'texts'),
   /** The grown checkpoint. */

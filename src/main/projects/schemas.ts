@@ -3,7 +3,7 @@ import { COMPARISON_STATES, comparisonRequestSchema } from '@shared/comparisons'
 import { DEVICES } from '@shared/devices'
 import { ERROR_CODES, type AppErrorData } from '@shared/errors'
 import { EXPORT_CHECKS } from '@shared/exports'
-import type { ExpandResult } from '@shared/jobs'
+import { TENSOR_DTYPES, type DescentResult, type ExpandResult } from '@shared/jobs'
 import { methodSchema } from '@shared/methods/schema'
 import {
   DEFAULT_DRAFT,
@@ -217,6 +217,51 @@ const runTrainingSchema = z.object({
   seconds: z.number().nonnegative(),
 })
 
+const runElsewhereSchema = z.object({
+  /** As that of the project's model. */
+  path: z.string().min(1).max(4096),
+  /** By which it is known whether the folder still holds what was compared. */
+  digest,
+  run: runIdSchema,
+  runName: projectNameSchema,
+  isTouched: z.boolean(),
+  steps: count.nullable(),
+})
+
+const weightChange = {
+  change: z.number(),
+  norm: z.number(),
+  relative: z.number().nullable(),
+  max: z.number(),
+}
+
+/** What a comparison with a run's start has found. */
+export const descentFileSchema: z.ZodType<DescentResult> = z.object({
+  kind: z.literal('descent'),
+  trained: z.string(),
+  start: z.string(),
+  architecture: z.string(),
+  num_hidden_layers: count,
+  new_layers: z.array(count),
+  layers: z.array(
+    z.object({
+      ...weightChange,
+      layer: count,
+      is_new: z.boolean(),
+      is_changed: z.boolean(),
+      parts: z.array(z.object({ ...weightChange, part: z.string() })),
+    }),
+  ),
+  outside: z.array(z.object({ ...weightChange, tensor: z.string() })),
+  identical: count,
+  converted: count,
+  dtypes: z.object({ start: z.array(z.string()), trained: z.array(z.string()) }),
+  rounded_to: z.enum(TENSOR_DTYPES).nullable(),
+  non_finite: z.array(z.string()),
+  warnings: z.array(z.string()),
+  seconds: z.number().nonnegative(),
+})
+
 /** What every record of a job has. */
 const jobFields = {
   schema_version: z.literal(SCHEMA_VERSION),
@@ -273,6 +318,8 @@ export const runFileSchema = z.object({
   exports: z.array(exportSchema),
   /** Of a run that a training has made. */
   training: runTrainingSchema.nullable().default(null),
+  /** Of a run whose model was trained elsewhere. */
+  elsewhere: runElsewhereSchema.nullable().default(null),
 })
 
 export type RunFile = z.infer<typeof runFileSchema>

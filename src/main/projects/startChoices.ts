@@ -15,6 +15,7 @@ import { planExpansion } from '@shared/plan'
 import {
   runSettingsOf,
   startFieldsOf,
+  wasTrained,
   type ProjectDraft,
   type RunSettings,
   type RunSummary,
@@ -77,7 +78,7 @@ function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): C
     const same = runs.filter(
       (run) =>
         run.method === method &&
-        run.training === null &&
+        !wasTrained(run) &&
         run.isOfThisModel &&
         (run.model !== null || isOpen(run.state)) &&
         run.newLayers.join() === newLayers.join() &&

@@ -55,16 +55,19 @@ export async function prepareTrainedRun(
       `${from.name.slice(0, 70)}, ${formatCount(steps)} ${steps === 1 ? 'step' : 'steps'}`,
     ),
   })
-  // Spectra and directions are those of the layers that were there before; the others are measured anew.
-  const { analysis, directions } = runPaths
-  if (await exists(analysis(from.folder))) {
-    await cp(analysis(from.folder), runPaths.earlierAnalysis(folder))
-    if (await exists(directions(from.folder))) {
-      await cp(directions(from.folder), directions(folder), { recursive: true })
-    }
-  }
+  await keepPictures(from.folder, folder)
   await renameRetrying(checkpoint, runPaths.model(folder))
   return { folder, method }
+}
+
+/** Spectra and directions are those of the layers that were there before; the others are measured anew. */
+export async function keepPictures(from: string, to: string): Promise<void> {
+  const { analysis, directions, earlierAnalysis } = runPaths
+  if (!(await exists(analysis(from)))) return
+  await cp(analysis(from), earlierAnalysis(to))
+  if (await exists(directions(from))) {
+    await cp(directions(from), directions(to), { recursive: true })
+  }
 }
 
 async function runFileOf(
@@ -107,6 +110,7 @@ async function runFileOf(
     },
     error: null,
     exports: [],
+    elsewhere: null,
     training: {
       training: training.id,
       trainingName: training.name,
@@ -132,7 +136,7 @@ async function readTrainings(checkpoint: string): Promise<TrainingRecord[]> {
   }
 }
 
-async function sizeOf(checkpoint: string): Promise<{ bytes: number; shards: number }> {
+export async function sizeOf(checkpoint: string): Promise<{ bytes: number; shards: number }> {
   const shards = (await readdir(checkpoint)).filter((name) => name.endsWith('.safetensors'))
   const sizes = await Promise.all(shards.map((name) => stat(join(checkpoint, name))))
   return { bytes: sizes.reduce((sum, { size }) => sum + size, 0), shards: shards.length }

@@ -3,23 +3,12 @@ import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { AppError } from '@shared/errors'
+import { isSameGrowth } from '@shared/growthIdentity'
 import { readLesaFile, type LesaFile } from '../growth/lesaFile'
 
 /** Beside and above a trained folder: more are not looked through. */
 const MAX_FOLDERS = 200
 const LEVELS_ABOVE = 3
-
-/** Of `lesa.json`: what is one growth's own. */
-const GROWTH_FIELDS = [
-  'base_model',
-  'architecture',
-  'method',
-  'num_hidden_layers',
-  'new_layers',
-  'layers',
-  'settings',
-  'seed',
-] as const
 
 /**
  * Looks for it by the trained folder's `lesa.json`: a folder above it or beside it whose file tells of the same growth
@@ -32,7 +21,7 @@ export async function findStart(
   trained: string,
 ): Promise<{ readonly start: string } | { readonly candidates: readonly string[] }> {
   const own = await readLesaFile(trained)
-  if (!own || !Array.isArray(own.content['new_layers'])) return { candidates: [] }
+  if (!own) return { candidates: [] }
   const found: { readonly path: string; readonly trainings: number }[] = []
   for (const path of await foldersAround(trained)) {
     const other = await readLesaFile(path).catch((error: unknown) => {
@@ -49,9 +38,7 @@ export async function findStart(
 
 /** Whether the one file is the other's before its last trainings; one that was trained elsewhere may tell of none. */
 function isEarlier(start: LesaFile, trained: LesaFile): boolean {
-  const isOneGrowth = GROWTH_FIELDS.every((field) =>
-    isDeepStrictEqual(start.content[field], trained.content[field]),
-  )
+  const isOneGrowth = isSameGrowth(start.content, trained.content)
   const count = start.trainings.length
   return isOneGrowth && isDeepStrictEqual(start.trainings, trained.trainings.slice(0, count))
     ? count < trained.trainings.length || trained.trainings.length === 0

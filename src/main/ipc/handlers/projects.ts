@@ -4,7 +4,7 @@ import type { EstimatedSpec } from '@shared/engineProtocol'
 import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { usesPredictions } from '@shared/heldOut'
-import type { RunSettings, TextPlace } from '@shared/projects'
+import { wasTrained, type RunSettings, type TextPlace } from '@shared/projects'
 import { DEFAULT_TRAINING, type TrainingRequest } from '@shared/trainings'
 import { readError, systemCode } from '@system/errors'
 import { expandArguments, quoteCommand } from '../../cli/expandCommand'
@@ -23,6 +23,7 @@ type ProjectHandlers = Pick<
     `${
       | 'projects'
       | 'runs'
+      | 'descents'
       | 'trainings'
       | 'comparisons'
       | 'evaluations'
@@ -65,6 +66,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
       ),
     ]
     for (const text of texts) if (text && 'path' in text) grants.grant(text.path)
+    for (const { elsewhere } of view.runs) if (elsewhere) grants.grant(elsewhere.path)
     await onRecents()
     return view
   }
@@ -132,7 +134,11 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'projects:createDemo': async () => opened(await projects.createDemo()),
     'projects:open': async (path, { force } = { force: false }) =>
       opened(await projects.open(await grants.require(path), { force })),
-    'projects:get': (id) => changed(id, (project) => project.base.refresh()),
+    'projects:get': (id) =>
+      changed(id, async (project) => {
+        await project.base.refresh()
+        await project.runs.refresh()
+      }),
     'projects:close': async (id) => {
       await projects.close(id)
       return null
@@ -185,7 +191,7 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'runs:projection': (id, run, { type, method, seed, perplexity }) => {
       const { folder, file } = projects.get(id).runs.get(run)
       // Trained layers are not what was predicted any more.
-      const isPredicted = usesPredictions(file.settings.method.name) && file.training === null
+      const isPredicted = usesPredictions(file.settings.method.name) && !wasTrained(file)
       return engine.call('projection', {
         folder,
         type,
@@ -198,6 +204,12 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     'runs:rename': (id, run, name) => changed(id, (project) => project.runs.rename(run, name)),
     'runs:delete': (id, run) => changed(id, (project) => project.runs.delete(run)),
     'runs:deleteModel': (id, run) => changed(id, (project) => project.runs.deleteModel(run)),
+
+    'descents:match': async (id, path) =>
+      projects.get(id).descents.match(await grants.require(path)),
+    'descents:start': async (id, { path, run }) =>
+      projects.get(id).descents.start({ path: await grants.require(path), run }),
+    'descents:get': (id, run) => projects.get(id).descents.get(run),
 
     'trainings:starts': (id, settings) => projects.get(id).trainings.starts(settings),
     'trainings:estimate': async (id, request) =>

@@ -35,7 +35,7 @@ export function verdictOf(
         losses: found.losses,
         perplexity: found.perplexity,
         tokens: found.predicted,
-        training: row.trainedSteps === null ? null : { steps: row.trainedSteps, diverged: false },
+        training: trainingOf(row),
         againstBase: found.againstBase,
       },
     ]
@@ -43,6 +43,15 @@ export function verdictOf(
   return subjects.length < 2
     ? null
     : verdict(subjects, { textName: measurement.name, vocabularySize })
+}
+
+/** Of one that was trained elsewhere the steps may not be known: they are nobody else's. */
+function trainingOf({
+  trainedSteps,
+  isTrainedElsewhere,
+}: CompareRow): NonNullable<VerdictSubject['training']> | null {
+  const steps = trainedSteps ?? (isTrainedElsewhere ? Infinity : null)
+  return steps === null ? null : { steps, diverged: false }
 }
 
 /** Of a row less the base; `null` where either is not known window by window. */

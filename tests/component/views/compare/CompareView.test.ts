@@ -48,6 +48,7 @@ function row(subject: string, perplexities: readonly Perplexity[], layers: numbe
     perplexities,
     quality: null,
     trainedSteps: null,
+    isTrainedElsewhere: false,
     verdict: null,
     settings: {},
   }

@@ -49,6 +49,7 @@ function row(subject: string, changes: Partial<CompareRow> = {}): CompareRow {
     perplexities: [],
     quality: null,
     trainedSteps: null,
+    isTrainedElsewhere: false,
     verdict: null,
     settings: {},
     ...changes,

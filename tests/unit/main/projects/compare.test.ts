@@ -44,6 +44,7 @@ function run(id: string, draft: Partial<ProjectDraft>, predictors: PredictorRepo
     isOfThisModel: true,
     exports: [],
     training: null,
+    elsewhere: null,
     earlierMs: 0,
   }
 }

@@ -108,6 +108,14 @@ const run: RunFile = {
     records: [TRAINING_RECORD],
     seconds: 3,
   },
+  elsewhere: {
+    path: '../trained',
+    digest,
+    run: '001-lesa',
+    runName: 'LESA',
+    isTouched: false,
+    steps: null,
+  },
 }
 
 const losses = { loss: { first: 4, last: 3 }, eval: null, forgetting: null }
@@ -173,8 +181,8 @@ describe('what is stored', () => {
   it('lacks nothing where there were no trainings yet', () => {
     const { deleted: _, ...older } = project
     expect(projectFileSchema.parse(through(older)).deleted).toEqual({ runs: 0, trainings: 0 })
-    const { training: __, ...grown } = run
-    expect(runFileSchema.parse(through(grown)).training).toBeNull()
+    const { training: __, elsewhere: ___, ...grown } = run
+    expect(runFileSchema.parse(through(grown))).toMatchObject({ training: null, elsewhere: null })
   })
 
   it('lacks nothing where a perplexity was measured before its error was', () => {
