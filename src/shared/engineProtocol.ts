@@ -10,6 +10,7 @@ import type {
   JobEvent,
   JobOutcome,
   JobSpec,
+  PlaceSpec,
   PretrainSpec,
 } from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
@@ -17,7 +18,7 @@ import type { RunSettings } from './projects'
 import type { TensorDetails, TensorTable } from './statistics'
 
 /** What an estimate can be made of. */
-export type EstimatedSpec = ExpandSpec | EvaluateSpec | PretrainSpec
+export type EstimatedSpec = ExpandSpec | EvaluateSpec | PretrainSpec | PlaceSpec
 
 export interface EstimateRequest {
   readonly spec: EstimatedSpec

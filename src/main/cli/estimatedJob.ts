@@ -1,4 +1,4 @@
-import type { ExpandSpec, PretrainSpec, ResultOf } from '@shared/jobs'
+import type { ExpandSpec, PlaceSpec, PretrainSpec, ResultOf } from '@shared/jobs'
 import { showEstimate } from './estimate'
 import { EXIT_OK } from './exitCodes'
 import { runJobIn, startEngine } from './job'
@@ -7,10 +7,12 @@ import { paint } from './progress'
 import { toJson } from './results'
 
 /** Says what a job will cost, runs it, and prints the warnings that were not seen yet and the result. */
-export async function runEstimatedJob<Spec extends ExpandSpec | PretrainSpec>(
+export async function runEstimatedJob<Spec extends ExpandSpec | PlaceSpec | PretrainSpec>(
   spec: Spec,
   context: CommandContext,
   format: (result: ResultOf<Spec['kind']>) => string,
+  /** What is printed as JSON; the result as it is without it. */
+  data: (result: ResultOf<Spec['kind']>) => object = ({ kind: _kind, ...result }) => result,
 ): Promise<number> {
   const { io, json } = context
   const engine = startEngine(context)
@@ -18,11 +20,10 @@ export async function runEstimatedJob<Spec extends ExpandSpec | PretrainSpec>(
     const estimate = (): Promise<void> => showEstimate(engine, spec, context)
     const end = await runJobIn(engine, spec, context, estimate)
     if ('exitCode' in end) return end.exitCode
-    const { kind: _kind, ...result } = end.result
-    for (const warning of result.warnings.filter((text) => !end.warned.has(text))) {
+    for (const warning of end.result.warnings.filter((text) => !end.warned.has(text))) {
       io.stderr.write(`${paint(io, '33', 'warning')}: ${warning}\n`)
     }
-    io.stdout.write(json ? toJson(result) : format(end.result))
+    io.stdout.write(json ? toJson(data(end.result)) : format(end.result))
     return EXIT_OK
   } finally {
     await engine.dispose()

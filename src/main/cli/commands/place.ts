@@ -4,11 +4,9 @@ import { placeSpecSchema } from '@shared/jobs'
 import { MAX_GAPS } from '@shared/methods/gaps'
 import { modelFolderOf } from '@system/hubCache'
 import { checkedSpec } from '../checkedSpec'
-import { EXIT_OK } from '../exitCodes'
-import { runJob } from '../job'
+import { runEstimatedJob } from '../estimatedJob'
 import { formatPlaces, suggestionsOf } from '../placeResults'
 import type { CommandContext } from '../program'
-import { toJson } from '../results'
 import { UsageError } from '../usage'
 
 export interface PlaceOptions {
@@ -30,7 +28,7 @@ export async function place(
   options: PlaceOptions,
   context: CommandContext,
 ): Promise<number> {
-  const { io, json } = context
+  const { io } = context
   const { count } = options
   if (count !== undefined && (count < 1 || count > MAX_GAPS)) {
     throw new UsageError(`--count: expected 1 to ${MAX_GAPS} new layers, given ${count}`)
@@ -62,22 +60,18 @@ export async function place(
       deviceMemoryBytes: '--device-memory',
     },
   )
-  const end = await runJob(spec, context)
-  if ('exitCode' in end) return end.exitCode
-  const { report, device, seconds, warnings } = end.result
-  const suggestions = suggestionsOf(report, count)
-  io.stdout.write(
-    json
-      ? toJson({
-          model: spec.model,
-          text: spec.text,
-          ...report,
-          suggestions,
-          device: device.device,
-          warnings,
-          seconds,
-        })
-      : formatPlaces(end.result, suggestions, io.cwd),
+  return runEstimatedJob(
+    spec,
+    context,
+    (result) => formatPlaces(result, suggestionsOf(result.report, count), io.cwd),
+    ({ report, device, seconds, warnings }) => ({
+      model: spec.model,
+      text: spec.text,
+      ...report,
+      suggestions: suggestionsOf(report, count),
+      device: device.device,
+      warnings,
+      seconds,
+    }),
   )
-  return EXIT_OK
 }

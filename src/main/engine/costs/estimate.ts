@@ -42,6 +42,7 @@ import { DISK_MARGIN_BYTES, freeSpaceAt } from '@system/space'
 import { Calibration } from './calibration'
 import { secondsOf, totalOf, type Cost, type Rates } from './cost'
 import { fitCost } from './fit'
+import { placeCost } from './place'
 import { pretrainCost } from './pretrain'
 
 /** Most runs end between these shares of the estimate: other programs, the disk's cache, a clock that slows down. */
@@ -87,6 +88,8 @@ function costOf(
       return evaluateCost(spec, calibration)
     case 'pretrain':
       return pretrainCost(spec, request, calibration)
+    case 'place':
+      return placeCost(spec, request, calibration)
   }
 }
 

@@ -9,29 +9,20 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { checkTexts } from '../corpus/textFiles'
 import { checkForwardPass } from '../decoder/ForwardPass'
 import { loadTokenizer } from '../evaluation/tokenizer'
-import { calibrationContext, calibrationTokens, readCalibration } from '../fitting/calibration'
-import { planStream } from '../fitting/memory'
+import { readCalibration } from '../fitting/calibration'
 import { StreamedModel } from '../fitting/StreamedModel'
 import { mapEvents } from '../lib/reporting'
-import { weightOf } from '../lib/work'
+import { weightOf, type Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { openGrownCandidate, type GrownCandidate } from '../places/candidates'
 import { directionBytes, measurePlaces, type PlaceStep } from '../places/measurePlaces'
+import { placeWork, planPlaces, sampleBytes, windowsAtMost } from '../places/work'
 import { StageStore } from '../stages/StageStore'
 import { remarksOf } from './remarks'
 import type { JobEnv, JobRunner } from './runner'
 
 const TEXT_STEP = 'text'
-
-/** Hidden states that are kept to compare layers far apart; a bound on memory makes it less. */
-const SAMPLE = { bytes: 256e6, ofBound: 1 / 16 } as const
-
-/** Of the windows that slopes are computed on, how many others there are at the most for each of the two further shares. */
-const OTHERS = 0.25
-
-/** Fitted steps that are tried in a gap, and losses that are told of it. */
-const TRIED = 7
 
 /** Measures every layer and every gap of a model on a text. */
 export const run: JobRunner<'place'> = async function* (spec, env) {
@@ -49,7 +40,7 @@ export const run: JobRunner<'place'> = async function* (spec, env) {
       for (const path of spec.candidates) {
         candidates.push(await openGrownCandidate(path, checkpoint, runtime))
       }
-      planFor(spec, checkpoint, runtime, windowsAtMost(spec, checkpoint))
+      planPlaces(spec, checkpoint, runtime.placement, windowsAtMost(spec, checkpoint))
       const { folder, dispose } = await scratchFolder(env)
       try {
         const scratch = directionBytes(checkpoint.config)
@@ -118,8 +109,12 @@ async function* measure(
   for (const remark of calibration.remarks) yield { type: 'log', level: 'warning', text: remark }
   const { fit, search } = calibration.round(0)
   const measured = calibration.unseen.text
-  const windows = fit.length + search.length + measured.length
-  const plan = planFor(spec, checkpoint, runtime, { windows, context: calibration.context })
+  const plan = planPlaces(spec, checkpoint, runtime.placement, {
+    context: calibration.context,
+    fit: fit.length,
+    search: search.length,
+    measured: measured.length,
+  })
   const model = await StreamedModel.open(checkpoint, runtime, {
     context: calibration.context,
     plan,
@@ -147,40 +142,6 @@ async function* measure(
   }
 }
 
-function sampleBytes({ memoryBytes = Infinity }: PlaceSpec): number {
-  return Math.min(SAMPLE.bytes, SAMPLE.ofBound * memoryBytes)
-}
-
-interface Windows {
-  readonly windows: number
-  readonly context: number
-}
-
-function windowsAtMost(spec: PlaceSpec, { config }: Checkpoint): Windows {
-  const context = calibrationContext(spec, config)
-  const fit = Math.max(1, Math.round(calibrationTokens(spec, config) / context))
-  return { windows: Math.ceil(fit * (1 + 2 * OTHERS)), context }
-}
-
-/** @throws AppError `not_enough_memory`. */
-function planFor(
-  spec: PlaceSpec,
-  checkpoint: Checkpoint,
-  { placement }: Runtime,
-  { windows, context }: Windows,
-): ReturnType<typeof planStream> {
-  const { memoryBytes, deviceMemoryBytes } = spec
-  return planStream(checkpoint, {
-    context,
-    windows,
-    lowest: 0,
-    placement,
-    ...(memoryBytes === undefined ? {} : { memoryBytes: memoryBytes - sampleBytes(spec) }),
-    deviceMemoryBytes,
-    what: 'measurement',
-  })
-}
-
 async function makeFolderAt(folder: string): Promise<string> {
   await makeFolder(folder)
   return folder
@@ -198,24 +159,12 @@ async function scratchFolder({
 }
 
 function stepsOf(spec: PlaceSpec, checkpoint: Checkpoint, textBytes: number): JobStep[] {
-  const { config } = checkpoint
-  const { windows, context } = windowsAtMost(spec, checkpoint)
-  const fitted = (windows * context) / (1 + 2 * OTHERS)
-  const summary = checkpoint.summarize()
-  const { parameters_per_layer: perLayer } = summary
-  const forward = 2 * perLayer * config.numHiddenLayers
-  // Forward, backward and the blocks' own passes; half of the layers for each thing that is tried at one.
-  const passes = 1 + 2 + 2 + 2 + spec.candidates.length
-  const tried = ((TRIED + 2 + spec.blocks) * config.numHiddenLayers) / 2
-  const steps: readonly (readonly [PlaceStep | typeof TEXT_STEP, string, number])[] = [
-    [TEXT_STEP, 'read the text', weightOf({ tokenised: textBytes })],
-    ['weights', 'compare neighbouring layers', weightOf({ converted: summary.bytes })],
-    ['slopes', 'run forward and backward', weightOf({ products: passes * forward * fitted })],
-    [
-      'effects',
-      'try every layer and gap',
-      weightOf({ products: tried * forward * OTHERS * fitted }),
-    ],
+  const { weights, slopes, effects } = placeWork(spec, checkpoint, windowsAtMost(spec, checkpoint))
+  const steps: readonly (readonly [PlaceStep | typeof TEXT_STEP, string, Work])[] = [
+    [TEXT_STEP, 'read the text', { tokenised: textBytes }],
+    ['weights', 'compare neighbouring layers', weights],
+    ['slopes', 'run forward and backward', slopes],
+    ['effects', 'try every layer and gap', effects],
   ]
-  return steps.map(([id, label, weight]) => ({ id, label, weight }))
+  return steps.map(([id, label, work]) => ({ id, label, weight: weightOf(work) }))
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { extrapolateEigen } from '../../../../src/main/engine/costs/calibration'
 import { estimate, judge } from '../../../../src/main/engine/costs/estimate'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
+import type { PlaceSpec } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
 import { evaluateSpec, expandSpec } from '../../../support/specs'
@@ -185,5 +186,40 @@ describe('an estimate', () => {
     await expect(ask({ method: { name: 'solar', overlap: 99 } })).rejects.toMatchObject({
       code: 'bad_request',
     })
+  })
+})
+
+describe('the estimate of measured places', () => {
+  it('grows with the text up to what is asked for, with blocks, and with candidates', async () => {
+    const dir = await tempFolder()
+    const model = await writeTinyCheckpoint({ dir: join(dir, 'model'), layers: 6, vocab: 512 })
+    const text = join(dir, 'text.txt')
+    const of = async (words: number, changes: Partial<PlaceSpec> = {}) => {
+      await writeFile(text, 'some words that are said again and again. '.repeat(words))
+      const spec: PlaceSpec = {
+        kind: 'place',
+        model,
+        text,
+        blocks: 1,
+        candidates: [],
+        device: 'cpu',
+        seed: 0,
+        ...changes,
+      }
+      return estimate({ spec, isQuick: true, calibrationFile: join(dir, 'speed.json') })
+    }
+    const sum = ({ breakdown }: Awaited<ReturnType<typeof of>>): number =>
+      breakdown.seconds.slice(2).reduce((total, { value }) => total + value, 0)
+    const [short, long, longer] = [await of(20), await of(4000), await of(6000)]
+    expect(sum(short)).toBeLessThan(sum(long))
+    expect(sum(longer)).toBeCloseTo(sum(long), 9)
+    expect(sum(await of(4000, { blocks: 4 }))).toBeGreaterThan(sum(long))
+    expect(sum(await of(4000, { candidates: [model] }))).toBeGreaterThan(sum(long))
+    expect(long.breakdown.diskBytes).toEqual([
+      // Both output matrices of a block in each of six gaps.
+      { label: 'directions of all gaps', value: expect.any(Number) as number },
+    ])
+    const bound = await of(4000, { memoryBytes: 1e6 }).catch((error: unknown) => error)
+    expect(bound).toMatchObject({ code: 'not_enough_memory' })
   })
 })
