@@ -1,7 +1,7 @@
 /** @file What belongs to a layer's neurons and heads, and the products of two layers' neurons. */
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { transposed } from '../lib/matrix'
-import { elementsOf } from '../architectures/Architecture'
+import { elementsOf, type RowPart } from '../architectures/Architecture'
 import { Graph } from '../onnx/graph'
 import type { Kernel, Runtime } from '../onnx/Runtime'
 
@@ -78,7 +78,7 @@ export class LayerUnits {
     right: number,
   ): Promise<void> {
     if (slot === 'down_proj') return
-    const [a, b] = [await this.bias(slot, left), await this.bias(slot, right)]
+    const [a, b] = [await this.vector(slot, 'bias', left), await this.vector(slot, 'bias', right)]
     if (!a || !b) return
     for (let i = 0; i < n; i += 1) {
       for (let j = 0; j < n; j += 1) cost[i * n + j]! -= a[i]! * b[j]!
@@ -99,12 +99,12 @@ export class LayerUnits {
   }
 
   /** `[rows]`, zeros where only other layers have it; `null` where the slot has none. */
-  async bias(slot: string, layer: number): Promise<Float32Array | null> {
-    const { bias } = this.checkpoint.slot(slot)
-    if (!bias) return null
-    const name = this.checkpoint.layerTensorName(layer, bias.tensor)
-    const [rows = 0] = bias.shape
+  async vector(slot: string, part: RowPart, layer: number): Promise<Float32Array | null> {
+    const { [part]: span } = this.checkpoint.slot(slot)
+    if (!span) return null
+    const name = this.checkpoint.layerTensorName(layer, span.tensor)
+    const [rows = 0] = span.shape
     if (!this.checkpoint.tensors.has(name)) return new Float32Array(rows)
-    return this.checkpoint.readFloat32(name, { elements: [bias.offset, bias.offset + rows] })
+    return this.checkpoint.readFloat32(name, { elements: [span.offset, span.offset + rows] })
   }
 }

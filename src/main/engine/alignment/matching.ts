@@ -46,7 +46,9 @@ export class LayerMatcher {
   ): Promise<Int32Array> {
     const n = this.checkpoint.config.intermediateSize
     const cost = new Float32Array(n * n)
-    const parts = ['gate_proj', 'up_proj', 'down_proj']
+    const parts = ['gate_proj', 'up_proj', 'down_proj'].filter((slot) =>
+      this.checkpoint.slots.some(({ id }) => id === slot),
+    )
     for (const [index, slot] of parts.entries()) {
       await this.units.subtractNeurons(cost, slot, left, right)
       await onProgress(0.1 + (0.4 * (index + 1)) / parts.length)
@@ -111,7 +113,10 @@ export class LayerMatcher {
         await this.units.features(slot, right),
         headDim * hiddenSize,
       )
-      const [a, b] = [await this.units.bias(slot, left), await this.units.bias(slot, right)]
+      const [a, b] = [
+        await this.units.vector(slot, 'bias', left),
+        await this.units.vector(slot, 'bias', right),
+      ]
       if (slot !== 'o_proj' && a && b) add(a, b, headDim)
     }
     return cost

@@ -10,11 +10,12 @@ import type { Kernel, Runtime } from '../onnx/Runtime'
 import { BLOCK, LayerUnits } from './features'
 import { transportShares } from './sinkhorn'
 
-/** What is transported: a slot's matrix, row-major, or its bias. */
+/** What is transported: a slot's matrix, row-major, its bias and the gain over its rows. */
 export interface TransportedSlot {
   readonly slot: string
   readonly weight: Float32Array
   readonly bias: Float32Array | null
+  readonly gain: Float32Array | null
 }
 
 const HEAD_SLOTS = ['q_proj', 'k_proj', 'v_proj'] as const
@@ -37,6 +38,11 @@ export class LayerTransport {
     g.output('moved', g.matmul(shares, rows))
     const units = await LayerUnits.create(checkpoint, runtime)
     return new LayerTransport(checkpoint, runtime, units, await runtime.compile(g))
+  }
+
+  /** Those that the family has. */
+  get #neuronSlots(): string[] {
+    return NEURON_SLOTS.filter((slot) => this.checkpoint.slots.some(({ id }) => id === slot))
   }
 
   async dispose(): Promise<void> {
@@ -74,7 +80,10 @@ export class LayerTransport {
         await this.units.features(slot, left),
         await this.units.features(slot, right),
       )
-      const [a, b] = [await this.units.bias(slot, left), await this.units.bias(slot, right)]
+      const [a, b] = [
+        await this.units.vector(slot, 'bias', left),
+        await this.units.vector(slot, 'bias', right),
+      ]
       if (a && b) addSquares(squares, count, a, b)
       await onProgress(0)
     }
@@ -82,8 +91,14 @@ export class LayerTransport {
     const shares = await transportShares(requireFinite(cost, left, right), count)
     for (const slot of HEAD_SLOTS) {
       const weight = mixed(shares, count, await this.units.features(slot, left))
-      const bias = await this.units.bias(slot, left)
-      yield { slot, weight, bias: bias && mixed(shares, count, bias) }
+      const bias = await this.units.vector(slot, 'bias', left)
+      const gain = await this.units.vector(slot, 'gain', left)
+      yield {
+        slot,
+        weight,
+        bias: bias && mixed(shares, count, bias),
+        gain: gain && mixed(shares, count, gain),
+      }
       await onProgress(0)
     }
   }
@@ -95,7 +110,7 @@ export class LayerTransport {
   ): AsyncGenerator<TransportedSlot> {
     const n = this.checkpoint.config.intermediateSize
     const cost = new Float32Array(n ** 2)
-    for (const slot of NEURON_SLOTS) {
+    for (const slot of this.#neuronSlots) {
       await this.units.subtractNeurons(cost, slot, right, left)
       await onProgress(0.2)
     }
@@ -109,10 +124,10 @@ export class LayerTransport {
     }
     requireFinite(cost, left, right)
     const shares = await transportShares(cost, n, (done) => onProgress(0.3 + 0.5 * done))
-    for (const [index, slot] of NEURON_SLOTS.entries()) {
+    for (const [index, slot] of this.#neuronSlots.entries()) {
       const weight = await this.#moved(shares, n, await this.units.features(slot, left))
-      const bias = await this.units.bias(slot, left)
-      yield { slot, weight, bias: bias && mixed(shares, n, bias) }
+      const bias = await this.units.vector(slot, 'bias', left)
+      yield { slot, weight, bias: bias && mixed(shares, n, bias), gain: null }
       await onProgress(0.9 + 0.1 * index)
     }
   }
@@ -121,10 +136,10 @@ export class LayerTransport {
   async #squares(layer: number): Promise<Float64Array> {
     const n = this.checkpoint.config.intermediateSize
     const sums = new Float64Array(n)
-    for (const slot of NEURON_SLOTS) {
+    for (const slot of this.#neuronSlots) {
       for (const values of [
         await this.units.features(slot, layer),
-        await this.units.bias(slot, layer),
+        await this.units.vector(slot, 'bias', layer),
       ]) {
         const width = (values?.length ?? 0) / n
         values?.forEach((value, index) => {

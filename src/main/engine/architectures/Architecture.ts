@@ -35,10 +35,15 @@ export interface Slot {
   readonly weight: Span
   /** Shape `[rows]`; `null` where there is none. */
   readonly bias: Span | null
+  /** Shape `[rows]`: the weight of a norm over all that the matrix gives; `null` where there is none. */
+  readonly gain: Span | null
 }
 
+/** A vector that goes by the rows of a slot's matrix. */
+export type RowPart = 'bias' | 'gain'
+
 /** When a projection has a bias: always, or when the config's flag of this name is set. */
-export type BiasRule = 'always' | 'attentionBias' | 'mlpBias'
+export type BiasRule = 'always' | 'attentionBias' | 'outputBias' | 'mlpBias'
 
 /** A linear map of a layer, by its name in the files. */
 export interface LinearModule {
@@ -49,22 +54,35 @@ export interface LinearModule {
   readonly bias: BiasRule | null
 }
 
-/** A norm's weight, of hidden size or of the size of a head. */
+/** A norm's weight: of hidden size, of the size of a head, or a slot's id for one over all rows of that slot. */
 export interface NormModule {
   readonly name: string
-  readonly of: 'hidden' | 'head'
+  readonly of: 'hidden' | 'head' | 'q_proj' | 'k_proj'
 }
 
-/** How a norm computes: `rms`, x·rsqrt(mean(x²) + eps)·weight. */
-export type NormKind = 'rms'
+/** How a norm computes: `rms`, x·rsqrt(mean(x²) + eps)·weight; `rms_plus_one`, with 1 + weight. */
+export type NormKind = 'rms' | 'rms_plus_one'
 
-/** What the forward pass asks of a family. Norms go by their modules' names. */
+/** Norms of queries and keys. */
+export interface QueryKeyNorms {
+  readonly queries: string
+  readonly keys: string
+  /** Each head, before or after it is turned by its position, or all heads together, before. */
+  readonly over: 'head' | 'turned_head' | 'projection'
+}
+
+/** What the forward pass asks of a family. Norms go by their modules' names. A layer without `gate_proj` has no gate. */
 export interface ForwardRules {
   readonly norm: NormKind
-  readonly beforeAttention: string
-  readonly beforeMlp: string
-  /** Over each head of queries and keys, before the rotary positions; `null` without. */
-  readonly headNorms: { readonly queries: string; readonly keys: string } | null
+  /** Over the stream before a branch; `null` where the branch takes it as it is. */
+  readonly beforeAttention: string | null
+  readonly beforeMlp: string | null
+  /** Over what a branch gives, before it is added; `null` without. */
+  readonly afterAttention: string | null
+  readonly afterMlp: string | null
+  readonly queryKeyNorms: QueryKeyNorms | null
+  /** Which elements of a head turn together: i and i + d/2 of d, or 2i and 2i + 1. */
+  readonly ropePairs: 'halves' | 'neighbours'
 }
 
 /** Names in the files outside the layers, and what comes before a layer's number. */
@@ -99,11 +117,6 @@ export interface Family {
    * their biases, they make it the identity.
    */
   readonly residualWriters: readonly string[]
-  /**
-   * Norms over what a branch adds to the residual stream, where a family has such: their gains scale it, and not the
-   * matrices before them, whose scale they take out.
-   */
-  readonly residualNorms?: readonly string[]
   readonly config: Omit<ConfigRules, 'modelType' | 'architectureName'>
   readonly forward: ForwardRules
 }
@@ -111,10 +124,15 @@ export interface Family {
 /** Everything the product knows about one model family. */
 export interface Architecture extends Family, TensorOrder {
   readonly configRules: ConfigRules
-  /** What a LLaMA Pro block sets to zero, full name within the layer: weights, and their biases where there are any. */
-  readonly identityZeros: readonly string[]
-  /** What scales all that a layer adds to the residual stream, full name within the layer. */
+  /**
+   * What scales all that a layer adds to the residual stream, full name within the layer: the matrices that write to it and
+   * their biases; where norms stand behind them, which take their scale out, those norms' weights.
+   */
   readonly residualScales: readonly string[]
+  /** The value of {@link residualScales} with which a layer adds nothing: what a LLaMA Pro block sets them to. */
+  readonly silentValue: number
+  /** Whether norms stand behind the matrices that write to the residual stream. */
+  readonly hasPostNorms: boolean
   /** The tensors each layer must have under this config, with their shapes, in state-dict order. */
   layerTensors(config: ModelConfig): readonly LayerTensor[]
   /** The matrices that are predicted, and where each lies. */
@@ -134,7 +152,10 @@ export function defineArchitecture(family: Family): Architecture {
     architectureName: family.architectureName,
     ...family.config,
   }
-  const identityZeros = modules
+  const { afterAttention, afterMlp, norm } = family.forward
+  const postNorms = [afterAttention, afterMlp].filter((name) => name !== null)
+  const hasPostNorms = postNorms.length > 0
+  const writers = modules
     .filter(isLinear)
     .filter(({ slots }) => slots.every((id) => residualWriters.includes(id)))
     .flatMap(({ name, bias }) => [`${name}.weight`, ...(bias === null ? [] : [`${name}.bias`])])
@@ -142,18 +163,19 @@ export function defineArchitecture(family: Family): Architecture {
     ...family,
     ...names,
     configRules,
-    identityZeros,
-    residualScales: family.residualNorms?.map((name) => `${name}.weight`) ?? identityZeros,
+    residualScales: hasPostNorms ? postNorms.map((name) => `${name}.weight`) : writers,
+    silentValue: hasPostNorms && norm === 'rms_plus_one' ? -1 : 0,
+    hasPostNorms,
     layerTensors: (config) => modules.flatMap((module) => tensorsOf(family, module, config)),
     slotsOf: (config) => slotsOf(family, config),
     deepenConfig: (rawConfig, sources) => deepenConfig(rawConfig, sources, configRules),
   }
 }
 
-/** The weights or biases that lie in a layer's tensor, in the order of its elements; empty when it holds none. */
+/** What of its slots lies in a layer's tensor, in the order of its elements; empty when it holds none. */
 export function partsOf(
   slots: readonly Slot[],
-  part: 'weight' | 'bias',
+  part: 'weight' | RowPart,
   tensor: string,
 ): readonly { readonly id: string; readonly span: Span }[] {
   return slots
@@ -190,11 +212,10 @@ function tensorsOf(
   config: ModelConfig,
 ): LayerTensor[] {
   if (!isLinear(module)) {
-    const [role, size] =
-      module.of === 'hidden'
-        ? (['norm', config.hiddenSize] as const)
-        : (['qk_norm', config.headDim] as const)
-    return [{ suffix: `${module.name}.weight`, role, shape: [size] }]
+    const suffix = `${module.name}.weight`
+    if (module.of === 'hidden') return [{ suffix, role: 'norm', shape: [config.hiddenSize] }]
+    const size = module.of === 'head' ? config.headDim : shapeOf(family, module.of, config)[0]
+    return [{ suffix, role: 'qk_norm', shape: [size] }]
   }
   const shapes = module.slots.map((id) => shapeOf(family, id, config))
   const rows = shapes.reduce((sum, [count]) => sum + count, 0)
@@ -215,7 +236,9 @@ function slotsOf(family: Family, config: ModelConfig): Slot[] {
       const [rows, width] = shape
       const weight = { tensor: `${module.name}.weight`, offset: row * width, shape }
       const bias = { tensor: `${module.name}.bias`, offset: row, shape: [rows] }
-      found.set(id, { id, weight, bias: hasBias(module, config) ? bias : null })
+      const norm = family.modules.find((each) => !isLinear(each) && each.of === id)
+      const gain = norm ? { tensor: `${norm.name}.weight`, offset: 0, shape: [rows] } : null
+      found.set(id, { id, weight, bias: hasBias(module, config) ? bias : null, gain })
       row += rows
     }
   }

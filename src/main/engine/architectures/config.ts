@@ -1,6 +1,13 @@
 import { AppError } from '@shared/errors'
 import { shownValue } from '@shared/text'
-import { parseRope, type RopeConfig, type RopeRules } from './ropeConfig'
+import { slidingLayers, slidingWindow } from './layerTypes'
+import {
+  parseRopes,
+  type LayerRope,
+  type QueryGrowth,
+  type RopeConfig,
+  type RopeRules,
+} from './ropeConfig'
 
 /** One view of `config.json`, whatever spelling the file uses, with the architecture's defaults filled in. */
 export interface ModelConfig {
@@ -17,20 +24,52 @@ export interface ModelConfig {
   readonly rmsNormEps: number
   readonly hiddenAct: string
   readonly tieWordEmbeddings: boolean
+  /** Of queries, keys and values. */
   readonly attentionBias: boolean
+  readonly outputBias: boolean
   readonly mlpBias: boolean
   readonly maxPositionEmbeddings: number | null
+  readonly scales: ModelScales
   readonly rope: RopeConfig
+  /** Of the layers that attend locally, where they have angles of their own. */
+  readonly localRope: RopeConfig | null
+  /** By which of the two each layer turns queries and keys. */
+  readonly layerRopes: readonly LayerRope[]
+  readonly queryGrowth: QueryGrowth | null
   /** Window of each layer in tokens, the query itself included; `null` means full attention. */
   readonly windows: readonly (number | null)[]
 }
 
+/** Constants that a forward pass multiplies by, and bounds. */
+export interface ModelScales {
+  readonly embeddings: number
+  /** Of what each branch adds to the residual stream. */
+  readonly residual: number
+  /** Of the scores of queries and keys; 1/√(head size) in most models. */
+  readonly queries: number
+  readonly logits: number
+  /** c of c·tanh(x/c), applied to scores before the mask; `null` without. */
+  readonly attentionCap: number | null
+  /** The same of the logits, once they are scaled. */
+  readonly logitCap: number | null
+}
+
 /**
- * Which layers attend through a sliding window: `none`; `global`, all of them when `sliding_window` is a number;
- * `by_type`, those that `layer_types` names, and like `global` without such a list; `by_layer`, those that `layer_types`
- * names, or that lie at `max_window_layers` and beyond, if `use_sliding_window`.
+ * Which layers attend through a sliding window of `sliding_window` tokens: `global`, all of them; `by_type`, those whose
+ * entry of `layer_types` says so; `null`, none. With `isSwitched` none does unless `use_sliding_window` is set.
  */
-export type WindowRule = 'none' | 'global' | 'by_type' | 'by_layer'
+export interface WindowRule {
+  readonly layers: 'global' | 'by_type'
+  readonly isSwitched: boolean
+  /** The key of the layer number from which older loaders count the sliding ones; `null` without. */
+  readonly startKey: 'max_window_layers' | null
+}
+
+/** A key of the config, and what its absence means. */
+export interface KeyRule<Value> {
+  readonly key: string
+  readonly absent: Value
+}
 
 /** Where a family's config says what, and what it means where it says nothing: the reference implementation's defaults. */
 export interface ConfigRules {
@@ -43,18 +82,27 @@ export interface ConfigRules {
   /** When `head_dim` is absent; `null` means hidden size over heads. */
   readonly defaultHeadDim: number | null
   readonly defaultRmsNormEps: number
+  readonly activation: KeyRule<string>
+  /** When `tie_word_embeddings` is absent. */
+  readonly tiedByDefault: boolean
+  readonly biases: Readonly<Record<'attention' | 'output' | 'mlp', KeyRule<boolean>>>
+  /** What differs from the scales of a model without any. */
+  readonly scales: (fields: Fields, hiddenSize: number) => Partial<ModelScales>
   /** Tokens, when `sliding_window` is absent; `null` means full attention. */
   readonly defaultSlidingWindow: number | null
-  readonly window: WindowRule
+  readonly window: WindowRule | null
+  /** Lists with one entry per layer that the family goes by, and what a loader takes where the config has none. */
+  readonly layerLists: Readonly<Record<string, LayerList>>
   readonly rope: RopeRules
   /** Keys whose lists name layers, as opposed to lists with one entry per layer. */
   readonly layerIndexLists: readonly string[]
 }
 
+/** What a list has for a layer where the config has none. */
+export type LayerList = (fields: Fields, layer: number) => unknown
+
 /** The keys and values of a `config.json`. */
 export type RawConfig = Readonly<Record<string, unknown>>
-
-const DEFAULT_MAX_WINDOW_LAYERS = 28
 
 /** A layer count beyond any model there is; guards against a config made to exhaust memory. */
 const MAX_LAYERS = 100_000
@@ -74,6 +122,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
   const top = new Fields(raw, file)
   const fields = rules.path === null ? top : top.section(rules.path)
   refuseLayerConfigs(fields)
+  refuseBidirectional(fields)
   const numHiddenLayers = fields.natural('num_hidden_layers', { max: MAX_LAYERS })
   const hiddenSize = fields.natural('hidden_size')
   const numAttentionHeads = fields.natural('num_attention_heads')
@@ -86,6 +135,8 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     throw fields.bad('num_key_value_heads', `a divisor of the ${numAttentionHeads} heads`)
   }
   const sizeOfHead = headDim(fields, rules, hiddenSize, numAttentionHeads)
+  const { biases } = rules
+  const flag = ({ key, absent }: KeyRule<boolean>): boolean => fields.flag(key, absent)
   return {
     modelType: rules.modelType,
     architectureName: rules.architectureName,
@@ -97,14 +148,24 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     headDim: sizeOfHead,
     vocabSize: fields.natural('vocab_size'),
     rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, least: 0 }),
-    hiddenAct: fields.text('hidden_act', 'silu'),
-    tieWordEmbeddings: fields.flag('tie_word_embeddings'),
-    attentionBias: fields.flag('attention_bias'),
-    mlpBias: fields.flag('mlp_bias'),
+    hiddenAct: fields.text(rules.activation.key, rules.activation.absent),
+    tieWordEmbeddings: fields.flag('tie_word_embeddings', rules.tiedByDefault),
+    attentionBias: flag(biases.attention),
+    outputBias: flag(biases.output),
+    mlpBias: flag(biases.mlp),
     maxPositionEmbeddings: fields.has('max_position_embeddings')
       ? fields.natural('max_position_embeddings')
       : null,
-    rope: parseRope(fields, rules.rope, sizeOfHead),
+    scales: {
+      embeddings: 1,
+      residual: 1,
+      queries: sizeOfHead ** -0.5,
+      logits: 1,
+      attentionCap: null,
+      logitCap: null,
+      ...rules.scales(fields, hiddenSize),
+    },
+    ...parseRopes(fields, rules, { headDim: sizeOfHead, layers: numHiddenLayers }),
     windows: parseWindows(fields, rules, numHiddenLayers),
   }
 }
@@ -128,6 +189,20 @@ function refuseLayerConfigs(fields: Fields): void {
   )
 }
 
+/** A model whose tokens see those that come after them does not predict the next one. */
+function refuseBidirectional(fields: Fields): void {
+  const field = 'use_bidirectional_attention'
+  if (!fields.flag(field)) return
+  throw new AppError(
+    'unsupported_architecture',
+    'Models that attend to later tokens cannot be grown.',
+    {
+      hint: 'Only decoders, which predict the next token, are supported.',
+      context: { file: fields.file, field, expected: 'false', actual: 'true' },
+    },
+  )
+}
+
 function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: number): number {
   if (fields.has('head_dim')) {
     const explicit = fields.natural('head_dim')
@@ -142,47 +217,12 @@ function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: 
 }
 
 function parseWindows(fields: Fields, rules: ConfigRules, layers: number): (number | null)[] {
-  const full = Array.from<null>({ length: layers }).fill(null)
-  if (rules.window === 'none') return full
-  if (rules.window === 'global' || (rules.window === 'by_type' && !fields.has('layer_types'))) {
-    return full.map(() => slidingWindow(fields, rules))
-  }
-  const types = slidingLayers(fields, layers)
-  if (rules.window === 'by_type') {
-    const window = slidingWindow(fields, rules)
-    return types.map((sliding) => (sliding ? window : null))
-  }
-  // A number in `sliding_window` means nothing unless it is switched on.
-  const window = fields.flag('use_sliding_window') ? slidingWindow(fields, rules) : null
-  return types.map((sliding) => (sliding ? window : null))
+  const { window: rule } = rules
+  const slides = slidingLayers(fields, rules, layers)
+  const isOn = rule !== null && (!rule.isSwitched || fields.flag('use_sliding_window'))
+  const window = isOn ? slidingWindow(fields, rules) : null
+  return slides.map((isSliding) => (isSliding ? window : null))
 }
-
-function slidingWindow(fields: Fields, { defaultSlidingWindow }: ConfigRules): number | null {
-  if (fields.raw['sliding_window'] === null) return null
-  if (fields.raw['sliding_window'] === undefined) return defaultSlidingWindow
-  return fields.natural('sliding_window')
-}
-
-/** Which layers are of the sliding type under the `by_layer` rule, whether or not the window is switched on. */
-function slidingLayers(fields: Fields, layers: number): boolean[] {
-  const types = fields.raw['layer_types']
-  if (types === undefined || types === null) {
-    const first = fields.natural('max_window_layers', { absent: DEFAULT_MAX_WINDOW_LAYERS, min: 0 })
-    return Array.from({ length: layers }, (_, layer) => layer >= first)
-  }
-  const known = ['full_attention', 'sliding_attention']
-  if (!Array.isArray(types) || types.length !== layers) {
-    throw fields.bad('layer_types', `a list of ${layers} attention types`)
-  }
-  const names = types.map((type) => OLDER_TYPES[String(type)] ?? String(type))
-  if (!names.every((type) => known.includes(type))) {
-    throw fields.bad('layer_types', `only ${known.join(' and ')}`)
-  }
-  return names.map((type) => type === 'sliding_attention')
-}
-
-/** Words that older configs have for attention types. */
-const OLDER_TYPES: Readonly<Record<string, string>> = { attention: 'full_attention' }
 
 /** Typed access to the keys of a config, with errors that say what is wrong. Null counts as absent. */
 export class Fields {
@@ -245,16 +285,16 @@ export class Fields {
     return value
   }
 
-  flag(key: string): boolean {
-    if (!this.has(key)) return false
+  flag(key: string, absent = false): boolean {
+    if (!this.has(key)) return absent
     const value = this.raw[key]
     if (typeof value !== 'boolean') throw this.bad(key, 'true or false')
     return value
   }
 
-  /** A section that says nothing. */
-  empty(): Fields {
-    return new Fields({}, this.file)
+  /** A section that the file has not, as if it had. */
+  with(raw: RawConfig): Fields {
+    return new Fields(raw, this.file)
   }
 
   section(key: string): Fields {

@@ -1,5 +1,9 @@
 import { AppError } from '@shared/errors'
-import type { ConfigRules, RawConfig } from './config'
+import { Fields, type ConfigRules, type RawConfig } from './config'
+import { layerList, SLIDING } from './layerTypes'
+
+/** Where the window begins in a config of Qwen's that does not say so. */
+export const DEFAULT_WINDOW_START = 28
 
 /**
  * Lists with one entry per layer, by the names that published configs give them: those that the reference's modelling
@@ -40,8 +44,9 @@ const NOT_PER_LAYER =
 /**
  * The config of a model whose layer `j` stands where layer `sources[j]` of the base stood.
  *
- * Lists with one entry per layer follow their layers. Where a window begins at a layer number, the types are spelled
- * out as `layer_types`, which newer loaders obey, and the number is set so that older ones agree where they can.
+ * Lists with one entry per layer follow their layers. Those that a loader would make from a period or a layer number are
+ * spelled out where they would not come out the same; a number from which a window begins is set so that older loaders
+ * agree where they can.
  */
 export function deepenConfig(
   rawConfig: RawConfig,
@@ -69,10 +74,32 @@ export function deepenConfig(
       : followLayers(key, value, layers, sources)
   }
   deepened['num_hidden_layers'] = sources.length
-  if (rules.window === 'by_layer' && hasWindow(rawConfig)) {
-    Object.assign(deepened, windowKeys(rawConfig, layers, sources))
+  const fields = new Fields(rawConfig, 'config.json')
+  for (const key of Object.keys(rules.layerLists)) {
+    const list = layerList(fields, rules, key, layers)
+    const own = sources.map((source) => list[source])
+    if (fields.has(key) || isSpelledOut(fields, rules, key, own)) deepened[key] = own
+  }
+  const start = rules.window?.startKey
+  if (start && fields.flag('use_sliding_window') && rawConfig['sliding_window'] !== null) {
+    const types = layerList(fields, rules, 'layer_types', layers)
+    const firstSliding = sources.findIndex((source) => types[source] === SLIDING)
+    const begin = Number(rawConfig[start] ?? DEFAULT_WINDOW_START)
+    // Without a sliding layer the window must begin beyond the last one.
+    deepened[start] = firstSliding === -1 ? Math.max(begin, sources.length) : firstSliding
   }
   return deepened
+}
+
+/** Whether a list that the config leaves to the loader would come out otherwise, or only just comes out the same. */
+function isSpelledOut(
+  fields: Fields,
+  { layerLists }: ConfigRules,
+  key: string,
+  own: readonly unknown[],
+): boolean {
+  const absent = layerLists[key]
+  return own.some((entry, layer) => entry !== own[0] || entry !== absent?.(fields, layer))
 }
 
 /** The new places of the layers that a list names. */
@@ -106,27 +133,4 @@ export function unknownLists(rawConfig: RawConfig, rules: ConfigRules): string[]
 
 function isUnknown(key: string, { layerIndexLists }: ConfigRules): boolean {
   return !PER_LAYER.has(key) && !layerIndexLists.includes(key) && !NOT_PER_LAYER.test(key)
-}
-
-function hasWindow(rawConfig: RawConfig): boolean {
-  return rawConfig['use_sliding_window'] === true && rawConfig['sliding_window'] !== null
-}
-
-function windowKeys(
-  rawConfig: RawConfig,
-  layers: number,
-  sources: readonly number[],
-): Record<string, unknown> {
-  const listed: unknown = rawConfig['layer_types']
-  const begin = Number(rawConfig['max_window_layers'] ?? 28)
-  const typesOfBase: readonly unknown[] = Array.isArray(listed)
-    ? listed
-    : Array.from({ length: layers }, (_, layer) =>
-        layer >= begin ? 'sliding_attention' : 'full_attention',
-      )
-  const types = sources.map((source) => typesOfBase[source])
-  const firstSliding = types.indexOf('sliding_attention')
-  // Without a sliding layer the window must begin beyond the last one.
-  const maxWindowLayers = firstSliding === -1 ? Math.max(begin, types.length) : firstSliding
-  return { layer_types: types, max_window_layers: maxWindowLayers }
 }

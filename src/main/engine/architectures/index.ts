@@ -7,13 +7,47 @@ import { fewOf, shown } from '@shared/text'
 import type { Architecture, TensorOrder } from './Architecture'
 import type { RawConfig } from './config'
 import { unknownLists } from './deepenConfig'
+import { arcee } from './arcee'
+import { ernie45 } from './ernie45'
+import { exaone4 } from './exaone4'
+import { gemma2 } from './gemma2'
+import { gemma3 } from './gemma3'
+import { glm4 } from './glm4'
+import { granite } from './granite'
+import { hunyuanV1Dense } from './hunyuanV1Dense'
 import { llama } from './llama'
+import { ministral } from './ministral'
+import { ministral3 } from './ministral3'
 import { mistral } from './mistral'
+import { olmo2 } from './olmo2'
+import { olmo3 } from './olmo3'
 import { phi3 } from './phi3'
 import { qwen2 } from './qwen2'
 import { qwen3 } from './qwen3'
+import { seedOss } from './seedOss'
+import { smollm3 } from './smollm3'
 
-export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, qwen2, qwen3, phi3]
+export const ARCHITECTURES: readonly Architecture[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  phi3,
+  smollm3,
+  granite,
+  ministral,
+  ministral3,
+  seedOss,
+  ernie45,
+  arcee,
+  hunyuanV1Dense,
+  olmo2,
+  olmo3,
+  gemma2,
+  gemma3,
+  glm4,
+  exaone4,
+]
 
 /** What `model_type` and `architectures` of a config say, where they are well formed. */
 export function architectureNamesOf(rawConfig: RawConfig): {

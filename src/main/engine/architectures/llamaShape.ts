@@ -7,17 +7,25 @@ import {
   type ForwardRules,
   type LinearModule,
   type NormModule,
+  type QueryKeyNorms,
 } from './Architecture'
 import { LLAMA_ROPE } from './ropeConfig'
 
-/** Norms of head size on queries and keys. */
-export const HEAD_NORMS = { queries: 'self_attn.q_norm', keys: 'self_attn.k_norm' } as const
+/** Norms on queries and keys, by the names that they usually have. */
+export const QUERY_KEY_NORMS: QueryKeyNorms = {
+  queries: 'self_attn.q_norm',
+  keys: 'self_attn.k_norm',
+  over: 'head',
+}
 
 export const LLAMA_FORWARD: ForwardRules = {
   norm: 'rms',
   beforeAttention: 'input_layernorm',
   beforeMlp: 'post_attention_layernorm',
-  headNorms: null,
+  afterAttention: null,
+  afterMlp: null,
+  queryKeyNorms: null,
+  ropePairs: 'halves',
 }
 
 /** A linear map that is one slot, or the rows of several. */
@@ -29,33 +37,49 @@ export function linear(
   return { name, slots, bias }
 }
 
-export const norm = (name: string): NormModule => ({ name, of: 'hidden' })
+export const norm = (name: string, of: NormModule['of'] = 'hidden'): NormModule => ({ name, of })
 
-/** Which of Llama's projections have biases, and whether queries and keys have norms. */
+/** Which of Llama's projections have biases, and which norms there are. */
 interface LlamaLayer {
   readonly qkvBias?: BiasRule
   readonly outputBias?: BiasRule
   readonly mlpBias?: BiasRule
-  readonly headNorms?: boolean
+  /** Of queries and keys. */
+  readonly headNorms?: readonly NormModule[]
+  /** Without it the MLP has no gate. */
+  readonly isGated?: boolean
+  /** Of hidden size, in the reference's order. */
+  readonly norms?: readonly string[]
 }
+
+const LLAMA_NORMS = ['input_layernorm', 'post_attention_layernorm']
 
 /** A layer of seven separate projections, as the reference declares it. */
 export function llamaModules(layer: LlamaLayer = {}): Family['modules'] {
-  const { qkvBias = null, outputBias = null, mlpBias = null, headNorms = false } = layer
+  const { qkvBias = null, outputBias = null, mlpBias = null, headNorms = [] } = layer
+  const { isGated = true, norms = LLAMA_NORMS } = layer
   return [
     linear('self_attn.q_proj', ['q_proj'], qkvBias),
     linear('self_attn.k_proj', ['k_proj'], qkvBias),
     linear('self_attn.v_proj', ['v_proj'], qkvBias),
     linear('self_attn.o_proj', ['o_proj'], outputBias),
-    ...(headNorms
-      ? Object.values(HEAD_NORMS).map((name): NormModule => ({ name, of: 'head' }))
-      : []),
-    linear('mlp.gate_proj', ['gate_proj'], mlpBias),
+    ...headNorms,
+    ...(isGated ? [linear('mlp.gate_proj', ['gate_proj'], mlpBias)] : []),
     linear('mlp.up_proj', ['up_proj'], mlpBias),
     linear('mlp.down_proj', ['down_proj'], mlpBias),
-    norm('input_layernorm'),
-    norm('post_attention_layernorm'),
+    ...norms.map((name) => norm(name)),
   ]
+}
+
+/** Norms over each head of queries and keys. */
+export const HEAD_NORMS: readonly NormModule[] = [
+  norm(QUERY_KEY_NORMS.queries, 'head'),
+  norm(QUERY_KEY_NORMS.keys, 'head'),
+]
+
+/** What a family has of {@link LLAMA}'s slots, `except` some. */
+export function llamaSlots(...except: readonly string[]): Family['slots'] {
+  return Object.fromEntries(Object.entries(LLAMA.slots).filter(([id]) => !except.includes(id)))
 }
 
 const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
@@ -81,8 +105,17 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     defaultKeyValueHeads: null,
     defaultHeadDim: null,
     defaultRmsNormEps: 1e-6,
+    activation: { key: 'hidden_act', absent: 'silu' },
+    tiedByDefault: false,
+    biases: {
+      attention: { key: 'attention_bias', absent: false },
+      output: { key: 'attention_bias', absent: false },
+      mlp: { key: 'mlp_bias', absent: false },
+    },
+    scales: () => ({}),
     defaultSlidingWindow: 4096,
-    window: 'none',
+    window: null,
+    layerLists: {},
     rope: LLAMA_ROPE,
     layerIndexLists: [
       'mlp_only_layers',

@@ -1,4 +1,5 @@
 import { linear, llamaShaped, norm } from './llamaShape'
+import { LLAMA_ROPE } from './ropeConfig'
 
 /** Phi-3, Phi-4 and their minis, in which one tensor holds the rows of several projections. */
 export const phi3 = llamaShaped({
@@ -7,10 +8,11 @@ export const phi3 = llamaShaped({
   config: {
     defaultRmsNormEps: 1e-5,
     defaultSlidingWindow: null,
-    window: 'global',
+    window: { layers: 'global', isSwitched: false, startKey: null },
     // What later became longrope was first called by these.
     rope: {
-      partial: true,
+      ...LLAMA_ROPE,
+      partial: 1,
       names: { su: 'longrope', yarn: 'longrope' },
       originalMaxPositions: 4096,
     },

@@ -1,17 +1,9 @@
 /** @file How fast this machine trains layers: the trainer's own kernels, on a layer of the model's proportions. */
 import { elementsOf } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
-import {
-  attentionMask,
-  buildDecoderLayer,
-  LAYER_IO,
-  layerInputs,
-  maskWidth,
-  queryChunk,
-  type LayerShape,
-} from '../decoder/decoderLayer'
+import { buildDecoderLayer, LAYER_IO, layerInputs, type LayerShape } from '../decoder/decoderLayer'
 import { HEAD_IO } from '../decoder/head'
-import { ropeTables } from '../decoder/rope'
+import { layerTables } from '../decoder/tables'
 import type { Graph } from '../onnx/graph'
 import type { Kernel, Runtime, Tensor } from '../onnx/Runtime'
 import {
@@ -110,7 +102,9 @@ export async function timeTraining(runtime: Runtime, trial: Trial): Promise<Trai
   const tokens = windows * context
   const state = [windows, context, config.hiddenSize]
   const inputs = layerInputs(architecture, config)
-  const feeds: Record<string, Tensor> = { ...tablesOf(runtime, config, shape) }
+  const feeds: Record<string, Tensor> = {
+    ...layerTables(runtime, config, shape, { tokens: context }),
+  }
   for (const input of inputs) {
     feeds[input.name] = await runtime.upload(plausible(elementsOf(input.shape)), input.shape)
   }
@@ -188,23 +182,6 @@ async function timeUpdate(runtime: Runtime, trial: Trial): Promise<number> {
     for (const tensor of Object.values(feeds)) runtime.release(tensor)
   }
   return size / time
-}
-
-function tablesOf(
-  runtime: Runtime,
-  config: ModelConfig,
-  shape: LayerShape,
-): Readonly<Record<string, Tensor>> {
-  const { cos, sin } = ropeTables(config, shape.length)
-  const dims = [shape.length, config.rope.dim / 2]
-  return {
-    [LAYER_IO.cos]: runtime.float32(cos, dims),
-    [LAYER_IO.sin]: runtime.float32(sin, dims),
-    [LAYER_IO.mask]: runtime.float32(attentionMask(shape), [
-      queryChunk(shape.length),
-      maskWidth(shape),
-    ]),
-  }
 }
 
 /** Of what is run with a graph; its kernel lives no longer. */

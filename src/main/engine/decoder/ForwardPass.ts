@@ -56,6 +56,7 @@ export function defaultLimits(config: ModelConfig): ForwardLimits {
 export function checkForwardPass({ config, path }: Checkpoint): void {
   try {
     inverseFrequencies(config, 1)
+    if (config.localRope) inverseFrequencies({ rope: config.localRope }, 1)
     checkActivation(config)
   } catch (error) {
     throw error instanceof AppError ? error.about(join(path, 'config.json')) : error
@@ -104,10 +105,10 @@ export class ForwardPass {
 
   /** The hidden states before the first layer. */
   async embed(batches: readonly Batch[]): Promise<HiddenBatch[]> {
-    const { architecture } = this.checkpoint
+    const { architecture, config } = this.checkpoint
     const { matrixElements } = this.#limits
     const matrix = new VocabularyMatrix(this.checkpoint, architecture.embedTokens, matrixElements)
-    const states = await embed(matrix, batches, this.signal)
+    const states = await embed(config, matrix, batches, this.signal)
     return batches.map((batch, index) => ({ batch, hidden: states[index] ?? new Float32Array(0) }))
   }
 

@@ -1,20 +1,14 @@
 import type { Architecture } from '../architectures/Architecture'
 import { windowOfLayer, type ModelConfig } from '../architectures/config'
 import type { Runtime, Tensor } from '../onnx/Runtime'
-import {
-  attentionMask,
-  buildDecoderLayer,
-  LAYER_IO,
-  maskWidth,
-  queryChunk,
-  type LayerShape,
-} from './decoderLayer'
+import { buildDecoderLayer, LAYER_IO, shapeKey, type LayerShape } from './decoderLayer'
 import type { Batch } from './batches'
 import { KernelCache } from './KernelCache'
 import type { StreamedLayer } from './layerStream'
-import { ropeClass, ropeTables } from './rope'
+import { ropeClass } from './rope'
+import { layerTables } from './tables'
 
-/** A model's layers as graphs, compiled once for each length and window, with the tables that they share. */
+/** A model's layers as graphs, compiled once for each shape, with the tables that they share. */
 export class LayerKernels {
   readonly #kernels: KernelCache
   readonly #tables = new Map<string, Readonly<Record<string, Tensor>>>()
@@ -39,7 +33,7 @@ export class LayerKernels {
     const { architecture, config } = this.model
     const longest = Math.max(...sequences.map((each) => each.length))
     const shape = this.shapeOf(layer, length)
-    const kernel = await this.#kernels.get(keyOf(shape), () =>
+    const kernel = await this.#kernels.get(shapeKey(shape), () =>
       buildDecoderLayer(config, architecture, shape),
     )
     const result = await kernel.run({
@@ -52,27 +46,24 @@ export class LayerKernels {
 
   /** What decides the layer's graph; the window is `null` where no sequence is longer, so that layers share a graph. */
   shapeOf(layer: number, length: number): LayerShape {
-    const window = windowOfLayer(this.model.config, layer)
-    return { length, window: window === null || window >= length ? null : window }
+    const { config } = this.model
+    const window = windowOfLayer(config, layer)
+    return {
+      length,
+      window: window === null || window >= length ? null : window,
+      rope: config.layerRopes[layer] ?? 'main',
+    }
   }
 
   /**
-   * The inputs that depend on nothing but the shape and how long the sequences are without their padding: cosines and
-   * sines of the positions, and the mask.
+   * The inputs that depend on nothing but the shape and how long the sequences are without their padding.
    */
   tables(shape: LayerShape, tokens: number): Readonly<Record<string, Tensor>> {
     const { config } = this.model
-    const key = `${keyOf(shape)}/${ropeClass(config, tokens)}`
+    const key = `${shapeKey(shape)}/${ropeClass(config, tokens)}`
     let tables = this.#tables.get(key)
     if (!tables) {
-      const { cos, sin } = ropeTables(config, shape.length, tokens)
-      const dims = [shape.length, config.rope.dim / 2]
-      const maskDims = [queryChunk(shape.length), maskWidth(shape)]
-      tables = {
-        [LAYER_IO.cos]: this.runtime.float32(cos, dims),
-        [LAYER_IO.sin]: this.runtime.float32(sin, dims),
-        [LAYER_IO.mask]: this.runtime.float32(attentionMask(shape), maskDims),
-      }
+      tables = layerTables(this.runtime, config, shape, { tokens })
       this.#tables.set(key, tables)
     }
     return tables
@@ -81,8 +72,4 @@ export class LayerKernels {
   dispose(): Promise<void> {
     return this.#kernels.dispose()
   }
-}
-
-function keyOf({ length, window }: LayerShape): string {
-  return `${length}/${window}`
 }

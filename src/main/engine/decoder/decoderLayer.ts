@@ -1,12 +1,13 @@
 /**
- * @file One decoder layer as a graph: pre-norm attention with rotary positions and grouped queries, then a gated MLP.
+ * @file One decoder layer as a graph: attention with rotary positions and grouped queries, then an MLP, each between norms.
  * What varies by family is asked of the architecture. Every operator in it has a gradient rule, so the same expression
  * serves training.
  */
 import { AppError } from '@shared/errors'
 import type { Architecture, Span } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
-import { Graph, type Value } from '../onnx/graph'
+import type { LayerRope, RopeConfig } from '../architectures/ropeConfig'
+import { Graph, type Shape, type Value } from '../onnx/graph'
 import { normOf } from './norms'
 
 /** Queries that are scored against their keys at once: bounds the scores, and skips keys that none of them sees. */
@@ -23,15 +24,52 @@ export const LAYER_IO = {
   input: 'hidden',
   cos: 'cos',
   sin: 'sin',
+  growth: 'growth',
   mask: 'mask',
   output: 'next',
 } as const
+
+/** Inputs that depend on nothing but the layer's shape and the tokens' places. */
+export type TableName = 'cos' | 'sin' | 'growth' | 'mask'
 
 export interface LayerShape {
   /** Tokens of every sequence. */
   readonly length: number
   /** How many keys a query sees, itself included; `null` for all before it. */
   readonly window: number | null
+  /** How queries and keys are turned; as most layers' without it. */
+  readonly rope?: LayerRope
+}
+
+/** Tells shapes apart, in the names of kernels and tables. */
+export function shapeKey({ length, window, rope = 'main' }: LayerShape): string {
+  return `${length}/${window}/${rope}`
+}
+
+/** The angles of a layer; `null` where nothing is turned. */
+export function ropeOf(config: ModelConfig, { rope = 'main' }: LayerShape): RopeConfig | null {
+  if (rope === 'none') return null
+  return rope === 'local' ? config.localRope : config.rope
+}
+
+/** The dimensions of a layer's tables: those that its graph takes. */
+export function tableShapes(
+  config: ModelConfig,
+  shape: LayerShape,
+): readonly (readonly [name: TableName, dims: readonly number[]])[] {
+  const { length } = shape
+  const rope = ropeOf(config, shape)
+  const angles = rope ? ([length, rope.dim / 2] as const) : null
+  return [
+    ...(angles
+      ? ([
+          ['cos', angles],
+          ['sin', angles],
+        ] as const)
+      : []),
+    ...(config.queryGrowth ? ([['growth', [length, 1]]] as const) : []),
+    ['mask', [queryChunk(length), maskWidth(shape)]],
+  ]
 }
 
 /** A weight of the layer as an input of its graph, and where its values lie. */
@@ -63,9 +101,11 @@ export interface LayerInputs {
   readonly hidden: Value
   /** By the names of {@link layerInputs}. */
   readonly weights: ReadonlyMap<string, Value>
-  /** `[length, rope.dim / 2]` each; see `ropeTables`. */
-  readonly cos: Value
-  readonly sin: Value
+  /** `cos` and `sin`, see `ropeTables`, where the layer has positions. */
+  readonly cos?: Value
+  readonly sin?: Value
+  /** What queries are multiplied by, in models whose scores grow with the position. */
+  readonly growth?: Value
   /** {@link attentionMask}; with `past`, `[length, past + length]`, a row for each query. */
   readonly mask: Value
   /** Of the tokens that come before these. */
@@ -80,8 +120,8 @@ export interface LayerPast {
 }
 
 /**
- * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, `cos` and `sin` `[length, rope.dim / 2]`,
- * `mask` ({@link attentionMask}), and {@link layerInputs}. Output: `next`, the shape of `hidden`. All float32.
+ * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, its tables ({@link tableShapes}), and
+ * {@link layerInputs}. Output: `next`, the shape of `hidden`. All float32.
  *
  * @throws AppError `unsupported_architecture` for an activation that is not known.
  */
@@ -108,13 +148,12 @@ export function inputLayer(
   shape: LayerShape,
   { prefix = '', ...given }: Partial<LayerInputs> & { readonly prefix?: string } = {},
 ): LayerInputs {
-  const { length } = shape
-  const half = config.rope.dim / 2
+  const tables = Object.fromEntries(
+    tableShapes(config, shape).map(([name, dims]) => [name, given[name] ?? g.input(name, dims)]),
+  ) as Pick<LayerInputs, TableName>
   return {
-    hidden: given.hidden ?? g.input(LAYER_IO.input, ['batch', length, config.hiddenSize]),
-    cos: given.cos ?? g.input(LAYER_IO.cos, [length, half]),
-    sin: given.sin ?? g.input(LAYER_IO.sin, [length, half]),
-    mask: given.mask ?? g.input(LAYER_IO.mask, [queryChunk(length), maskWidth(shape)]),
+    hidden: given.hidden ?? g.input(LAYER_IO.input, ['batch', shape.length, config.hiddenSize]),
+    ...tables,
     weights:
       given.weights ??
       new Map(
@@ -141,7 +180,7 @@ export function decoderLayer(
 export interface LayerParts {
   /** `[rows, numAttentionHeads · headDim]`: what `o_proj` is applied to. */
   readonly context: Value
-  /** `[rows, hiddenSize]`: what `o_proj` gives. */
+  /** `[rows, hiddenSize]`: what `o_proj` gives, before any norm or factor. */
   readonly attention: Value
   /** `[rows, intermediateSize]`: what `down_proj` is applied to. */
   readonly features: Value
@@ -163,53 +202,80 @@ export function layerParts(
   config: ModelConfig,
   architecture: Architecture,
   shape: LayerShape,
-  { hidden, weights, cos, sin, mask, past }: LayerInputs,
+  { hidden, weights, past, ...tables }: LayerInputs,
   { isIdentity = false }: { readonly isIdentity?: boolean } = {},
 ): LayerParts {
   const { length } = shape
-  const { hiddenSize, headDim, numKeyValueHeads: groups } = config
+  const { hiddenSize, headDim, numKeyValueHeads: groups, scales } = config
   const [batch = 1] = hidden.shape
   const rows = typeof batch === 'number' ? batch * length : 'rows'
   const repeat = config.numAttentionHeads / groups
-  const { beforeAttention, beforeMlp, headNorms } = architecture.forward
+  const { forward } = architecture
   const weight = (name: string): Value => required(weights, `${name}.weight`)
   const normalise = normOf(architecture)
-  const norm = (x: Value, name: string): Value => normalise(g, x, weight(name), config.rmsNormEps)
+  const norm = (x: Value, name: string | null): Value =>
+    name === null ? x : normalise(g, x, weight(name), config.rmsNormEps)
+  const added = (x: Value, branch: Value, afterwards: string | null): Value => {
+    const normed = norm(branch, afterwards)
+    return g.add(x, scales.residual === 1 ? normed : g.mul(normed, scales.residual))
+  }
   const project = (x: Value, slot: string): Value =>
     g.linear(x, weight(slot), weights.get(`${slot}.bias`))
 
   const residual = g.reshape(hidden, [rows, hiddenSize])
-  const x = norm(residual, beforeAttention)
-  // Query head h belongs to key/value head ⌊h / repeat⌋, so the heads split into groups without moving keys or values.
-  let q = g.reshape(project(x, 'q_proj'), [batch, length, groups, repeat, headDim])
-  let k = g.reshape(project(x, 'k_proj'), [batch, length, groups, headDim])
-  const v = g.reshape(project(x, 'v_proj'), [batch, length, groups, headDim])
-  if (headNorms) {
-    q = norm(q, headNorms.queries)
-    k = norm(k, headNorms.keys)
+  const x = norm(residual, forward.beforeAttention)
+  const { queries = null, keys = null, over = 'head' } = forward.queryKeyNorms ?? {}
+  const turn = (y: Value): Value => turned(g, y, tables, forward.ropePairs)
+  /** Heads on axes of their own, then their positions' turn, and a norm at its place among these. */
+  const heads = (
+    slot: string,
+    name: string | null,
+    dims: Shape,
+    perm: readonly number[],
+  ): Value => {
+    const projected = project(x, slot)
+    const apart = g.reshape(over === 'projection' ? norm(projected, name) : projected, dims)
+    const placed = turn(g.transpose(over === 'head' ? norm(apart, name) : apart, perm))
+    return over === 'turned_head' ? norm(placed, name) : placed
   }
-  const turned = g.mul(rotate(g, g.transpose(q, [0, 2, 3, 1, 4]), cos, sin), headDim ** -0.5)
-  const keys = rotate(g, g.transpose(k, [0, 2, 1, 3]), cos, sin)
-  const values = g.transpose(v, [0, 2, 1, 3])
+  // Query head h belongs to key/value head ⌊h / repeat⌋, so the heads split into groups without moving keys or values.
+  const queryDims = [batch, length, groups, repeat, headDim]
+  const keyDims = [batch, length, groups, headDim]
+  const q = g.mul(heads('q_proj', queries, queryDims, [0, 2, 3, 1, 4]), scales.queries)
+  const here = heads('k_proj', keys, keyDims, [0, 2, 1, 3])
+  const values = g.transpose(g.reshape(project(x, 'v_proj'), keyDims), [0, 2, 1, 3])
   const kept = past
-    ? { keys: g.concat([past.keys, keys], 2), values: g.concat([past.values, values], 2) }
-    : { keys, values }
-  const attends = { q: turned, k: kept.keys, v: kept.values, mask }
+    ? { keys: g.concat([past.keys, here], 2), values: g.concat([past.values, values], 2) }
+    : { keys: here, values }
+  const attends = {
+    q: tables.growth ? g.mul(q, tables.growth) : q,
+    k: kept.keys,
+    v: kept.values,
+    mask: tables.mask,
+    cap: scales.attentionCap,
+  }
   const attended = past ? attendToAll(g, attends) : attend(g, shape, attends)
   const context = g.reshape(g.transpose(attended, [0, 3, 1, 2, 4]), [
     rows,
     groups * repeat * headDim,
   ])
   const attention = isIdentity ? residual : project(context, 'o_proj')
-  const middle = isIdentity ? residual : g.add(residual, attention)
+  const middle = isIdentity ? residual : added(residual, attention, forward.afterAttention)
 
-  const y = norm(middle, beforeMlp)
-  const gate = activation(config.hiddenAct)(g, project(y, 'gate_proj'))
-  const features = g.mul(gate, project(y, 'up_proj'))
+  const y = norm(middle, forward.beforeMlp)
+  const act = activation(config.hiddenAct)
+  const up = project(y, 'up_proj')
+  const features = weights.has('gate_proj.weight')
+    ? g.mul(act(g, project(y, 'gate_proj')), up)
+    : act(g, up)
   const mlp = isIdentity ? residual : project(features, 'down_proj')
-  const next = isIdentity ? hidden : g.reshape(g.add(middle, mlp), [batch, length, hiddenSize])
+  const next = isIdentity
+    ? hidden
+    : g.reshape(added(middle, mlp, forward.afterMlp), [batch, length, hiddenSize])
   return { context, attention, features, mlp, next, kept }
 }
+
+type KeysSeen = Pick<LayerShape, 'length' | 'window'>
 
 /** How many queries a chunk has for sequences of this length. */
 export function queryChunk(length: number): number {
@@ -221,7 +287,7 @@ export function queryChunk(length: number): number {
  * and its last column that query's own key, so every chunk takes as many of the last rows and columns as it has queries
  * and keys, and one table serves them all.
  */
-export function attentionMask(shape: LayerShape): Float32Array {
+export function attentionMask(shape: KeysSeen): Float32Array {
   const chunk = queryChunk(shape.length)
   const width = maskWidth(shape)
   const mask = new Float32Array(chunk * width)
@@ -237,7 +303,7 @@ export function attentionMask(shape: LayerShape): Float32Array {
 }
 
 /** The most keys that one chunk of queries sees. */
-export function maskWidth({ length, window }: LayerShape): number {
+export function maskWidth({ length, window }: KeysSeen): number {
   return window === null ? length : Math.min(length, queryChunk(length) + window - 1)
 }
 
@@ -248,10 +314,12 @@ interface AttentionInputs {
   readonly k: Value
   readonly v: Value
   readonly mask: Value
+  /** As of `ModelScales`. */
+  readonly cap: number | null
 }
 
 /** Causal attention, a chunk of queries at a time. Returns the shape of `q`. */
-function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs): Value {
+function attend(g: Graph, shape: LayerShape, { q, k, v, mask, cap }: AttentionInputs): Value {
   const { length, window } = shape
   const [batch = 1] = q.shape
   const [groups = 1, repeat = 1, , headDim = 1] = q.shape.slice(1).map(Number)
@@ -268,7 +336,7 @@ function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs)
     const keys = end - first
     const chunkMask = cut(cut(mask, 0, chunk - queries, chunk), 1, width - keys, width)
     const folded = g.reshape(cut(q, 3, start, end), [batch, groups, repeat * queries, headDim])
-    const scores = g.matmul(folded, cut(keysT, 3, first, end))
+    const scores = capped(g, g.matmul(folded, cut(keysT, 3, first, end)), cap)
     const weights = g.softmax(
       g.add(g.reshape(scores, [batch, groups, repeat, queries, keys]), chunkMask),
     )
@@ -282,34 +350,56 @@ function attend(g: Graph, shape: LayerShape, { q, k, v, mask }: AttentionInputs)
 }
 
 /** Attention of a few queries to all keys that the mask leaves them. Returns the shape of `q`. */
-function attendToAll(g: Graph, { q, k, v, mask }: AttentionInputs): Value {
+function attendToAll(g: Graph, { q, k, v, mask, cap }: AttentionInputs): Value {
   const [batch = 1] = q.shape
   const [groups = 1, repeat = 1, queries = 1, headDim = 1] = q.shape.slice(1).map(Number)
   const [, , keys = 1] = k.shape
   const folded = g.reshape(q, [batch, groups, repeat * queries, headDim])
-  const scores = g.reshape(g.matmul(folded, g.transpose(k, [0, 1, 3, 2])), [
-    batch,
-    groups,
-    repeat,
-    queries,
-    keys,
-  ])
+  const products = capped(g, g.matmul(folded, g.transpose(k, [0, 1, 3, 2])), cap)
+  const scores = g.reshape(products, [batch, groups, repeat, queries, keys])
   const weights = g.reshape(g.softmax(g.add(scores, mask)), [batch, groups, repeat * queries, keys])
   return g.reshape(g.matmul(weights, v), [batch, groups, repeat, queries, headDim])
 }
 
+/** c·tanh(x/c). */
+export function capped(g: Graph, x: Value, cap: number | null): Value {
+  return cap === null ? x : g.mul(g.tanh(g.div(x, cap)), cap)
+}
+
 /**
- * Turns the pairs (x_i, x_{i + d/2}) of the last axis's first d elements by the position's angles, `cos` and `sin`
- * `[length, d / 2]`; positions lie on the last axis but one.
+ * Turns the pairs of the last axis's first d elements, (x_i, x_{i + d/2}) or (x_2i, x_{2i + 1}), by the position's angles,
+ * `cos` and `sin` `[length, d / 2]`; positions lie on the last axis but one. Without angles it is `x`.
  */
-function rotate(g: Graph, x: Value, cos: Value, sin: Value): Value {
+function turned(
+  g: Graph,
+  x: Value,
+  { cos, sin }: Pick<LayerInputs, 'cos' | 'sin'>,
+  pairs: Architecture['forward']['ropePairs'],
+): Value {
+  if (!cos || !sin) return x
   const size = Number(x.shape.at(-1))
   const half = Number(cos.shape.at(-1))
-  const a = g.slice(x, -1, 0, half)
-  const b = g.slice(x, -1, half, 2 * half)
-  const turned = [g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]
+  const outer = x.shape.slice(0, -1)
+  const isNear = pairs === 'neighbours'
+  const [a, b] = [0, 1].map((which) => {
+    if (!isNear) return g.slice(x, -1, which * half, (which + 1) * half)
+    const apart = g.reshape(g.slice(x, -1, 0, 2 * half), [...outer, half, 2])
+    return g.squeeze(g.slice(apart, -1, which, which + 1), [x.rank])
+  }) as [Value, Value]
+  const both = [g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]
+  const front = isNear
+    ? [
+        g.reshape(
+          g.concat(
+            both.map((each) => g.unsqueeze(each, [x.rank])),
+            x.rank,
+          ),
+          [...outer, 2 * half],
+        ),
+      ]
+    : both
   const rest = 2 * half === size ? [] : [g.slice(x, -1, 2 * half, size)]
-  return g.concat([...turned, ...rest], x.rank - 1)
+  return g.concat([...front, ...rest], x.rank - 1)
 }
 
 type Activation = (g: Graph, x: Value) => Value

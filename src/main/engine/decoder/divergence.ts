@@ -1,6 +1,6 @@
 /** @file How two models' predictions at the same positions differ, a part of the vocabulary at a time. */
 import { Graph, type Value } from '../onnx/graph'
-import { HEAD_IO, inputHead, TargetScores, type HeadModel } from './head'
+import { HEAD_IO, inputHead, logitsOf, TargetScores, type HeadModel } from './head'
 
 /** Which of the two models an input or output of {@link buildDivergenceHead} is of. */
 export const SIDES = ['base', 'model'] as const
@@ -43,7 +43,7 @@ function scoreSide(
   index: Value,
 ): { readonly shifted: Value; readonly weights: Value } {
   const { normed, matrix } = inputHead(g, model, { prefix: sided(side, '') })
-  const logits = g.linear(normed, matrix)
+  const logits = logitsOf(g, model, g.linear(normed, matrix))
   const max = g.reduceMax(logits, [1], true)
   const shifted = g.sub(logits, max)
   const weights = g.exp(shifted)

@@ -1,12 +1,25 @@
 import { setImmediate } from 'node:timers/promises'
+import type { ModelConfig } from '../architectures/config'
 import { batchPositions, type Batch } from './batches'
 import type { VocabularyMatrix } from './VocabularyMatrix'
+
+/** Multiplies embeddings, in place, by what the model does before the first layer; returns them. */
+export function scaleEmbeddings(
+  values: Float32Array,
+  { scales: { embeddings: scale } }: Pick<ModelConfig, 'scales'>,
+): Float32Array {
+  // transformers has the factor as a float32.
+  const factor = Math.fround(scale)
+  if (factor !== 1) for (let i = 0; i < values.length; i += 1) values[i]! *= factor
+  return values
+}
 
 /**
  * Looks up the embeddings of batches, `[sequences, length, hiddenSize]` each, zero where a sequence is padded. The
  * matrix is read a part at a time, and only where a token needs it.
  */
 export async function embed(
+  config: Pick<ModelConfig, 'scales'>,
   matrix: VocabularyMatrix,
   batches: readonly Batch[],
   signal: AbortSignal,
@@ -32,5 +45,5 @@ export async function embed(
     })
     await setImmediate()
   }
-  return hidden
+  return hidden.map((values) => scaleEmbeddings(values, config))
 }

@@ -2,6 +2,7 @@
 import type { Architecture } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import { Graph, type Value } from '../onnx/graph'
+import { capped } from './decoderLayer'
 import { normOf } from './norms'
 
 /** What the head asks of a checkpoint. */
@@ -50,7 +51,28 @@ export function buildLogitsHead(model: HeadModel): Graph {
 
 function headLogits(g: Graph, model: HeadModel, length?: number): Value {
   const { normed, matrix } = inputHead(g, model, { length })
-  return g.linear(normed, matrix)
+  return logitsOf(g, model, g.linear(normed, matrix))
+}
+
+/** What a model makes of its products with the output matrix: scaled, and bounded where it has a bound. */
+export function logitsOf(g: Graph, { config }: HeadModel, products: Value): Value {
+  const { logits, logitCap } = config.scales
+  return capped(g, logits === 1 ? products : g.mul(products, logits), logitCap)
+}
+
+/**
+ * ∂logit/∂product at each of {@link logitsOf}'s results: `factor`, the same for all, times `slopes`, of the results' shape
+ * and `null` where they are all 1.
+ */
+export function logitSlopes(
+  g: Graph,
+  { config }: HeadModel,
+  logits: Value,
+): { readonly factor: number; readonly slopes: Value | null } {
+  const { logits: factor, logitCap } = config.scales
+  if (logitCap === null) return { factor, slopes: null }
+  // d c·tanh(x/c)/dx = 1 − tanh²(x/c)
+  return { factor, slopes: g.add(g.neg(g.square(g.div(logits, logitCap))), 1) }
 }
 
 /**

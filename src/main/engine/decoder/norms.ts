@@ -9,6 +9,7 @@ const NORMS: Readonly<Record<NormKind, Norm>> = {
     const meanSquare = g.mean(g.square(x), [-1], true)
     return g.mul(g.div(x, g.sqrt(g.add(meanSquare, eps))), weight)
   },
+  rms_plus_one: (g, x, weight, eps) => NORMS.rms(g, x, g.add(weight, 1), eps),
 }
 
 /** The norm of a family's layers and of its head. */

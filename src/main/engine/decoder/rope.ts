@@ -5,7 +5,7 @@
  */
 import { AppError } from '@shared/errors'
 import type { ModelConfig } from '../architectures/config'
-import type { RopeScaling } from '../architectures/ropeConfig'
+import type { QueryGrowth, RopeConfig, RopeScaling } from '../architectures/ropeConfig'
 
 /** Cosines and sines by position, each `[length, rope.dim / 2]` row-major; both halves of a pair use the same angle. */
 export interface RopeTables {
@@ -17,8 +17,13 @@ type Scaling<Type extends RopeScaling['type']> = Extract<RopeScaling, { type: Ty
 
 const f32 = Math.fround
 
-/** Sequences of one class have the same angles: the length that stands for it. Most kinds have one class. */
-export function ropeClass({ rope: { scaling } }: ModelConfig, length: number): number {
+/** Sequences of one class have the same angles. Most models have one class. */
+export function ropeClass({ rope, localRope }: ModelConfig, length: number): string {
+  return [rope, localRope].map((each) => each && lengthOfClass(each, length)).join()
+}
+
+/** The length that stands for a class. */
+function lengthOfClass({ scaling }: RopeConfig, length: number): number {
   switch (scaling.type) {
     case 'dynamic':
       return Math.max(length, scaling.maxPositionEmbeddings)
@@ -37,7 +42,10 @@ export function ropeClass({ rope: { scaling } }: ModelConfig, length: number): n
  * @param length Tokens of the sequence; some kinds depend on it.
  * @throws AppError `unsupported_architecture` for a kind of scaling that is not known.
  */
-export function inverseFrequencies({ rope }: ModelConfig, length: number): Float32Array {
+export function inverseFrequencies(
+  { rope }: Pick<ModelConfig, 'rope'>,
+  length: number,
+): Float32Array {
   const { theta, dim, scaling } = rope
   const periods = (base: number): Float32Array =>
     Float32Array.from({ length: dim / 2 }, (_, index) => base ** f32((2 * index) / dim))
@@ -48,7 +56,10 @@ export function inverseFrequencies({ rope }: ModelConfig, length: number): Float
     case 'linear':
       return base.map((frequency) => frequency / scaling.factor)
     case 'dynamic': {
-      const { factor, maxPositionEmbeddings: trained } = scaling
+      const { factor, maxPositionEmbeddings: trained, alpha } = scaling
+      if (alpha !== null && length <= trained) {
+        return periods(theta * alpha ** (dim / (dim - 2))).map((period) => 1 / period)
+      }
       const times = (factor * Math.max(length, trained)) / trained - (factor - 1)
       return periods(theta * times ** (dim / (dim - 2))).map((period) => 1 / period)
     }
@@ -70,7 +81,7 @@ export function inverseFrequencies({ rope }: ModelConfig, length: number): Float
  * Tables for positions `first … first + positions − 1` of a sequence of `length` tokens; the rest, if any, is padding.
  */
 export function ropeTables(
-  config: ModelConfig,
+  config: Pick<ModelConfig, 'rope'>,
   positions: number,
   length = positions,
   first = 0,
@@ -88,6 +99,16 @@ export function ropeTables(
     }
   }
   return { cos, sin }
+}
+
+/** What the queries at positions `first … first + positions − 1` are multiplied by. */
+export function queryGrowth(
+  { beta, originalMaxPositionEmbeddings: original }: QueryGrowth,
+  positions: number,
+  first = 0,
+): Float32Array {
+  const of = (position: number): number => 1 + beta * Math.log(1 + Math.floor(position / original))
+  return Float32Array.from({ length: positions }, (_, index) => of(first + index))
 }
 
 /** What cosines and sines are multiplied by, so that scores keep their spread over longer sequences. */

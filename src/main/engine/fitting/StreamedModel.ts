@@ -2,7 +2,13 @@ import { setImmediate } from 'node:timers/promises'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { buildDecoderLayer, LAYER_IO, layerInputs, type LayerShape } from '../decoder/decoderLayer'
+import {
+  buildDecoderLayer,
+  LAYER_IO,
+  layerInputs,
+  shapeKey,
+  type LayerShape,
+} from '../decoder/decoderLayer'
 import { checkForwardPass, requireFinite } from '../decoder/ForwardPass'
 import { KernelCache } from '../decoder/KernelCache'
 import { LayerKernels } from '../decoder/LayerKernels'
@@ -222,7 +228,7 @@ export class StreamedModel {
     const { architecture, config } = this.checkpoint
     const shape = this.shapeOf(layer)
     const kernel = await this.kernels.get(
-      `forward/${shape.window}`,
+      `forward/${shapeKey(shape)}`,
       () => buildDecoderLayer(config, architecture, shape),
       this.compile,
     )
@@ -320,7 +326,7 @@ export class StreamedModel {
   ): AsyncGenerator<number, Tensor[]> {
     const shape = this.shapeOf(layer)
     const kernel = await this.kernels.get(
-      `backward/${shape.window}`,
+      `backward/${shapeKey(shape)}`,
       () =>
         buildLayerBackward(this.checkpoint, shape, {
           trained: [],

@@ -1,6 +1,6 @@
 /** @file The direction in which a block's output matrices lower the loss most for their size, from one backward pass. */
 import type { Tensor } from '../onnx/Runtime'
-import { LAYER_IO } from '../decoder/decoderLayer'
+import { LAYER_IO, shapeKey } from '../decoder/decoderLayer'
 import { SLOPE_IO } from '../pretraining/graphs'
 import {
   buildBlockStatistics,
@@ -60,7 +60,7 @@ export async function* collectSums(
     for (const [index, hidden] of inputs.entries()) {
       const accumulates = index > 0
       const kernel = await kernels.get(
-        `statistics/${shape.window}/${isIdentity}/${accumulates}`,
+        `statistics/${shapeKey(shape)}/${isIdentity}/${accumulates}`,
         () => buildBlockStatistics(checkpoint, shape, { isIdentity, accumulates }),
         { ...compile, resident: names.map(({ output }) => output) },
       )

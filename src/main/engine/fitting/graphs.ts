@@ -74,7 +74,9 @@ export function buildBlockStatistics(
   const inputs = inputLayer(g, config, architecture, shape, given)
   const slope = g.input(SLOPE_IO.above, ['batch', shape.length, config.hiddenSize])
   const parts = layerParts(g, config, architecture, shape, inputs, { isIdentity })
-  const rows = g.reshape(slope, ['rows', config.hiddenSize])
+  const { residual } = config.scales
+  const summed = g.reshape(slope, ['rows', config.hiddenSize])
+  const rows = residual === 1 ? summed : g.mul(summed, residual)
   const [attentionSlope, below] = isIdentity
     ? [rows, null]
     : vjp(g, [parts.next], [slope], [parts.attention, inputs.hidden])

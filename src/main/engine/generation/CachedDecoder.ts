@@ -1,13 +1,15 @@
 import { setImmediate } from 'node:timers/promises'
 import { windowOfLayer } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { LAYER_IO } from '../decoder/decoderLayer'
+import { LAYER_IO, shapeKey, type LayerShape } from '../decoder/decoderLayer'
+import { scaleEmbeddings } from '../decoder/embedding'
 import { checkForwardPass, requireFinite } from '../decoder/ForwardPass'
 import { buildLogitsHead, HEAD_IO } from '../decoder/head'
 import { KernelCache } from '../decoder/KernelCache'
 import { LayerKernels } from '../decoder/LayerKernels'
 import type { StreamedLayer } from '../decoder/layerStream'
-import { ropeClass, ropeTables } from '../decoder/rope'
+import { ropeClass } from '../decoder/rope'
+import { layerTables } from '../decoder/tables'
 import type { Results, Runtime, Tensor } from '../onnx/Runtime'
 import { buildFirstLayer, buildNextLayer, CACHE_IO, nextMask } from './cachedLayer'
 import { MATRIX_ELEMENTS } from './memory'
@@ -47,7 +49,7 @@ export class CachedDecoder {
   #cache: LayerCache[] = []
   /** The tokens whose keys and values are kept, and the class of their angles. */
   #ids: Int32Array = new Int32Array(0)
-  #class = 0
+  #class = ''
   #norm: Tensor | null = null
 
   constructor(
@@ -91,7 +93,7 @@ export class CachedDecoder {
     const run = async ({ layer, weights }: StreamedLayer, hidden: Tensor): Promise<Results> => {
       const shape = this.#shapes.shapeOf(layer, length)
       const kernel = await this.#kernels.get(
-        `first/${length}/${shape.window}`,
+        `first/${shapeKey(shape)}`,
         () => buildFirstLayer(config, architecture, shape),
         { resident: RESIDENT, keepsMemory: false },
       )
@@ -132,23 +134,20 @@ export class CachedDecoder {
   async *#next(ids: Int32Array): AsyncGenerator<void, Float32Array> {
     const { architecture, config } = this.checkpoint
     const past = ids.length - 1
-    const { cos, sin } = ropeTables(config, 1, ids.length, past)
-    const half = [1, config.rope.dim / 2]
-    const tables = {
-      [LAYER_IO.cos]: this.runtime.float32(cos, half),
-      [LAYER_IO.sin]: this.runtime.float32(sin, half),
-    }
     const masks = new Map<number | null, Tensor>()
     const maskOf = (window: number | null): Tensor => {
       const mask = masks.get(window) ?? this.runtime.float32(nextMask(past, window), [1, past + 1])
       masks.set(window, mask)
       return mask
     }
-    // The past grows with each run, so no plan of memory fits the next one.
-    const kernel = await this.#kernels.get('next', () => buildNextLayer(config, architecture), {
-      resident: RESIDENT,
-      plansMemory: false,
-    })
+    const places = { tokens: ids.length, first: past }
+    const tables = new Map<string, Readonly<Record<string, Tensor>>>()
+    const tablesOf = (shape: LayerShape, mask: Tensor): Readonly<Record<string, Tensor>> => {
+      const found =
+        tables.get(shapeKey(shape)) ?? layerTables(this.runtime, config, shape, places, mask)
+      tables.set(shapeKey(shape), found)
+      return { ...found, [LAYER_IO.mask]: mask }
+    }
     const start = this.runtime.float32(await this.#embed(ids.subarray(past)), [
       1,
       1,
@@ -156,10 +155,16 @@ export class CachedDecoder {
     ])
     return yield* this.#through(ids, start, async ({ layer, weights }, hidden) => {
       const before = this.#cache[layer]
+      const shape = { length: 1, window: null, rope: config.layerRopes[layer] ?? 'main' }
+      // The past grows with each run, so no plan of memory fits the next one.
+      const kernel = await this.#kernels.get(
+        `next/${shape.rope}`,
+        () => buildNextLayer(config, architecture, shape),
+        { resident: RESIDENT, plansMemory: false },
+      )
       const results = await kernel.run({
         ...weights,
-        ...tables,
-        [LAYER_IO.mask]: maskOf(windowOfLayer(config, layer)),
+        ...tablesOf(shape, maskOf(windowOfLayer(config, layer))),
         [LAYER_IO.input]: hidden,
         ...(before
           ? { [CACHE_IO.pastKeys]: before.keys, [CACHE_IO.pastValues]: before.values }
@@ -213,7 +218,7 @@ export class CachedDecoder {
       const into = rows.subarray(index * width, (index + 1) * width)
       await this.checkpoint.readFloat32(architecture.embedTokens, { rows: [id, id + 1], into })
     }
-    return rows
+    return scaleEmbeddings(rows, config)
   }
 
   #forget(): void {

@@ -34,14 +34,18 @@ export function buildFirstLayer(
 }
 
 /**
- * A layer over one token. Inputs: `hidden` `[1, 1, hiddenSize]`, `cos` and `sin` of its position `[1, rope.dim / 2]`,
- * `mask` `[1, 'past+1']` ({@link nextMask}), `pastKeys` and `pastValues` `[1, numKeyValueHeads, 'past', headDim]`, and the
- * layer's weights. Outputs: `next` `[1, 1, hiddenSize]`, `keys` and `values` with one token more than the past. It is the
- * same for every layer, whatever its window.
+ * A layer over one token. Inputs: `hidden` `[1, 1, hiddenSize]`, the tables of its position, `mask` `[1, 'past+1']`
+ * ({@link nextMask}), `pastKeys` and `pastValues` `[1, numKeyValueHeads, 'past', headDim]`, and the layer's weights.
+ * Outputs: `next` `[1, 1, hiddenSize]`, `keys` and `values` with one token more than the past.
+ *
+ * @param shape Of one token; it has no window, which the mask alone decides.
  */
-export function buildNextLayer(config: ModelConfig, architecture: Architecture): Graph {
+export function buildNextLayer(
+  config: ModelConfig,
+  architecture: Architecture,
+  shape: LayerShape,
+): Graph {
   const g = new Graph()
-  const shape = { length: 1, window: null }
   const past = (name: string) => g.input(name, [1, config.numKeyValueHeads, 'past', config.headDim])
   const given = {
     hidden: g.input(LAYER_IO.input, [1, 1, config.hiddenSize]),

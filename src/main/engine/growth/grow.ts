@@ -15,6 +15,7 @@ import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import type { Alignment } from '../alignment/Alignment'
 import { chooseDamping, dampOf } from './damping'
 import { layOut } from './grownLayout'
+import { typeWarnings } from './layerTypes'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
 import type { TransportedFill } from './fillers/transported'
@@ -35,6 +36,7 @@ import {
   type FitRequest,
   type FittedStart,
 } from '../fitting/fittedStart'
+import { requireFittable } from '../fitting/fittable'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { stageBytes } from '../lesa/disk'
 import { neighboursNeed, requireMemory } from '../lesa/memory'
@@ -83,7 +85,10 @@ export interface Computed {
 /** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
 export function checkMemory({ spec, checkpoint }: Growth, types: readonly string[]): void {
   const shapes = types.map((type) => new StackedMatrix(checkpoint, type))
-  if (fitsText(spec.method.name)) requireCalibration(spec.calibration)
+  if (fitsText(spec.method.name)) {
+    requireFittable(checkpoint)
+    requireCalibration(spec.calibration)
+  }
   if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
   else if (transports(spec.method.name)) requireArrays(transportNeed(checkpoint))
   else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
@@ -144,13 +149,14 @@ export async function* computeTypes(
   return { device, types: done }
 }
 
-/** What a fit is asked for. @throws AppError `bad_request` without a calibration text. */
+/** What a fit is asked for. @throws AppError `bad_request` without a calibration text; as `requireFittable`. */
 export function fitRequest({
   spec,
   checkpoint,
   plan,
 }: Pick<Growth, 'spec' | 'checkpoint' | 'plan'>): FitRequest {
   const { method, calibration, seed, memoryBytes, deviceMemoryBytes } = spec
+  requireFittable(checkpoint)
   return {
     checkpoint,
     layers: plan.newLayers.map((index) => plan.layers[index]?.source ?? 0),
@@ -327,11 +333,14 @@ async function copyPredictors(types: readonly PredictedType[], folder: string): 
 
 function growthWarnings({ plan, checkpoint }: Growth): string[] {
   const factor = plan.layers.length / checkpoint.config.numHiddenLayers
-  return factor > MAX_KNOWN_GROWTH
-    ? [
-        `The model grows ${factor.toFixed(1)}×; the method has not been tried beyond ${MAX_KNOWN_GROWTH}×.`,
-      ]
-    : []
+  return [
+    ...(factor > MAX_KNOWN_GROWTH
+      ? [
+          `The model grows ${factor.toFixed(1)}×; the method has not been tried beyond ${MAX_KNOWN_GROWTH}×.`,
+        ]
+      : []),
+    ...typeWarnings(plan, checkpoint),
+  ]
 }
 
 function trainingWarnings(types: readonly PredictedType[]): string[] {

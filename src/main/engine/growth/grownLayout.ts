@@ -3,7 +3,7 @@ import type { OutputDtype } from '@shared/jobs'
 import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
 import { hasOrderedRows } from '../alignment/orders'
-import { elementsOf, partsOf, placeInLayers } from '../architectures/Architecture'
+import { elementsOf, partsOf, placeInLayers, type RowPart } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import type { Work } from '../lib/work'
@@ -24,15 +24,16 @@ export interface FilledSlot extends Neighbours {
   readonly layer: number
   /** The base layer before it. */
   readonly gap: number
-  /** Of its bias: the neighbours' mean, or one layer's, in the order that the new layer has. */
-  readonly isBias?: boolean
+  /** Of its bias or gain: the neighbours' mean, or one layer's, in the order that the new layer has. */
+  readonly part?: RowPart
 }
 
 /** Where a tensor of the grown model comes from. */
 export type TensorSource =
   /** A tensor of the base model, in the output's element type. */
   | { readonly kind: 'base'; readonly tensor: TensorInfo }
-  | { readonly kind: 'zeros' }
+  /** The same number everywhere. */
+  | { readonly kind: 'constant'; readonly value: number }
   /** The weighted mean of both neighbours' tensors: norm weights and biases, which no method computes. */
   | ({ readonly kind: 'mean' } & Neighbours)
   /** The slots that lie in the tensor, in the order of its elements. */
@@ -45,8 +46,13 @@ export interface LaidOutTensor {
   readonly shape: readonly number[]
   readonly byteLength: number
   readonly source: TensorSource
-  /** What the source's values are multiplied by, where it is not 1. */
-  readonly scale?: number
+  /** What becomes of the source's values, where they do not stay as they are: `factor · value + shift`. */
+  readonly change?: Change
+}
+
+export interface Change {
+  readonly factor: number
+  readonly shift: number
 }
 
 export interface GrownLayout {
@@ -73,12 +79,15 @@ export interface LayoutOptions {
 /** Every tensor of the grown model: what is not in a layer as it is, then the planned layers under their new numbers. */
 export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLayout {
   const { layers, dtype, damp = 1, dropsHead = false } = options
-  const { residualScales } = checkpoint.architecture
+  const { residualScales, silentValue } = checkpoint.architecture
+  // A gain of 1 + weight shrinks towards weight −1.
+  const damped: Change = { factor: damp, shift: (1 - damp) * silentValue }
   const byLayer = new Map<number, Map<string, TensorInfo>>()
   const tensors: LaidOutTensor[] = []
-  const put = (name: string, like: TensorInfo, source: TensorSource, scale = 1): void => {
+  const put = (name: string, like: TensorInfo, source: TensorSource, change?: Change): void => {
     const size = sizeOf(like, newDtype(madeOf(source, like), dtype))
-    tensors.push({ name, ...size, source, ...(scale === 1 ? {} : { scale }) })
+    const isChanged = change && change.factor !== 1 && source.kind !== 'constant'
+    tensors.push({ name, ...size, source, ...(isChanged ? { change } : {}) })
   }
   for (const tensor of checkpoint.tensors.values()) {
     if (dropsHead && tensor.name === checkpoint.architecture.lmHead) continue
@@ -102,8 +111,8 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
       const shaped = source.kind === 'base' ? source.tensor : tensor
       const isDamped = layer.kind !== 'original' && residualScales.includes(suffix)
       const name = checkpoint.layerTensorName(index, suffix)
-      if (isDamped && damp === 0) put(name, shaped, { kind: 'zeros' })
-      else put(name, shaped, source, isDamped && source.kind !== 'zeros' ? damp : 1)
+      if (isDamped && damp === 0) put(name, shaped, { kind: 'constant', value: silentValue })
+      else put(name, shaped, source, isDamped ? damped : undefined)
     }
   })
   return {
@@ -115,8 +124,8 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
 }
 
 /** Whether a tensor's bytes are those of one of the base model's, so that they are copied and not made. */
-export function isCopy({ source, dtype, scale = 1 }: LaidOutTensor): boolean {
-  return source.kind === 'base' && source.tensor.dtype === dtype && scale === 1
+export function isCopy({ source, dtype, change }: LaidOutTensor): boolean {
+  return source.kind === 'base' && source.tensor.dtype === dtype && change === undefined
 }
 
 interface Place {
@@ -133,15 +142,16 @@ function sourceOf(
   { rest, aligned = false }: LayoutOptions,
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
-  const { identityZeros } = checkpoint.architecture
-  if (layer.kind === 'identity' && identityZeros.includes(suffix)) {
+  const { residualScales, silentValue } = checkpoint.architecture
+  const silent: TensorSource = { kind: 'constant', value: silentValue }
+  if (layer.kind === 'identity' && residualScales.includes(suffix)) {
     const fitted =
       layer.isFitted === true ? fittedSlots(checkpoint, { layer, index, suffix, tensor }) : []
-    return fitted.length > 0 ? { kind: 'filled', slots: fitted } : { kind: 'zeros' }
+    return fitted.length > 0 ? { kind: 'filled', slots: fitted } : silent
   }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
   const { isIdentity = false } = layer
-  if (isIdentity && identityZeros.includes(suffix)) return { kind: 'zeros' }
+  if (isIdentity && residualScales.includes(suffix)) return silent
   // Only what is alike can be mixed, or taken for another.
   const of = (source: number): TensorInfo | null => {
     const found = checkpoint.tensors.get(checkpoint.layerTensorName(source, suffix))
@@ -154,24 +164,31 @@ function sourceOf(
     elements: [offset, offset + elementsOf(shape)],
     position: layer.position,
   })
-  const slots = partsOf(checkpoint.slots, 'weight', suffix).map(({ id, span }) => ({
+  const parts = partsOf(checkpoint.slots, 'weight', suffix)
+  const { residualWriters, hasPostNorms } = checkpoint.architecture
+  // Silent by the norms behind them, these are not transported: those of the layer whose order the others are in stay.
+  if (isIdentity && hasPostNorms && parts.some(({ id }) => residualWriters.includes(id))) {
+    return { kind: 'base', tensor: right ?? tensor }
+  }
+  const slots = parts.map(({ id, span }) => ({
     type: id,
     layer: index,
     gap: layer.gap,
     ...neighbours(span.shape, span.offset),
   }))
   if (slots.length > 0) return { kind: 'filled', slots }
-  const biases = partsOf(checkpoint.slots, 'bias', suffix)
-  if ((aligned || isIdentity) && biases.some(({ id }) => hasOrderedRows(id))) {
-    // A transported bias goes with its rows.
+  const part = partsOf(checkpoint.slots, 'gain', suffix).length > 0 ? 'gain' : 'bias'
+  const byRows = partsOf(checkpoint.slots, part, suffix)
+  if ((aligned || isIdentity) && byRows.some(({ id }) => hasOrderedRows(id))) {
+    // A transported bias or gain goes with its rows.
     const one = isIdentity ? null : { previous: left, next: right, first: of(0), mean: null }[rest]
     return {
       kind: 'filled',
-      slots: biases.map(({ id, span }) => ({
+      slots: byRows.map(({ id, span }) => ({
         type: id,
         layer: index,
         gap: layer.gap,
-        isBias: true,
+        part,
         ...neighbours(span.shape, span.offset),
         ...(one === null ? {} : { left: one, right: one }),
       })),
@@ -212,7 +229,7 @@ function fittedSlots(
 /** Stored types of what a tensor is made from. */
 function madeOf(source: TensorSource, like: TensorInfo): string[] {
   switch (source.kind) {
-    case 'zeros':
+    case 'constant':
       return [like.dtype]
     case 'base':
       return [source.tensor.dtype]
@@ -236,6 +253,6 @@ function sizeOf(
 
 /** What writing a laid-out model does: all of it is copied, and what is made is read and computed before. */
 export function writeWork({ tensors, bytes }: GrownLayout): Work {
-  const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'zeros')
+  const made = tensors.filter((tensor) => !isCopy(tensor) && tensor.source.kind !== 'constant')
   return { copied: bytes, converted: made.reduce((sum, { byteLength }) => sum + byteLength, 0) }
 }

@@ -10,10 +10,10 @@ import { RangeCount, type RangeLoss } from '../checkpoint/range'
 import { byElement } from './fillers/neighbours'
 import {
   isCopy,
+  type Change,
   type FilledSlot,
   type GrownLayout,
   type LaidOutTensor,
-  type TensorSource,
 } from './grownLayout'
 
 /** Bytes converted or compared at a time; a multiple of every element size. */
@@ -43,25 +43,25 @@ function contentOf(
   tensor: LaidOutTensor,
   filler: Filler | undefined,
 ): OutputTensor['content'] {
-  const { source, scale } = tensor
-  if (source.kind === 'zeros') return 'zeros'
+  const { source, change } = tensor
+  if (source.kind === 'constant' && source.value === 0) return 'zeros'
   if (source.kind === 'base' && isCopy(tensor)) return { copy: source.tensor }
   if (source.kind === 'filled' && !filler) {
     throw new AppError('bug', `Nothing gives the matrix "${tensor.name}".`)
   }
-  const values = (): AsyncIterable<Float32Array> => laidOutValues(checkpoint, source, filler)
-  return scale === undefined ? values : () => scaled(values(), scale)
+  const values = (): AsyncIterable<Float32Array> => laidOutValues(checkpoint, tensor, filler)
+  return change === undefined ? values : () => changed(values(), change)
 }
 
-/** What a laid-out tensor holds before it is scaled, some values at a time. */
+/** What a laid-out tensor holds before it is changed, some values at a time. */
 function laidOutValues(
   checkpoint: Checkpoint,
-  source: TensorSource,
+  { source, shape }: Pick<LaidOutTensor, 'source' | 'shape'>,
   filler: Filler | undefined,
 ): AsyncIterable<Float32Array> {
   switch (source.kind) {
-    case 'zeros':
-      throw new AppError('bug', 'Zeros are not read.')
+    case 'constant':
+      return repeated(source.value, elementsOf(shape))
     case 'base':
       return valuesOf(checkpoint, source.tensor)
     case 'mean':
@@ -72,11 +72,18 @@ function laidOutValues(
   }
 }
 
-async function* scaled(
+async function* changed(
   chunks: AsyncIterable<Float32Array>,
-  factor: number,
+  { factor, shift }: Change,
 ): AsyncGenerator<Float32Array> {
-  for await (const chunk of chunks) yield chunk.map((value) => value * factor)
+  for await (const chunk of chunks) yield chunk.map((value) => value * factor + shift)
+}
+
+async function* repeated(value: number, count: number): AsyncGenerator<Float32Array> {
+  const most = CHUNK_BYTES / Float32Array.BYTES_PER_ELEMENT
+  for (let left = count; left > 0; left -= most) {
+    yield await Promise.resolve(new Float32Array(Math.min(left, most)).fill(value))
+  }
 }
 
 /**
@@ -95,14 +102,10 @@ export async function readLaidOut(
     const size = elementsOf(tensor.shape)
     const values = into.get(suffix) ?? new Float32Array(size)
     into.set(suffix, values)
-    if (tensor.source.kind === 'zeros') {
-      values.fill(0)
-      continue
-    }
-    const chunks = laidOutValues(checkpoint, tensor.source, filler)
-    const { scale } = tensor
+    const chunks = laidOutValues(checkpoint, tensor, filler)
+    const { change } = tensor
     let at = 0
-    for await (const chunk of scale === undefined ? chunks : scaled(chunks, scale)) {
+    for await (const chunk of change === undefined ? chunks : changed(chunks, change)) {
       values.set(chunk, at)
       at += chunk.length
     }

@@ -6,7 +6,7 @@ import type { JobEvent, JobStep } from '@shared/jobs'
 import { transports } from '@shared/methods'
 import { readError, writeError } from '@system/errors'
 import { LayerTransport, TRANSPORTED_SLOTS } from '../alignment/transport'
-import { elementsOf } from '../architectures/Architecture'
+import { elementsOf, type RowPart } from '../architectures/Architecture'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { ArrayNeed } from '../lib/arrays'
 import { bytesOf } from '../lib/matrix'
@@ -31,14 +31,14 @@ const ITERATION_OPERATIONS = 200
 export class Transported {
   constructor(private readonly folders: ReadonlyMap<number, string>) {}
 
-  /** Elements of a slot's matrix or bias in the order of the layer after the gap. */
+  /** Elements of a slot's matrix, bias or gain in the order of the layer after the gap. */
   async *read(
     gap: number,
     slot: string,
-    isBias: boolean,
+    part: 'weight' | RowPart,
     chunk: number,
   ): AsyncGenerator<Float32Array> {
-    const path = join(this.folders.get(gap) ?? '', fileOf(slot, isBias))
+    const path = join(this.folders.get(gap) ?? '', fileOf(slot, part))
     const file = await open(path).catch((error: unknown) => {
       throw readError(error, path, 'damaged_file')
     })
@@ -54,8 +54,8 @@ export class Transported {
   }
 }
 
-function fileOf(slot: string, isBias: boolean): string {
-  return `${slot}.${isBias ? 'bias' : 'weight'}`
+function fileOf(slot: string, part: 'weight' | RowPart): string {
+  return `${slot}.${part}`
 }
 
 function gapsOf({ plan }: Pick<Planned, 'plan'>): number[] {
@@ -76,10 +76,9 @@ export function transportNeed({ config }: Checkpoint): ArrayNeed {
 export function transportedBytes(growth: Planned): number {
   const { slots } = growth.checkpoint
   const own = slots.filter(({ id }) => TRANSPORTED_SLOTS.includes(id))
-  const elements = own.reduce(
-    (sum, { weight, bias }) => sum + elementsOf(weight.shape) + (bias ? elementsOf(bias.shape) : 0),
-    0,
-  )
+  const elements = own
+    .flatMap(({ weight, bias, gain }) => [weight, bias, gain])
+    .reduce((sum, span) => sum + (span ? elementsOf(span.shape) : 0), 0)
   return gapsOf(growth).length * elements * FLOAT
 }
 
@@ -156,16 +155,21 @@ async function transportGap(
   onProgress: (done: number) => Promise<void>,
 ): Promise<string> {
   const draft = await stages.begin(STEP, depends)
-  const write = async (slot: string, isBias: boolean, values: Float32Array): Promise<void> => {
-    const file = join(draft.folder, fileOf(slot, isBias))
+  const write = async (
+    slot: string,
+    part: 'weight' | RowPart,
+    values: Float32Array,
+  ): Promise<void> => {
+    const file = join(draft.folder, fileOf(slot, part))
     await writeFile(file, bytesOf(values)).catch((error: unknown) => {
       throw writeError(error, file)
     })
   }
   try {
-    for await (const { slot, weight, bias } of transport.transport(gap, gap + 1, onProgress)) {
-      await write(slot, false, weight)
-      if (bias) await write(slot, true, bias)
+    for await (const moved of transport.transport(gap, gap + 1, onProgress)) {
+      await write(moved.slot, 'weight', moved.weight)
+      if (moved.bias) await write(moved.slot, 'bias', moved.bias)
+      if (moved.gain) await write(moved.slot, 'gain', moved.gain)
     }
     await checkpoint.assertUnchanged()
     return await draft.commit()

@@ -10,6 +10,7 @@ import { checkTexts } from '../corpus/textFiles'
 import { checkForwardPass } from '../decoder/ForwardPass'
 import { loadTokenizer } from '../evaluation/tokenizer'
 import { readCalibration } from '../fitting/calibration'
+import { requireFittable } from '../fitting/fittable'
 import { StreamedModel } from '../fitting/StreamedModel'
 import { mapEvents } from '../lib/reporting'
 import { weightOf, type Work } from '../lib/work'
@@ -30,6 +31,7 @@ export const run: JobRunner<'place'> = async function* (spec, env) {
   const checkpoint = await Checkpoint.open(spec.model)
   try {
     checkForwardPass(checkpoint)
+    requireFittable(checkpoint)
     await loadTokenizer(checkpoint.path)
     const { bytes } = await checkTexts([spec.text])
     const decision = await chooseDevice(spec.device)

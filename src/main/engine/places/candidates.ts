@@ -81,10 +81,11 @@ export async function openGrownCandidate(
       countAt: (gap) => layersAt(gap).length,
       block: async (gap, index) => {
         const layer = layersAt(gap)[index]!
-        const window = windowOfLayer(grown.config, layer)
+        const typeOf = (config: ModelConfig, each: number): string =>
+          `${windowOfLayer(config, each)}/${config.layerRopes[each]}`
+        const type = typeOf(grown.config, layer)
         const like = [gap, gap + 1].find(
-          (each) =>
-            each < base.config.numHiddenLayers && windowOfLayer(base.config, each) === window,
+          (each) => each < base.config.numHiddenLayers && typeOf(base.config, each) === type,
         )
         return fed(grown, runtime, await readLayer(grown, layer), like ?? gap)
       },

@@ -8,6 +8,7 @@ import {
   layerInputs,
   LAYER_IO,
   type LayerInput,
+  shapeKey,
   type LayerShape,
 } from '../decoder/decoderLayer'
 import { checkForwardPass } from '../decoder/ForwardPass'
@@ -392,7 +393,7 @@ export class LayerTrainer {
     const { architecture, config } = this.checkpoint
     const shape = this.#shapeOf(layer)
     const kernel = await this.#kernels.get(
-      `forward/${shape.window}`,
+      `forward/${shapeKey(shape)}`,
       () => buildDecoderLayer(config, architecture, shape),
       { ...this.#compile, resident: [LAYER_IO.output] },
     )
@@ -472,7 +473,7 @@ export class LayerTrainer {
     options: { trained: readonly string[]; passesOn: boolean; accumulates: boolean },
   ): Promise<Kernel> {
     const { trained, passesOn, accumulates } = options
-    const key = `backward/${shape.window}/${trained.length}/${passesOn}/${accumulates}`
+    const key = `backward/${shapeKey(shape)}/${trained.length}/${passesOn}/${accumulates}`
     const resident = [
       SLOPE_IO.below,
       ...(this.#statesAreOnDevice ? trained.map((name) => gradientOf(name)) : []),
@@ -795,15 +796,15 @@ export class LayerTrainer {
     })
   }
 
-  /** Looks which output matrices are zero, as identity blocks have them. */
+  /** Looks which output matrices (or the norms behind them) are silent, as identity blocks have them. */
   async #findZeros(): Promise<void> {
-    const { identityZeros } = this.checkpoint.architecture
-    const outputs = this.#trainedInputs.filter(({ tensor }) => identityZeros.includes(tensor))
+    const { residualScales, silentValue } = this.checkpoint.architecture
+    const outputs = this.#trainedInputs.filter(({ tensor }) => residualScales.includes(tensor))
     for (const layer of this.options.settings.layers) {
       const state = await this.states.get(layer, 'value')
       for (const { name } of outputs) {
         const values = await this.runtime.read(state[name]!)
-        if (values.every((value) => value === 0)) this.#faster.add(weightOf(layer, name))
+        if (values.every((value) => value === silentValue)) this.#faster.add(weightOf(layer, name))
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { embed } from '../decoder/embedding'
+import { embed, scaleEmbeddings } from '../decoder/embedding'
 import { VocabularyMatrix, type VocabularyTile } from '../decoder/VocabularyMatrix'
 import { floats } from '../onnx/hostMemory'
 import type { Runtime, Tensor } from '../onnx/Runtime'
@@ -72,9 +72,10 @@ export class Vocabulary {
         sequences,
         indices: [...sequences.keys()],
       }))
-      return await embed(this.input, batches, this.signal)
+      return await embed(this.checkpoint.config, this.input, batches, this.signal)
     }
-    const { hiddenSize } = this.checkpoint.config
+    const { config } = this.checkpoint
+    const { hiddenSize } = config
     const rows = this.embeddings
     return groups.map((windows) => {
       const length = windows[0]?.length ?? 0
@@ -85,7 +86,7 @@ export class Vocabulary {
           hidden.set(rows.subarray(id * hiddenSize, (id + 1) * hiddenSize), at)
         })
       })
-      return hidden
+      return scaleEmbeddings(hidden, config)
     })
   }
 

@@ -8,12 +8,13 @@ import {
   decoderLayer,
   inputLayer,
   LAYER_IO,
-  maskWidth,
-  queryChunk,
+  shapeKey,
+  tableShapes,
   type LayerInputs,
   type LayerShape,
+  type TableName,
 } from '../decoder/decoderLayer'
-import { HEAD_IO, inputHead } from '../decoder/head'
+import { HEAD_IO, inputHead, logitSlopes, logitsOf } from '../decoder/head'
 import { normOf } from '../decoder/norms'
 import { vjp } from '../onnx/gradients'
 import { Graph, type Value } from '../onnx/graph'
@@ -116,7 +117,7 @@ export const LOSS_IO = {
 export function buildLossHead(model: Model, length?: number): Graph {
   const g = new Graph()
   const { hidden, normed, matrix } = inputHead(g, model, { length })
-  const { nll, slope } = lossOf(g, normed, matrix)
+  const { nll, slope } = lossOf(g, model, normed, matrix)
   g.output(LOSS_IO.nll, nll)
   g.output(SLOPE_IO.above, vjp(g, [normed], [slope], [hidden])[0]!)
   return g
@@ -124,19 +125,28 @@ export function buildLossHead(model: Model, length?: number): Graph {
 
 /**
  * The cross-entropy in closed form: with e = exp(logit − max) and z = Σ e, nll = ln z + max − logit(target), and its
- * slope at `normed` is (e·W)·share/z − W[target]·share. No one-hot, and no derivative of the maximum, which would cancel.
+ * slope at `normed` is (e·W)·share/z − W[target]·share, each row of W times the logit's own slope. No one-hot, and no
+ * derivative of the maximum, which would cancel.
  */
-function lossOf(g: Graph, normed: Value, matrix: Value): { nll: Value; slope: Value } {
+function lossOf(
+  g: Graph,
+  model: Model,
+  normed: Value,
+  matrix: Value,
+): { nll: Value; slope: Value } {
   const target = g.input(HEAD_IO.target, ['rows', 1], 'int64')
   const share = g.input(LOSS_IO.share, ['rows', 1])
-  const logits = g.linear(normed, matrix)
+  const logits = logitsOf(g, model, g.linear(normed, matrix))
   const max = g.reduceMax(logits, [1], true)
   const e = g.exp(g.sub(logits, max))
   const z = g.sum(e, [1], true)
   const nll = g.sub(g.add(g.log(z), max), g.gatherLast(logits, target))
-  const mean = g.mul(g.gemm(e, matrix), g.div(share, z))
+  const { factor, slopes } = logitSlopes(g, model, logits)
+  const mean = g.mul(g.gemm(slopes ? g.mul(e, slopes) : e, matrix), g.div(share, z))
   const picked = g.gather(matrix, g.squeeze(target, [1]))
-  return { nll, slope: g.sub(mean, g.mul(picked, share)) }
+  const own = slopes ? g.mul(share, g.gatherLast(slopes, target)) : share
+  const slope = g.sub(mean, g.mul(picked, own))
+  return { nll, slope: factor === 1 ? slope : g.mul(slope, factor) }
 }
 
 /**
@@ -149,11 +159,17 @@ export function buildTileSlope(model: Model, length?: number): Graph {
   const { normed, matrix } = inputHead(g, model, { length })
   const column = (name: string): Value => g.input(name, ['rows', 1])
   const target = g.input(HEAD_IO.target, ['rows', 1], 'int64')
-  const p = g.exp(g.sub(g.linear(normed, matrix), column(LOSS_IO.logSum)))
+  const logits = logitsOf(g, model, g.linear(normed, matrix))
+  const p = g.exp(g.sub(logits, column(LOSS_IO.logSum)))
+  const { factor, slopes } = logitSlopes(g, model, logits)
   const before = g.input(LOSS_IO.before, ['rows', model.config.hiddenSize])
-  const sum = g.gemm(g.mul(p, column(LOSS_IO.share)), matrix, { c: before })
+  const scaled = (x: Value): Value => (factor === 1 ? x : g.mul(x, factor))
+  const pulls = g.mul(slopes ? g.mul(p, slopes) : p, scaled(column(LOSS_IO.share)))
+  const sum = g.gemm(pulls, matrix, { c: before })
   const picked = g.gather(matrix, g.squeeze(target, [1]))
-  g.output(LOSS_IO.after, g.sub(sum, g.mul(picked, column(LOSS_IO.here))))
+  const here = scaled(column(LOSS_IO.here))
+  const own = slopes ? g.mul(here, g.gatherLast(slopes, target)) : here
+  g.output(LOSS_IO.after, g.sub(sum, g.mul(picked, own)))
   return g
 }
 
@@ -182,7 +198,7 @@ export interface UpperLayer {
 }
 
 /** What tables are called that belong to a shape, where a graph holds layers of several. */
-export const tableOf = ({ window }: LayerShape, name: string): string => `${name}/${window}`
+export const tableOf = (shape: LayerShape, name: string): string => `${name}/${shapeKey(shape)}`
 /** What a weight is called in a graph of several layers. */
 export const weightOf = (layer: number, name: string): string => `${layer}/${name}`
 
@@ -215,23 +231,18 @@ export function buildUpperPart(
   const norm = g.input(HEAD_IO.norm, [hiddenSize])
   const matrix = g.input(HEAD_IO.matrix, ['vocab', hiddenSize])
   const normed = normOf(architecture)(g, rows, norm, rmsNormEps)
-  const { nll, slope } = lossOf(g, normed, matrix)
+  const { nll, slope } = lossOf(g, { architecture, config }, normed, matrix)
   g.output(LOSS_IO.nll, nll)
   outputGradients(g, weights, vjp(g, [normed], [slope], weights), accumulates)
   return g
 }
 
-type Tables = Pick<LayerInputs, 'cos' | 'sin' | 'mask'>
+type Tables = Pick<LayerInputs, TableName>
 
 function renamedTables(g: Graph, config: ModelConfig, shape: LayerShape): Tables {
-  const half = config.rope.dim / 2
-  const table = (name: string): Value => g.input(tableOf(shape, name), [shape.length, half])
-  const chunk = queryChunk(shape.length)
-  return {
-    cos: table(LAYER_IO.cos),
-    sin: table(LAYER_IO.sin),
-    mask: g.input(tableOf(shape, LAYER_IO.mask), [chunk, maskWidth(shape)]),
-  }
+  return Object.fromEntries(
+    tableShapes(config, shape).map(([name, dims]) => [name, g.input(tableOf(shape, name), dims)]),
+  ) as Tables
 }
 
 /** What AdamW's graph takes beside the optimiser's state and its scalars. */

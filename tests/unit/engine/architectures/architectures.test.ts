@@ -22,7 +22,7 @@ const SLIDING = 'sliding_attention'
 const SOURCES = [0, 1, 1, 2, 2, 3]
 
 describe('architectureOf', () => {
-  test.each(['llama', 'mistral', 'qwen2', 'qwen3', 'phi3'])(
+  test.each(ARCHITECTURES.map(({ modelType }) => modelType))(
     'knows %s by either name',
     (modelType) => {
       const found = architecture(modelType)
@@ -35,7 +35,7 @@ describe('architectureOf', () => {
   )
 
   test.each([
-    { model_type: 'gemma2', architectures: ['Gemma2ForCausalLM'] },
+    { model_type: 'mixtral', architectures: ['MixtralForCausalLM'] },
     { model_type: 'llama', architectures: ['LlamaForSequenceClassification'] },
     { model_type: 'qwen2_vl', architectures: ['Qwen2ForCausalLM'] },
     { architectures: 'LlamaForCausalLM' },
@@ -125,16 +125,28 @@ describe('slots', () => {
   }
 
   test.each(ARCHITECTURES)('of $modelType are the seven matrices, in one order', (each) => {
+    const shapes = [
+      [96, 64],
+      [48, 64],
+      [48, 64],
+      [64, 96],
+      [96, 64],
+      [96, 64],
+      [64, 96],
+    ]
+    const has = (id: string): boolean => each.modelType !== 'arcee' || id !== 'gate_proj'
     const slots = each.slotsOf(config(each.modelType))
-    expect(slots.map(({ id }) => id)).toEqual([...WEIGHT_TYPES])
-    expect(slots.map(({ weight }) => weight.shape)).toEqual([
-      [96, 64],
-      [48, 64],
-      [48, 64],
-      [64, 96],
-      [96, 64],
-      [96, 64],
-      [64, 96],
+    expect(slots.map(({ id }) => id)).toEqual(WEIGHT_TYPES.filter(has))
+    expect(slots.map(({ weight }) => weight.shape)).toEqual(
+      shapes.filter((_, index) => has(WEIGHT_TYPES[index]!)),
+    )
+  })
+
+  test('of OLMo have a gain where a norm goes over all of their rows', () => {
+    const slots = architecture('olmo2').slotsOf(config('olmo2'))
+    expect(slots.flatMap(({ id, gain }) => (gain ? [[id, gain]] : []))).toEqual([
+      ['q_proj', { tensor: 'self_attn.q_norm.weight', offset: 0, shape: [96] }],
+      ['k_proj', { tensor: 'self_attn.k_norm.weight', offset: 0, shape: [48] }],
     ])
   })
 
@@ -200,16 +212,36 @@ test('a model of Phi-3 is laid out as the reference declares it', () => {
 
 test('a LLaMA Pro block silences both writers to the residual stream, and their biases', () => {
   const weights = ['self_attn.o_proj.weight', 'mlp.down_proj.weight']
-  expect(architecture('mistral').identityZeros).toEqual(weights)
-  expect(architecture('qwen2').identityZeros).toEqual(weights)
-  expect(architecture('phi3').identityZeros).toEqual(weights)
-  expect(architecture('llama').identityZeros).toEqual([
+  expect(architecture('mistral').residualScales).toEqual(weights)
+  expect(architecture('qwen2').residualScales).toEqual(weights)
+  expect(architecture('phi3').residualScales).toEqual(weights)
+  expect(architecture('llama').residualScales).toEqual([
     'self_attn.o_proj.weight',
     'self_attn.o_proj.bias',
     'mlp.down_proj.weight',
     'mlp.down_proj.bias',
   ])
 })
+
+test('where norms stand behind the writers, they are silenced: at a gain of zero', () => {
+  const norms = ['post_attention_layernorm.weight', 'post_feedforward_layernorm.weight']
+  expect(architecture('olmo2')).toMatchObject({ residualScales: norms, silentValue: 0 })
+  expect(architecture('gemma3_text')).toMatchObject({ residualScales: norms, silentValue: -1 })
+  expect(architecture('glm4').residualScales).toEqual([
+    'post_self_attn_layernorm.weight',
+    'post_mlp_layernorm.weight',
+  ])
+  expect(architecture('llama')).toMatchObject({ silentValue: 0, hasPostNorms: false })
+})
+
+/** Without the lists that the family goes by, which are spelled out where a loader would not make the same. */
+function withoutOwnLists(
+  deepened: Readonly<Record<string, unknown>>,
+  { configRules }: Architecture,
+): Record<string, unknown> {
+  const own = Object.keys(configRules.layerLists)
+  return Object.fromEntries(Object.entries(deepened).filter(([key]) => !own.includes(key)))
+}
 
 describe('deepenConfig', () => {
   test.each(ARCHITECTURES)('$modelType: keeps keys, order and spellings', (each) => {
@@ -226,8 +258,8 @@ describe('deepenConfig', () => {
     }
     const copy = structuredClone(raw)
     const deepened = each.deepenConfig(raw, SOURCES)
-    expect(deepened).toEqual({ ...raw, num_hidden_layers: 6 })
-    expect(Object.keys(deepened)).toEqual(Object.keys(raw))
+    expect(withoutOwnLists(deepened, each)).toEqual({ ...raw, num_hidden_layers: 6 })
+    expect(Object.keys(withoutOwnLists(deepened, each))).toEqual(Object.keys(raw))
     expect(raw).toEqual(copy)
   })
 
@@ -263,10 +295,46 @@ describe('deepenConfig', () => {
 
   test.each(ARCHITECTURES)('$modelType: other lists of that length stay as they are', (each) => {
     const raw = { num_hidden_layers: 4, ...ALIKE, unheard_of: [1, 2, 3, 4] }
-    expect(each.deepenConfig(raw, SOURCES)).toEqual({ ...raw, num_hidden_layers: 6 })
+    expect(withoutOwnLists(each.deepenConfig(raw, SOURCES), each)).toEqual({
+      ...raw,
+      num_hidden_layers: 6,
+    })
     expect(unknownLists(raw, each.configRules)).toEqual(['unheard_of'])
     const layers = { layer_types: [0, 0, 0, 0], mlp_only_layers: [0, 1, 2, 3], other: [1, 2, 3] }
     expect(unknownLists({ num_hidden_layers: 4, ...layers }, each.configRules)).toEqual([])
+  })
+
+  test.each(ARCHITECTURES)(
+    '$modelType: every new layer has the window and the positions of its source',
+    (each) => {
+      const raw = {
+        num_hidden_layers: 8,
+        hidden_size: 64,
+        intermediate_size: 96,
+        num_attention_heads: 4,
+        num_key_value_heads: 4,
+        vocab_size: 10,
+        sliding_window: 5,
+        use_sliding_window: true,
+        max_window_layers: 3,
+      }
+      const sources = [0, 1, 1, 2, 3, 3, 4, 5, 6, 7, 7]
+      const before = parseConfig(raw, each.configRules, '')
+      const after = parseConfig(each.deepenConfig(raw, sources), each.configRules, '')
+      expect(after.windows).toEqual(sources.map((source) => before.windows[source]))
+      expect(after.layerRopes).toEqual(sources.map((source) => before.layerRopes[source]))
+    },
+  )
+
+  test.each([
+    ['gemma2', 'layer_types', [SLIDING, FULL, SLIDING, FULL]],
+    ['olmo3', 'layer_types', [SLIDING, SLIDING, SLIDING, FULL]],
+    ['gemma3_text', 'layer_types', [SLIDING, SLIDING, SLIDING, SLIDING]],
+    ['exaone4', 'layer_types', [SLIDING, SLIDING, SLIDING, FULL]],
+    ['smollm3', 'no_rope_layers', [1, 1, 1, 0]],
+  ])('%s: what its period made of %s is spelled out', (modelType, key, list) => {
+    const deepened = architecture(modelType).deepenConfig({ num_hidden_layers: 4 }, SOURCES)
+    expect(deepened[key]).toEqual(SOURCES.map((source) => list[source]))
   })
 
   test('lists of layer indices name the layers’ new places', () => {

@@ -125,7 +125,7 @@ describe('rotary positions', () => {
     ],
     [
       { rope_type: 'dynamic', factor: 4 },
-      { type: 'dynamic', factor: 4, maxPositionEmbeddings: 512 },
+      { type: 'dynamic', factor: 4, maxPositionEmbeddings: 512, alpha: null },
     ],
     [
       { rope_type: 'longrope', long_factor: [1], short_factor: [1] },
@@ -277,6 +277,111 @@ describe('a malformed field is named with what was expected and found:', () => {
           actual: expect.any(String) as string,
         }) as object,
       }),
+    )
+  })
+})
+
+describe('layers that differ', () => {
+  const kv = { num_key_value_heads: 4 }
+
+  test('SmolLM3: a 1 in no_rope_layers means positions; every fourth layer has none by default', () => {
+    expect(parse('smollm3', kv).layerRopes).toEqual(['main', 'main', 'main', 'none'])
+    expect(parse('smollm3', { ...kv, no_rope_layer_interval: 2 }).layerRopes).toEqual([
+      'main',
+      'none',
+      'main',
+      'none',
+    ])
+    const listed = parse('smollm3', { ...kv, no_rope_layers: [0, 1, 0, 1, 1, 1] })
+    expect(listed.layerRopes).toEqual(['none', 'main', 'none', 'main'])
+    const windowed = { ...kv, use_sliding_window: true, sliding_window: 7 }
+    expect(parse('smollm3', windowed).windows).toEqual([null, null, null, 7])
+  })
+
+  test('EXAONE 4 has positions where it has a window, and everywhere without one', () => {
+    expect(parse('exaone4', { ...kv, sliding_window: 7 })).toMatchObject({
+      windows: [7, 7, 7, null],
+      layerRopes: ['main', 'main', 'main', 'none'],
+    })
+    expect(
+      parse('exaone4', { ...kv, sliding_window: 7, sliding_window_pattern: 'LG' }),
+    ).toMatchObject({ windows: [7, null, 7, null] })
+    expect(parse('exaone4', { ...kv, sliding_window: null }).layerRopes).toEqual(
+      Array<string>(4).fill('main'),
+    )
+  })
+
+  test('Gemma 3 and OLMo 3 have angles of their own where they have a window', () => {
+    const older = { ...kv, rope_theta: 5e5, rope_local_base_freq: 2e4 }
+    const rope_scaling = { rope_type: 'linear', factor: 8 }
+    const layer_types = [
+      'sliding_attention',
+      'full_attention',
+      'sliding_attention',
+      'full_attention',
+    ]
+    expect(parse('gemma3_text', { ...older, rope_scaling, layer_types })).toMatchObject({
+      rope: { theta: 5e5, scaling: { type: 'linear', factor: 8 } },
+      localRope: { theta: 2e4, scaling: { type: 'default' } },
+      layerRopes: ['local', 'main', 'local', 'main'],
+    })
+    expect(parse('gemma3_text', kv)).toMatchObject({
+      rope: { theta: 1e6 },
+      localRope: { theta: 1e4 },
+    })
+    const rope_parameters = {
+      full_attention: { ...rope_scaling, rope_theta: 3e5 },
+      sliding_attention: { rope_type: 'default', rope_theta: 7e3 },
+    }
+    expect(parse('olmo3', { ...kv, rope_parameters, layer_types })).toMatchObject({
+      rope: { theta: 3e5, scaling: { type: 'linear', factor: 8 } },
+      localRope: { theta: 7e3, scaling: { type: 'default' } },
+    })
+  })
+
+  test('tokens that see those after them are refused', () => {
+    expect(() => parse('gemma2', { ...kv, use_bidirectional_attention: true })).toThrow(
+      expect.objectContaining({ code: 'unsupported_architecture' }),
+    )
+  })
+})
+
+describe('scales', () => {
+  test('are 1, and scores go by the size of a head, where a family has none', () => {
+    expect(parse('llama').scales).toEqual({
+      embeddings: 1,
+      residual: 1,
+      queries: 0.25,
+      logits: 1,
+      attentionCap: null,
+      logitCap: null,
+    })
+  })
+
+  test('Gemma’s follow the hidden size and the config, a cap of null is none', () => {
+    const config = { num_key_value_heads: 4, query_pre_attn_scalar: 64 }
+    expect(parse('gemma2', config).scales).toMatchObject({
+      embeddings: 8,
+      queries: 0.125,
+      attentionCap: 50,
+      logitCap: 30,
+    })
+    const uncapped = { attn_logit_softcapping: null, final_logit_softcapping: null }
+    expect(parse('gemma2', { ...config, ...uncapped }).scales).toMatchObject({
+      attentionCap: null,
+      logitCap: null,
+    })
+    expect(parse('gemma3_text', { ...config, attn_logit_softcapping: 5 }).scales).toMatchObject({
+      attentionCap: null,
+    })
+  })
+
+  test('Granite divides its logits', () => {
+    expect(parse('granite', { logits_scaling: 8, residual_multiplier: 0.22 }).scales).toMatchObject(
+      {
+        logits: 0.125,
+        residual: 0.22,
+      },
     )
   })
 })

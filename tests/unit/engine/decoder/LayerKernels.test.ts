@@ -20,8 +20,8 @@ test('layers of one length and window share a graph; a window that hides nothing
   const compile = vi.spyOn(runtime, 'compile')
   const kernels = new LayerKernels(checkpoint, runtime)
   expect([1, 2].map((layer) => kernels.shapeOf(layer, 7))).toEqual([
-    { length: 7, window: null },
-    { length: 7, window: 6 },
+    { length: 7, window: null, rope: 'main' },
+    { length: 7, window: 6, rope: 'main' },
   ])
   const compiled: number[] = []
   for (const length of [7, 6]) {

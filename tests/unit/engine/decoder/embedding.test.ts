@@ -29,7 +29,7 @@ test.each([1, 10, 64])(
   async (rows) => {
     const checkpoint = await open()
     const table = await checkpoint.readFloat32('model.embed_tokens.weight')
-    const states = await embed(matrixOf(checkpoint, rows), BATCHES, signal)
+    const states = await embed(checkpoint.config, matrixOf(checkpoint, rows), BATCHES, signal)
     expect(states.map(({ length }) => length)).toEqual([2 * 5 * HIDDEN, 2 * HIDDEN])
     BATCHES.forEach(({ length, sequences }, batch) => {
       sequences.forEach((ids, row) => {
@@ -50,7 +50,7 @@ test.each([1, 10, 64])(
 test('parts that no token needs are not read', async () => {
   const checkpoint = await open()
   const read = vi.spyOn(checkpoint, 'readFloat32')
-  await embed(matrixOf(checkpoint, 16), [BATCHES[1]!], signal)
+  await embed(checkpoint.config, matrixOf(checkpoint, 16), [BATCHES[1]!], signal)
   expect(read.mock.calls.map(([, options]) => options?.rows)).toEqual([
     [16, 32],
     [32, 48],

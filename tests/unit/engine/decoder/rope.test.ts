@@ -63,7 +63,7 @@ describe('inverseFrequencies', () => {
 
   test('sequences have a class where their length matters', () => {
     const classes = (rope_scaling: unknown): number[] =>
-      [1, 512, 513, 600].map((length) => ropeClass(config({ rope_scaling }), length))
+      [1, 512, 513, 600].map((length) => parseInt(ropeClass(config({ rope_scaling }), length)))
     expect(classes({ type: 'linear', factor: 2 })).toEqual([0, 0, 0, 0])
     expect(classes({ type: 'dynamic', factor: 2 })).toEqual([512, 512, 513, 600])
     const factors = { short_factor: [1, 1, 1, 1], long_factor: [1, 1, 1, 1] }

@@ -38,8 +38,8 @@ const tensorOf = ({ tensors }: GrownLayout, name: string) => {
 function origin(layout: GrownLayout, name: string): string {
   const { source } = tensorOf(layout, name)
   switch (source.kind) {
-    case 'zeros':
-      return 'zeros'
+    case 'constant':
+      return String(source.value)
     case 'base':
       return source.tensor.name
     case 'mean':
@@ -85,8 +85,8 @@ describe('the layout of a grown model', () => {
 
   it('zeroes what writes into the residual stream of an identity copy', async () => {
     const layout = await laidOut({ name: 'llama-pro', groups: 1 })
-    expect(origin(layout, 'model.layers.4.self_attn.o_proj.weight')).toBe('zeros')
-    expect(origin(layout, 'model.layers.4.mlp.down_proj.weight')).toBe('zeros')
+    expect(origin(layout, 'model.layers.4.self_attn.o_proj.weight')).toBe('0')
+    expect(origin(layout, 'model.layers.4.mlp.down_proj.weight')).toBe('0')
     expect(origin(layout, 'model.layers.4.self_attn.q_proj.weight')).toBe(
       'model.layers.3.self_attn.q_proj.weight',
     )

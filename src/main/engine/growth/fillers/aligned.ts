@@ -23,9 +23,9 @@ export function alignedFiller(
   // Predictions were put into that order when they were made.
   const matrices = isPredicted(fill) ? predictedMatrices(predicted) : null
   return (matrix) =>
-    matrices && matrix.isBias !== true
+    matrices && !matrix.part
       ? matrices(matrix)
-      : combined(checkpoint, alignment, matrix, matrix.isBias === true ? null : fill)
+      : combined(checkpoint, alignment, matrix, matrix.part ? null : fill)
 }
 
 /** @param fill `null` for the weighted mean. */
@@ -35,8 +35,8 @@ async function* combined(
   matrix: FilledSlot,
   fill: Fill | null,
 ): AsyncGenerator<Float32Array> {
-  const { type, left, right, elements, position, isBias = false } = matrix
-  const width = isBias ? 1 : (checkpoint.slot(type).weight.shape[1] ?? 1)
+  const { type, left, right, elements, position, part } = matrix
+  const width = part ? 1 : (checkpoint.slot(type).weight.shape[1] ?? 1)
   const to = matrix.gap
   const read = async (tensor: TensorInfo): Promise<Float32Array> => {
     const from = placeInLayers(checkpoint.architecture, tensor.name)?.layer ?? to

@@ -1,0 +1,61 @@
+/** @file What a config says of each layer on its own, in lists or by the rule that a loader follows without them. */
+import type { ConfigRules, Fields, LayerList } from './config'
+
+export const SLIDING = 'sliding_attention'
+export const FULL = 'full_attention'
+
+/** Every layer has the window, where `layer_types` does not say otherwise. */
+export const ALL_SLIDE: LayerList = () => SLIDING
+
+/** Every layer but each `period`-th one has the window. */
+export function slidesBut(period: number): LayerList {
+  return (_, layer) => ((layer + 1) % period === 0 ? FULL : SLIDING)
+}
+
+/** The window's size in tokens where it is used. */
+export function slidingWindow(
+  fields: Fields,
+  { defaultSlidingWindow }: ConfigRules,
+): number | null {
+  if (fields.raw['sliding_window'] === null) return null
+  if (fields.raw['sliding_window'] === undefined) return defaultSlidingWindow
+  return fields.natural('sliding_window')
+}
+
+/** Which layers are of the sliding type, whether or not the window is switched on. */
+export function slidingLayers(fields: Fields, rules: ConfigRules, layers: number): boolean[] {
+  const { window: rule } = rules
+  if (rule?.layers !== 'by_type') return Array<boolean>(layers).fill(rule !== null)
+  const names = layerList(fields, rules, 'layer_types', layers)
+  const known = [FULL, SLIDING]
+  const types = names.map((type) => OLDER_TYPES[String(type)] ?? String(type))
+  if (!types.every((type) => known.includes(type))) {
+    throw fields.bad('layer_types', `only ${known.join(' and ')}`)
+  }
+  return types.map((type) => type === SLIDING)
+}
+
+/** A list with an entry for each layer, as the config has it or else as a loader takes it; a longer one is cut. */
+export function layerList(
+  fields: Fields,
+  { layerLists }: Pick<ConfigRules, 'layerLists'>,
+  key: string,
+  layers: number,
+): readonly unknown[] {
+  const absent = layerLists[key]
+  if (!fields.has(key) && absent) {
+    return Array.from({ length: layers }, (_, layer) => absent(fields, layer))
+  }
+  const list = fields.raw[key]
+  if (
+    !Array.isArray(list) ||
+    list.length < layers ||
+    (key === 'layer_types' && list.length > layers)
+  ) {
+    throw fields.bad(key, `a list of ${layers} entries`)
+  }
+  return list.slice(0, layers)
+}
+
+/** Words that older configs have for attention types. */
+const OLDER_TYPES: Readonly<Record<string, string>> = { attention: FULL }

@@ -1,0 +1,29 @@
+import { AppError } from '@shared/errors'
+import type { Checkpoint } from '../checkpoint/Checkpoint'
+
+/**
+ * Refuses models whose output matrices have norms behind them: at zero such a norm divides by almost nothing, and beyond it
+ * takes out the size of what a fit has found.
+ *
+ * @throws AppError `unsupported_architecture`.
+ */
+export function requireFittable({
+  architecture,
+  path,
+}: Pick<Checkpoint, 'architecture' | 'path'>): void {
+  const { hasPostNorms, architectureName, forward } = architecture
+  if (!hasPostNorms) return
+  throw new AppError(
+    'unsupported_architecture',
+    `New layers of ${architectureName} cannot be fitted to a text.`,
+    {
+      hint: 'A fit finds output matrices, and here norms behind them take out their size. Choose another method.',
+      context: {
+        file: path,
+        field: 'architectures',
+        expected: 'no norms behind o_proj and down_proj',
+        actual: [forward.afterAttention, forward.afterMlp].filter(Boolean).join(', '),
+      },
+    },
+  )
+}
