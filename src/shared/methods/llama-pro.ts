@@ -44,7 +44,7 @@ export const llamaPro = defineMethod({
   keepsOutput: true,
   yardstick: 'zero',
   short: 'Copies that change nothing at first.',
-  long: 'After each group of layers, or in chosen gaps, comes a copy of the layer before with two matrices set to zero: the grown model answers exactly as the base does, until it is trained.',
-  note: 'Each new layer is a copy of the one before it whose output projections are zero, so the model computes what it did before',
+  long: 'After each group of layers, or in chosen gaps, comes a copy of the layer before that adds nothing, because two matrices of it (or the gains of the norms behind them) are zero: the grown model answers exactly as the base does, until it is trained.',
+  note: 'Each new layer is a copy of the one before it that adds nothing, so the model computes what it did before: its output projections are zero, or the gains of the norms behind them',
   drawing: { layout: { groups: 4 } },
 })

@@ -25,7 +25,7 @@ export const optDeus = defineMethod({
   fill: transported,
   keepsOutput: true,
   short: 'Neighbours fused, silent at first.',
-  long: 'The layer before a gap is fitted onto the one after it by optimal transport between neurons and heads, and both are averaged; two matrices are zero, so that the grown model answers as the base does until it is trained.',
-  note: 'Each new layer is the mean of its neighbours, the first transported onto the second by optimal transport between neurons and heads, with output projections of zero, so the model computes what it did before',
+  long: 'The layer before a gap is fitted onto the one after it by optimal transport between neurons and heads, and both are averaged; two matrices (or the gains of the norms behind them) are zero, so that the grown model answers as the base does until it is trained.',
+  note: 'Each new layer is the mean of its neighbours, the first transported onto the second by optimal transport between neurons and heads, with output projections of zero, or gains of zero in the norms behind them, so the model computes what it did before',
   drawing: { layout: { gaps: [3, 4, 5, 6] }, mark: 'equal' },
 })

@@ -99,7 +99,7 @@ function layerTable(plan: ExpansionPlan): string {
       layer.kind === 'computed'
         ? `between layers ${layer.left} and ${layer.right} of this model (gap ${layer.gap})`
         : layer.kind === 'identity'
-          ? `copy of base layer ${layer.source}, output projections ${layer.isFitted === true ? 'fitted' : 'zero'}`
+          ? `copy of base layer ${layer.source}, ${layer.isFitted === true ? 'output projections fitted' : 'adds nothing'}`
           : `copy of base layer ${layer.source}`
     return [String(index), source]
   })

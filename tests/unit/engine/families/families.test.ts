@@ -11,15 +11,16 @@ import {
 import { layerInputs } from '../../../../src/main/engine/decoder/decoderLayer'
 import { ForwardPass } from '../../../../src/main/engine/decoder/ForwardPass'
 import { scoreSequences } from '../../../../src/main/engine/evaluation/scoring'
+import { requireFittable } from '../../../../src/main/engine/fitting/fittable'
 import { CachedDecoder } from '../../../../src/main/engine/generation/CachedDecoder'
 import { generate } from '../../../../src/main/engine/generation/generate'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 import { resultOf } from '../../../support/decoding'
 import { FAMILY_CASES, familyModel, familyReference } from '../../../support/familyCases'
-import { learnedMethod, runExpand } from '../../../support/jobs'
+import { learnedMethod, runExpand, runTask } from '../../../support/jobs'
 import { computingAgain, finish, keeping, openTrainer } from '../../../support/layerTraining'
 import { PRETRAIN_CASES } from '../../../support/pretrainCases'
-import { expandSpec } from '../../../support/specs'
+import { expandSpec, placeSpec } from '../../../support/specs'
 import { tempFolder } from '../../../support/tempFolder'
 
 let runtime: Runtime
@@ -175,6 +176,58 @@ describe.each(FAMILY_CASES)('%s', (name) => {
     const [tenth, whole] = [await far(0.01), await far(1)]
     expect(tenth).toBeGreaterThan(0)
     expect(tenth).toBeLessThan(whole)
+  })
+})
+
+describe('what cannot be done is refused before anything is computed', () => {
+  const POST_NORMS = ['olmo2', 'olmo3', 'gemma2', 'gemma3_text', 'glm4', 'exaone4']
+
+  test.each(FAMILY_CASES)(
+    'a fit to a text of %s, where norms stand behind its branches',
+    async (name) => {
+      const checkpoint = await open(familyModel(name))
+      const ask = (): void => requireFittable(checkpoint)
+      if (!POST_NORMS.includes(name)) expect(ask).not.toThrow()
+      else {
+        expect(ask).toThrow(
+          expect.objectContaining({
+            code: 'unsupported_architecture',
+            context: expect.objectContaining({
+              actual: expect.stringContaining('layernorm') as string,
+            }) as object,
+          }),
+        )
+      }
+    },
+  )
+
+  test('as a method, and as a measurement of places', async () => {
+    const refused = { code: 'unsupported_architecture' }
+    const calibration = { text: familyModel('olmo2') }
+    await expect(
+      grown('olmo2', { name: 'fitted', rounds: 1 }, { calibration }),
+    ).rejects.toMatchObject(refused)
+    const spec = placeSpec({ model: familyModel('olmo2'), text: familyModel('olmo2') })
+    await expect(runTask(spec)).rejects.toMatchObject(refused)
+  })
+})
+
+describe('in a model whose layers differ', () => {
+  test('a new layer between two of unequal type is named, and so is a broken period', async () => {
+    const { result } = await grown('gemma2', { name: 'neighbour-mean', gaps: [1] })
+    expect(result.warnings).toEqual([
+      expect.stringMatching(/unequal type.*layer 2 \(full attention\)/),
+      expect.stringMatching(/repeat every 2 layers/),
+    ])
+    const { result: whole } = await grown('gemma2', { name: 'stack', repeat: [1, 2] })
+    expect(whole.warnings).toEqual([])
+    const { result: alike } = await grown('olmo2', { name: 'neighbour-mean', gaps: [1] })
+    expect(alike.warnings).toEqual([])
+  })
+
+  test('layers without positions are a type of their own', async () => {
+    const { result } = await grown('exaone4', { name: 'neighbour-mean', gaps: [1] })
+    expect(result.warnings[0]).toContain('2 (full attention, no positions)')
   })
 })
 

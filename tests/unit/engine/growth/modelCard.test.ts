@@ -77,7 +77,7 @@ describe('the model card', () => {
       '| 2 | between layers 1 and 3 of this model (gap 1) |',
     )
     expect(modelCard(recordOf({ name: 'llama-pro', groups: 1 }))).toContain(
-      '| 4 | copy of base layer 3, output projections zero |',
+      '| 4 | copy of base layer 3, adds nothing |',
     )
   })
 
