@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExpandResult } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
@@ -287,3 +287,30 @@ test('refuses gaps that the model does not have, a factor, alignment, and weight
     message: expect.stringContaining('Layers 1 and 2') as string,
   })
 })
+
+test('a job keeps what was transported, and a later run of the same takes it up', async () => {
+  const model = await tiny()
+  const folder = await tempFolder()
+  const job = join(folder, 'job')
+  const method: MethodSpec = { name: 'opt-deus', gaps: [1], asPublished: false }
+  const grown = async (name: string): Promise<Buffer> => {
+    const out = join(folder, name)
+    await runExpand(expandSpec({ model, out, method, device: 'cpu', job }))
+    return readFile(join(out, 'model.safetensors'))
+  }
+  const first = await grown('first')
+  const kept = await modified(job)
+  expect(kept.size).toBeGreaterThan(0)
+  expect(Buffer.compare(await grown('second'), first)).toBe(0)
+  for (const [path, time] of kept) expect((await modified(job)).get(path)).toBe(time)
+})
+
+/** When each file of the transported layers was written. */
+async function modified(job: string): Promise<Map<string, number>> {
+  const files = (await readdir(job, { recursive: true })).filter((name) => name.endsWith('.weight'))
+  return new Map(
+    await Promise.all(
+      files.map(async (name) => [name, (await stat(join(job, name))).mtimeMs] as const),
+    ),
+  )
+}

@@ -1,5 +1,11 @@
 import { DEFAULT_SHARD_BYTES, type ExpandSpec } from '@shared/jobs'
-import { fitsText, isLearned, methodNamed, type LearnedMethodSpec } from '@shared/methods'
+import {
+  fitsText,
+  hasStages,
+  isLearned,
+  methodNamed,
+  type LearnedMethodSpec,
+} from '@shared/methods'
 import { usesPredictions } from '@shared/heldOut'
 import { formatGaps } from '@shared/methods/gaps'
 import {
@@ -52,12 +58,9 @@ export function expandArguments(spec: ExpandSpec): string[] {
     ...flag('damp', damp, null),
     ...(align === true ? ['--align'] : []),
     ...(isLearned(method) || fitsText(method.name)
-      ? [
-          ...flag('memory', memoryBytes, null),
-          ...flag('deviceMemory', deviceMemoryBytes, null),
-          ...flag('job', spec.job, null),
-        ]
+      ? [...flag('memory', memoryBytes, null), ...flag('deviceMemory', deviceMemoryBytes, null)]
       : []),
+    ...(hasStages(method.name) ? flag('job', spec.job, null) : []),
     ...flag('dtype', dtype, 'keep'),
     ...flag('maxShardSize', maxShardBytes, DEFAULT_SHARD_BYTES),
     ...flag('device', device, 'auto'),

@@ -5,6 +5,7 @@ import { DAMP, DAMP_CHOICES, type Damp } from '@shared/damping'
 import {
   ALL_OPTIONS,
   fitsText,
+  hasStages,
   canAlign,
   canDamp,
   learns,
@@ -106,6 +107,7 @@ const learnedFirst = (methods: readonly Method[]): Method[] => [
 ]
 
 const LEARNED = METHODS.filter(learns)
+const STAGED = METHODS.filter(hasStages)
 /** Those that compute for long, on a device. */
 const COMPUTING = METHODS.filter((name) => learns(name) || fitsText(name))
 const DAMPED = METHODS.filter(canDamp)
@@ -289,7 +291,7 @@ export const METHOD_FLAGS: Readonly<
       flags: '--job <dir>',
       help: "keep the stages' results here: a later run takes up what it shares with this one",
       value: 'text',
-      methods: COMPUTING,
+      methods: STAGED,
     },
     {
       attribute: 'only',

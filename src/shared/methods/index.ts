@@ -98,6 +98,11 @@ export function transports(name: Method): boolean {
   return methodNamed(name).fill?.kind === 'transported'
 }
 
+/** Whether it computes what a job's folder can keep for a later run. */
+export function hasStages(name: Method): boolean {
+  return learns(name) || fitsText(name) || transports(name)
+}
+
 /** Whether its new layers are computed from several layers' neurons and heads, whose order matters then. */
 export function canAlign(name: Method): boolean {
   return methodNamed(name).fill !== undefined && !transports(name)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { fitsText, METHODS, methodNamed, type Method } from '@shared/methods'
+import { fitsText, hasStages, METHODS, methodNamed, type Method } from '@shared/methods'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
 import type { ExpandSpec } from '@shared/jobs'
@@ -78,6 +78,7 @@ describe('the command of a run', () => {
       const every = { text: '/texts/far', oldText: '/texts/ä b.txt', tokens: 9000, context: 96 }
       specs[1] = { ...specs[1]!, calibration: every }
     }
+    if (hasStages(method)) specs[1] = { ...specs[1]!, job: '/jobs/ä b' }
     for (const spec of specs) expect(await specOf(expandArguments(spec))).toEqual(spec)
   })
 

@@ -1,6 +1,14 @@
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { canAlign, canDamp, fitsText, isLearned, METHODS, type Method } from '@shared/methods'
+import {
+  canAlign,
+  canDamp,
+  fitsText,
+  hasStages,
+  isLearned,
+  METHODS,
+  type Method,
+} from '@shared/methods'
 import { OUTPUT_DTYPES } from '@shared/jobs'
 import { DEVICE_CHOICES } from '@shared/devices'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
@@ -244,7 +252,7 @@ describe('buildExpandSpec', () => {
     [{ holdout: false }, LEARNED],
     [{ memory: 1e9 }, COMPUTING],
     [{ deviceMemory: 1e9 }, COMPUTING],
-    [{ job: 'folder' }, COMPUTING],
+    [{ job: 'folder' }, METHODS.filter(hasStages)],
     [{ only: 'q_proj' }, LEARNED],
     [{ text: 'far.txt' }, CALIBRATED],
     [{ oldText: 'near.txt' }, CALIBRATED],
