@@ -6,7 +6,7 @@ import { Client, CLIENT } from '../../../../src/renderer/src/api/client'
 import { useProjectStore } from '../../../../src/renderer/src/stores/project'
 import CompareView from '../../../../src/renderer/src/views/compare/CompareView.vue'
 import { FakeTransport } from '../../../support/fakeTransport'
-import { PROJECT_ID, projectView } from '../../../support/projects'
+import { PROJECT_ID, projectView, runSummary } from '../../../support/projects'
 import { appInfo, modelSummary } from '../../../support/summaries'
 
 let view: VueWrapper
@@ -171,6 +171,32 @@ it('says in a sentence what the numbers say', async () => {
   await show(of(0.4))
   expect(view.text()).toMatch(/001-neighbour-mean is the same as the base/)
   expect(view.find('td.best').exists()).toBe(false)
+})
+
+it('warns of measuring a start on the text that it was fitted to', async () => {
+  await show(comparison(false))
+  const project = useProjectStore()
+  const calibration = { text: { text: LONG } }
+  const fitted = runSummary({ id: '001-neighbour-mean', name: 'Fitted to a' })
+  project.accept(
+    projectView({
+      texts: [
+        { id: LONG, name: 'a.txt', bytes: 9, exists: true },
+        { id: SHORT, name: 'b.txt', bytes: 9, exists: true },
+      ],
+      runs: [{ ...fitted, settings: { ...fitted.settings, calibration } }],
+    }),
+  )
+  await flushPromises()
+  const warning = 'Fitted to a was fitted to this text'
+  const choose = async (id: string): Promise<void> => {
+    const select = view.findAll('select').find((one) => one.text().includes('a.txt ('))
+    await select?.setValue(id)
+  }
+  await choose(LONG)
+  expect(view.text()).toContain(warning)
+  await choose(SHORT)
+  expect(view.text()).not.toContain(warning)
 })
 
 it('cannot measure a model without a tokenizer, and says why', async () => {

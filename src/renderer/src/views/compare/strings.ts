@@ -86,6 +86,8 @@ export const COMPARE = {
   measure: 'Measure perplexity',
   measureNote:
     'How surprised a model is by a text it reads, per token: lower is better. Models with other tokenizers cannot be compared by it.',
+  fittedTo: (names: readonly string[]) =>
+    `${new Intl.ListFormat('en').format(names)} ${names.length === 1 ? 'was' : 'were'} fitted to this text: a low perplexity on it is no sign that the model is better. Measure on another text of the same kind.`,
   text: 'Text',
   addText: 'Add texts…',
   removeText: 'Remove this text',
