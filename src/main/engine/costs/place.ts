@@ -4,6 +4,7 @@ import type { PlaceSpec } from '@shared/jobs'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { checkTexts } from '../corpus/textFiles'
 import { checkForwardPass } from '../decoder/ForwardPass'
+import { requireFittable } from '../fitting/fittable'
 import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import { directionBytes } from '../places/measurePlaces'
@@ -32,6 +33,7 @@ export async function placeCost(
   const runtime = await Runtime.open(device)
   try {
     checkForwardPass(checkpoint)
+    requireFittable(checkpoint)
     const { textBytes } = await checkTexts([spec.text])
     const text = await sampleText(calibration, checkpoint, { paths: [spec.text], field: 'text' })
     const windows = within(textBytes / text.bytesPerToken, windowsAtMost(spec, checkpoint))

@@ -37,7 +37,7 @@ export interface RecipeSubject {
   readonly parameters: number
   /** Elements of `trained`. */
   readonly trainedParameters: number
-  /** Whether the new layers' output matrices are zero, so that the grown model answers as the base does. */
+  /** Whether the new layers' output matrices, or the gains of norms behind them, are zero, so that the grown model answers as the base does. */
   readonly startsFromZero: boolean
   /** Of the stored weights, as PyTorch names it: `bfloat16`, `float16`, `float32`. */
   readonly dtype: string
