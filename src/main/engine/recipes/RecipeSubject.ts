@@ -39,6 +39,10 @@ export interface RecipeSubject {
   readonly trainedParameters: number
   /** Whether the new layers' output matrices, or the gains of norms behind them, are zero, so that the grown model answers as the base does. */
   readonly startsFromZero: boolean
+  /** Factor of the new layers' output matrices when they were written; 1 unless they were damped. */
+  readonly damp: number
+  /** Whether the new layers were trained since, so that copies are copies no more. */
+  readonly isTrained: boolean
   /** Of the stored weights, as PyTorch names it: `bfloat16`, `float16`, `float32`. */
   readonly dtype: string
   readonly hiddenSize: number

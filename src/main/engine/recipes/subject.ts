@@ -88,6 +88,8 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
       ),
     trainedParameters: perLayer * newLayers.length,
     startsFromZero: startsFromZero(lesa),
+    damp: dampOf(lesa),
+    isTrained: isTrained(lesa),
     dtype: DTYPES[trainedTensor?.dtype ?? 'F32'] ?? 'float32',
     hiddenSize: config.hiddenSize,
     intermediateSize: config.intermediateSize,
@@ -142,10 +144,16 @@ function readLesa({ file, lesa: content, config }: GrownFacts): Lesa {
 }
 
 /** Whether the method writes zeros, or the damping made them, and no training has moved them since. */
-function startsFromZero({ method, settings, training = [] }: Lesa): boolean {
-  const keeps = keepsOutput(method) || settings?.damp === 0
-  return keeps && training.length === 0
+function startsFromZero(lesa: Lesa): boolean {
+  return (keepsOutput(lesa.method) || dampOf(lesa) === 0) && !isTrained(lesa)
 }
+
+/** What `auto` came to stands there as well. */
+function dampOf({ settings }: Lesa): number {
+  return typeof settings?.damp === 'number' ? settings.damp : 1
+}
+
+const isTrained = ({ training = [] }: Lesa): boolean => training.length > 0
 
 const keepsOutput = (method: Method): boolean => methodNamed(method).keepsOutput === true
 
