@@ -29,7 +29,7 @@ async function parts() {
     model: made.model,
     text: 'wherever it was',
     report,
-    device: { device: 'cpu', requested: 'cpu', reason: 'asked for' },
+    device: { device: 'cpu', reason: 'asked for' },
     warnings: [],
     seconds: 3,
   })
