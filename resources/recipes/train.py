@@ -100,7 +100,7 @@ def read_arguments():
     texts.add_argument("--eval-text", type=Path, default=None, help="text for the evaluation loss")
     texts.add_argument("--eval-share", type=float, default=usual["eval_share"],
                        help="without it: share of the blocks that is held back for that")
-    texts.add_argument("--eval-blocks", type=int, default=256, help="blocks that an evaluation takes at the most")
+    texts.add_argument("--eval-blocks", type=int, default=64, help="blocks that an evaluation takes at the most")
     texts.add_argument("--forgetting-text", type=Path, default=None,
                        help="text of the kind that the base model knows: its loss tells what is forgotten")
     length = parser.add_argument_group("how long")

@@ -51,6 +51,8 @@ export const exportOptionsSchema = z.object({
   /** Ids of the measurements that the card shows. */
   measurements: z.array(z.string().max(300)).max(10_000).optional(),
   maxShardBytes: z.int().min(1_000),
+  /** Whether recipes for its training are written into it; without it they are. */
+  recipes: z.boolean().optional(),
 })
 
 export type ExportOptions = z.infer<typeof exportOptionsSchema>

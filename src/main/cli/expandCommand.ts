@@ -63,6 +63,7 @@ export function expandArguments(spec: ExpandSpec): string[] {
     ...(hasStages(method.name) ? flag('job', spec.job, null) : []),
     ...flag('dtype', dtype, 'keep'),
     ...flag('maxShardSize', maxShardBytes, DEFAULT_SHARD_BYTES),
+    ...(spec.recipes === false ? ['--no-recipes'] : []),
     ...flag('device', device, 'auto'),
     ...flag('seed', seed, 0),
   ]

@@ -42,6 +42,8 @@ export interface ExpandOptions extends MethodOptions {
   readonly maxShardSize?: number
   readonly seed?: number
   readonly overwrite?: boolean
+  /** `false` with `--no-recipes`. */
+  readonly recipes?: boolean
 }
 
 export interface SpecContext {
@@ -90,6 +92,7 @@ export async function buildExpandSpec(
       out: resolve(context.cwd, options.out),
       overwrite: options.overwrite ?? false,
       maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
+      ...(options.recipes === false ? { recipes: false } : {}),
     },
     FLAG_OF_FIELD,
   )
@@ -109,6 +112,9 @@ export async function buildStagesSpec(
   if (options.job === undefined) throw new UsageError('--only needs --job, where results are kept')
   if (options.out !== undefined) {
     throw new UsageError('--only writes no checkpoint: give --out to lesa assemble')
+  }
+  if (options.recipes === false) {
+    throw new UsageError('--only writes no checkpoint: give --no-recipes to lesa assemble')
   }
   const only = options.only.split(',').map((type) => type.trim())
   const known = await context.weightTypes()

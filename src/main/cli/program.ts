@@ -94,6 +94,7 @@ export function buildProgram(
     .requiredOption('--out <dir>', 'folder for the grown checkpoint')
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
     .option('--overwrite', 'replace a checkpoint that is there')
+    .option('--no-recipes', NO_RECIPES)
     .addOption(jsonOption())
     .action(async (options: AssembleOptions & { json?: boolean }) => {
       const { assemble } = await import('./commands/assemble')
@@ -275,6 +276,8 @@ export function buildProgram(
   return program
 }
 
+const NO_RECIPES = 'do not write recipes for training it elsewhere into the checkpoint'
+
 function addExpandOptions(command: Command): Command {
   command
     .option('--out <dir>', 'folder for the grown checkpoint; needed unless --only is given')
@@ -305,6 +308,7 @@ function addExpandOptions(command: Command): Command {
       'write weights that the element type cannot hold as infinities instead of refusing',
     )
     .option('--max-shard-size <size>', 'largest safetensors file (default: 5GB)', size)
+    .option('--no-recipes', NO_RECIPES)
     .addOption(deviceOption())
     .option('--seed <n>', 'of everything random (default: 0)', integer)
     .addOption(jsonOption())
@@ -477,10 +481,13 @@ function jsonOption(): Option {
   return new Option('--json', 'print the result as one JSON document')
 }
 
-/** Only what was given: `--no-svd` would otherwise read as a given `svd` in every call. */
+/** Options that are on until they are switched off: `--no-svd` would otherwise read as a given `svd` in every call. */
+const SWITCHED_OFF = ['svd', 'recipes']
+
+/** Only what was given. */
 export function givenOptions<T extends object>(options: T, command: Command): T {
   const names = Object.keys(options).filter(
-    (name) => name !== 'svd' || command.getOptionValueSource(name) === 'cli',
+    (name) => !SWITCHED_OFF.includes(name) || command.getOptionValueSource(name) === 'cli',
   )
   return Object.fromEntries(names.map((name) => [name, options[name as keyof T]])) as T
 }

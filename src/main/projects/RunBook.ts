@@ -381,7 +381,8 @@ export class RunBook {
       textOf: (text) => ('text' in text ? (files.get(text.text) ?? '') : text.path),
     })
     await run.begin(await this.services.engine.versions())
-    this.services.jobs.start(spec, {
+    // Recipes go with a model that leaves the project.
+    this.services.jobs.start({ ...spec, recipes: false }, {
       owner: {
         project: this.record.id,
         run: run.id,

@@ -2,13 +2,14 @@ import { z } from 'zod'
 import { baseName } from '../paths'
 import type { ExpandResult } from './expand'
 import type { RequestedKind } from './kind'
-import { outputFields, path } from './output'
+import { outputFields, path, recipesField } from './output'
 
 /** Write the checkpoint of a job's folder whose weight types are all there. */
 export const assembleSpecSchema = z.object({
   kind: z.literal('assemble'),
   job: path,
   ...outputFields,
+  ...recipesField,
 })
 export type AssembleSpec = z.infer<typeof assembleSpecSchema>
 

@@ -6,13 +6,14 @@ import type { FitReport } from '../fit'
 import { METHOD_NAMES, type Method } from '../methods'
 import { growthFields, mapGrowthPaths } from './growth'
 import type { RequestedKind } from './kind'
-import { outputFields, path } from './output'
+import { outputFields, path, recipesField } from './output'
 
 /** Grow a checkpoint. */
 export const expandSpecSchema = z.object({
   kind: z.literal('expand'),
   ...growthFields,
   ...outputFields,
+  ...recipesField,
   /** Folder that keeps the results of stages for a later run. */
   job: path.optional(),
 })

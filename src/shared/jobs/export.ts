@@ -17,6 +17,8 @@ export interface ExportSpec {
   /** As of growing: what the element type cannot hold is written as infinities instead of being refused. */
   readonly allowOverflow?: boolean | undefined
   readonly maxShardBytes: number
+  /** Whether recipes for its training are written into it; without it they are. */
+  readonly recipes?: boolean | undefined
   /** What the model card tells: how it was grown, and what was measured. */
   readonly grown: { readonly spec: ExpandSpec; readonly result: ExpandResult }
   readonly perplexities: readonly PublishedPerplexity[]

@@ -13,6 +13,9 @@ export const DEFAULT_SHARD_BYTES = 5e9
 
 export const path = z.string().min(1).max(4096)
 
+/** For a grown checkpoint: whether recipes for its training are written into it; without it they are. */
+export const recipesField = { recipes: z.boolean().optional() }
+
 /** Where and how a checkpoint is written. */
 export const outputFields = {
   out: path,

@@ -10,6 +10,7 @@ export interface AssembleOptions {
   readonly out: string
   readonly maxShardSize?: number
   readonly overwrite?: boolean
+  readonly recipes?: boolean
 }
 
 /** Writes the checkpoint of a job whose weight types were computed apart. */
@@ -22,6 +23,7 @@ export async function assemble(options: AssembleOptions, context: CommandContext
       out: resolve(io.cwd, options.out),
       overwrite: options.overwrite ?? false,
       maxShardBytes: options.maxShardSize ?? DEFAULT_SHARD_BYTES,
+      ...(options.recipes === false ? { recipes: false } : {}),
     },
     context,
   )

@@ -45,7 +45,7 @@ export interface WriteCheckpointOptions {
   readonly sidecarsFrom: Checkpoint | string
   /** Which files those are, where that was found out before. */
   readonly sidecars?: Sidecars
-  /** Further files by name: `README.md`, `lesa.json`; made once the weights are written. */
+  /** Further files by their paths within the folder: `README.md`, `lesa.json`; made once the weights are written. */
   readonly files: Files | ((losses: readonly RangeLoss[], nonFinite: readonly string[]) => Files)
   /** Writes values that their tensor's type cannot hold, as infinities or zeros, which is otherwise refused. */
   readonly allowOverflow?: boolean
@@ -396,6 +396,7 @@ async function copyFile(from: string, to: string): Promise<string | null> {
 }
 
 async function writeSynced(file: string, content: string | Uint8Array): Promise<void> {
+  await mkdir(dirname(file), { recursive: true })
   const handle = await open(file, 'w')
   try {
     await handle.writeFile(content)

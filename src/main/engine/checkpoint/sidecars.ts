@@ -50,6 +50,9 @@ const UNSAID = new Set(['config.json', 'readme.md', 'lesa.json'])
 
 const CACHES = /^(?:__pycache__|node_modules|\..*)$/
 
+/** In the folder of recipes that a growth wrote, which are the model's own. */
+const RECIPE = 'recipe.json'
+
 /** A folder with one of these holds another form of the model, or another model. */
 const OTHER_MODEL = /^(?:config|params|model_index|adapter_config)\.json$/
 
@@ -66,6 +69,7 @@ export async function findSidecars(folder: string): Promise<Sidecars> {
       leftOut.push({ path: within, reason: `it cannot be read (${names})` })
       return
     }
+    if (within === 'recipes' && names.includes(RECIPE)) return
     const otherForm = depth > 0 ? otherFormOf(names) : null
     if (otherForm !== null) {
       leftOut.push({ path: within, reason: otherForm })

@@ -21,6 +21,7 @@ import { fillerOf, wrapped } from './fillers'
 import type { TransportedFill } from './fillers/transported'
 import { fittedMatrices } from './fillers/fitted'
 import { grownConfig } from './grownConfig'
+import { grownRecipes } from './grownRecipes'
 import { readBaseFacts } from './baseFacts'
 import { lesaJson } from './lesaJson'
 import { modelCard } from './modelCard'
@@ -55,7 +56,7 @@ const MAX_KNOWN_GROWTH = 3
 export type GrowthSpec = Omit<StagesSpec, 'kind' | 'job' | 'only'>
 
 /** How and where the checkpoint is written. */
-type OutputSpec = Pick<AssembleSpec, 'out' | 'overwrite' | 'maxShardBytes'>
+type OutputSpec = Pick<AssembleSpec, 'out' | 'overwrite' | 'maxShardBytes' | 'recipes'>
 
 export interface Growth {
   readonly spec: GrowthSpec
@@ -240,7 +241,7 @@ export async function* writeGrown(
   growth: Growth,
   computed: Computed,
   output: PreparedOutput,
-  { out, overwrite, maxShardBytes }: OutputSpec,
+  { out, overwrite, maxShardBytes, recipes }: OutputSpec,
 ): AsyncGenerator<JobEvent, ExpandResult> {
   const { spec, checkpoint, plan, alignment = null, signal, started } = growth
   const warnings = [...growthWarnings(growth), ...trainingWarnings(computed.types)]
@@ -288,18 +289,24 @@ export async function* writeGrown(
     ...(losses.length === 0 ? [] : [`Lost: ${describeLosses(losses)}.`]),
     ...[describeNonFinite(nonFinite)].filter((text) => text !== null),
   ]
+  const config = grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' })
+  const grown = { out: output.out, checkpoint, config, tensors: layout.tensors }
   const written = yield* writing(signal, {
     out,
     overwrite,
     prepared: output,
     tensors: contentsOf(checkpoint, layout, filler),
-    config: grownConfig(checkpoint, plan, { dtype: spec.dtype, untie: head === 'differs' }),
+    config,
     sidecarsFrom: checkpoint,
     sidecars: growth.sidecars,
-    files: (losses, nonFinite) => ({
-      'README.md': modelCard({ ...record, warnings: warningsOf(losses, nonFinite) }),
-      'lesa.json': lesaJson({ ...record, warnings: warningsOf(losses, nonFinite) }),
-    }),
+    files: (losses, nonFinite) => {
+      const lesa = lesaJson({ ...record, warnings: warningsOf(losses, nonFinite) })
+      return {
+        'README.md': modelCard({ ...record, warnings: warningsOf(losses, nonFinite) }),
+        'lesa.json': lesa,
+        ...(recipes === false ? {} : grownRecipes({ ...grown, lesa })),
+      }
+    },
     maxShardBytes,
     allowOverflow: spec.allowOverflow ?? false,
   })

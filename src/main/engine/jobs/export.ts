@@ -4,6 +4,7 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesOf } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { exportSidecars, planExport, PREDICTORS } from '../export/exportPlan'
+import { grownRecipes } from '../growth/grownRecipes'
 import { lesaJson } from '../growth/lesaJson'
 import { modelCard } from '../growth/modelCard'
 import { verifyExport } from '../export/verify'
@@ -39,6 +40,7 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
       if ((await stat(predictors).catch(() => null))?.isDirectory()) {
         await cp(predictors, join(output.partial, PREDICTORS), { recursive: true })
       }
+      const lesa = lesaJson(planned.record)
       const written = yield* writing(signal, {
         out: spec.out,
         overwrite: spec.overwrite,
@@ -49,7 +51,16 @@ export const run: JobRunner<'export'> = async function* (spec, { signal }) {
         sidecars,
         files: {
           'README.md': modelCard(planned.record),
-          'lesa.json': lesaJson(planned.record),
+          'lesa.json': lesa,
+          ...(spec.recipes === false
+            ? {}
+            : grownRecipes({
+                out: output.out,
+                checkpoint: grown,
+                config: planned.config,
+                tensors: planned.layout.tensors,
+                lesa,
+              })),
         },
         maxShardBytes: spec.maxShardBytes,
         allowOverflow: spec.allowOverflow ?? false,

@@ -36,7 +36,7 @@ const lesaSchema = z.looseObject({
   num_hidden_layers: z.object({ before: count, after: count }),
   new_layers: z.array(count),
   layers: z.array(z.looseObject({ kind: z.string(), source: count.optional() })),
-  settings: z.looseObject({ damp: z.unknown() }).optional(),
+  settings: z.looseObject({ damp: z.unknown().optional() }).optional(),
   training: z.array(z.unknown()).optional(),
 })
 type Lesa = z.infer<typeof lesaSchema>
