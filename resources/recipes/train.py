@@ -633,6 +633,7 @@ def main():
     device = "cpu" if a.device == "cpu" or not torch.cuda.is_available() else "cuda"
     precision = precision_of(a, recipe, device)
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     transformers.set_seed(a.seed)
     try:
         tokenizer = AutoTokenizer.from_pretrained(a.model, local_files_only=True)

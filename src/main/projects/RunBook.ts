@@ -382,16 +382,19 @@ export class RunBook {
     })
     await run.begin(await this.services.engine.versions())
     // Recipes go with a model that leaves the project.
-    this.services.jobs.start({ ...spec, recipes: false }, {
-      owner: {
-        project: this.record.id,
-        run: run.id,
-        name: `${run.name}, ${this.record.file.name}`,
+    this.services.jobs.start(
+      { ...spec, recipes: false },
+      {
+        owner: {
+          project: this.record.id,
+          run: run.id,
+          name: `${run.name}, ${this.record.file.name}`,
+        },
+        workDir: this.#work,
+        recordDir: run.folder,
+        observer: run.observer(),
       },
-      workDir: this.#work,
-      recordDir: run.folder,
-      observer: run.observer(),
-    })
+    )
   }
 
   #specIn(

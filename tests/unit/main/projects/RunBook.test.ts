@@ -24,6 +24,7 @@ describe('starting a run', () => {
     expect(job?.snapshot.spec).toEqual({
       ...solar,
       kind: 'expand',
+      recipes: false,
       model,
       out: join(folder, 'runs', '001-solar', 'model'),
       overwrite: true,
