@@ -1,6 +1,6 @@
 /** @file What decides how a predictor (an MLP of two hidden layers) is trained, with all that is said of it anywhere. */
 import { SHARE, type Bounds } from './bounds'
-import { holdoutFolds, innerLayers, layersLeft } from './holdout'
+import { holdoutFolds, layersLeft } from './holdout'
 import type { ModelSummary } from './model'
 import { formatNumber } from './units'
 
@@ -270,24 +270,28 @@ export function trainingSteps(
   shape: TrainedShape,
 ): number {
   const { length, batchSize } = method.predictor
-  return countSteps(length, samplesOf(method, shape, innerLayers(shape.layerCount)), batchSize)
+  return countSteps(length, samplesOf(method, shape, []), batchSize)
 }
 
 /** Matrices `[rows, width]` of one weight type. */
 export interface TrainedShape {
   readonly rows: number
   readonly width: number
+  /** Of all checkpoints. */
   readonly layerCount: number
+  /** How many there are, with as many layers each; 1 without it. */
+  readonly checkpoints?: number
 }
 
-/** Samples whose targets are in these layers. */
+/** Samples without layers that are kept out. */
 function samplesOf(
   { useSvd }: { readonly useSvd: boolean },
-  { rows, width, layerCount }: TrainedShape,
-  targets: readonly number[],
+  { rows, width, layerCount, checkpoints = 1 }: TrainedShape,
+  keptOut: readonly number[],
 ): number {
   const most = useSvd ? layerCount * width : Infinity
-  return targets.length * Math.min(rows, most)
+  const targets = checkpoints * layersLeft(keptOut, layerCount / checkpoints).length
+  return targets * Math.min(rows, most)
 }
 
 /** The same for the predictors that held-out layers are predicted with; 0 where there are none. */
@@ -298,10 +302,10 @@ export function holdoutSteps(
   shape: TrainedShape,
 ): number {
   const { length, batchSize } = method.predictor
-  const { layerCount } = shape
-  const all = samplesOf(method, shape, innerLayers(layerCount))
-  return holdoutFolds(method.holdout ?? [], layerCount).reduce((sum, fold) => {
-    const samples = samplesOf(method, shape, layersLeft(fold, layerCount))
+  const { layerCount, checkpoints = 1 } = shape
+  const all = samplesOf(method, shape, [])
+  return holdoutFolds(method.holdout ?? [], layerCount / checkpoints).reduce((sum, fold) => {
+    const samples = samplesOf(method, shape, fold)
     return sum + countSteps(holdoutLength(length, samples, all), samples, batchSize)
   }, 0)
 }

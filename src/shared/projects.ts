@@ -13,7 +13,7 @@ import {
 } from './jobs'
 import { GENERATION } from './generation'
 import { generateSpecSchema } from './jobs/generate'
-import { calibrationSchema, growthFields } from './jobs/growth'
+import { calibrationSchema, growthFields, MAX_ALSO } from './jobs/growth'
 import { CONTEXT_TOKENS, SEED } from './bounds'
 import type { MethodComparison } from './comparisons'
 import type { MeasuredLosses } from './difference'
@@ -24,6 +24,7 @@ import {
   canDamp,
   DEFAULT_METHOD,
   fitsText,
+  learns,
   methodNamed,
   REST_CHOICES,
   type Method,
@@ -73,6 +74,7 @@ export type RunCalibration = z.infer<typeof runCalibrationSchema>
 
 /** What any method may be asked for beside its own options, as far as it makes sense of it. */
 const startFields = {
+  also: growthFields.also,
   calibration: runCalibrationSchema.optional(),
   damp: growthFields.damp,
   align: growthFields.align,
@@ -93,6 +95,8 @@ export interface ProjectDraft extends DraftOptions {
   /** `null`: new layers as they were computed. */
   readonly damp: StartFields['damp'] | null
   readonly align: boolean
+  /** Folders of further checkpoints that predictors learn from. */
+  readonly also: readonly string[]
   readonly device: DeviceChoice
   readonly seed: number
 }
@@ -106,6 +110,7 @@ export const projectDraftSchema = z.object({
   calibration: runCalibrationSchema.nullable().default(null),
   damp: growthFields.damp.nullable().default(null),
   align: z.boolean().default(false),
+  also: z.array(path).max(MAX_ALSO).default([]),
   device: z.enum(DEVICE_CHOICES),
   seed: numberSchema(SEED),
 }) as z.ZodType<unknown> as z.ZodType<ProjectDraft>
@@ -120,6 +125,7 @@ export const DEFAULT_DRAFT: ProjectDraft = {
   calibration: null,
   damp: null,
   align: false,
+  also: [],
   device: 'auto',
   seed: 0,
 }
@@ -144,11 +150,12 @@ export type RunSettings = z.infer<typeof runSettingsSchema>
 
 /** The run that a draft describes. */
 export function runSettingsOf(draft: ProjectDraft): RunSettings {
-  const { calibration, damp, align } = draft
+  const { also, calibration, damp, align } = draft
   return {
     method: methodOf(draft),
     rest: draft.rest,
     ...startFieldsOf(draft.method, {
+      also,
       calibration: calibration ?? undefined,
       damp: damp ?? undefined,
       align,
@@ -163,9 +170,10 @@ export function runSettingsOf(draft: ProjectDraft): RunSettings {
 /** Of what any method may be asked for, that which this one makes use of. */
 export function startFieldsOf(
   name: Method,
-  { calibration, damp, align }: StartFields,
+  { also = [], calibration, damp, align }: StartFields,
 ): StartFields {
   return {
+    ...(also.length > 0 && learns(name) ? { also } : {}),
     ...(calibration && (fitsText(name) || (damp === 'auto' && canDamp(name)))
       ? { calibration }
       : {}),

@@ -279,6 +279,23 @@ describe('lesa expand and evaluate', () => {
     expect(written('several')).toBe(written('nothing-held-out'))
   })
 
+  it('learns from further checkpoints, and refuses one of another shape before any work', async () => {
+    const further = join(folder, 'further')
+    await json(['synth', '--like', join(model, 'config.json'), '--out', further, '--dtype', 'f32'])
+    const out = join(folder, 'also')
+    const args = ['expand', model, '--gaps', '5', '--steps', '5', '--device', 'cpu', '--no-holdout']
+    const result = await json([...args, '--out', out, '--also', further])
+    const [q] = result['predictors'] as { samples: number }[]
+    expect(q?.samples).toBe(2 * 1280)
+    const record = JSON.parse(readFileSync(join(out, 'lesa.json'), 'utf8')) as object
+    expect(record).toMatchObject({ settings: { also: ['further'] } })
+    const { code, stderr } = await lesa([...args, '--out', join(folder, 'no'), '--also', out])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error shape_mismatch: /m)
+    expect(stderr).toMatch(/num_hidden_layers\n +expected +12\n +actual +13/)
+    expect(existsSync(join(folder, 'no'))).toBe(false)
+  })
+
   it('says little without a terminal: plain lines, few of them, none on stdout', async () => {
     const { code, stdout, stderr } = await lesa([
       ...['expand', model, '--out', join(folder, 'plain'), '--method', 'lesa', '--device', 'cpu'],

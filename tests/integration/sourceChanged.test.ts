@@ -82,6 +82,25 @@ describe.each(Object.entries(CHANGES))('a source that is %s while it is read', (
     },
   )
 
+  test('and is a further checkpoint gives no grown model and keeps no stage', async () => {
+    const { folder, model } = await settled()
+    const also = await writeTinyCheckpoint({ dir: join(folder, 'also'), vocab: 512, seed: 2 })
+    for (const name of await readdir(also)) await utimes(join(also, name), LONG_AGO, LONG_AGO)
+    const job = join(folder, 'job')
+    const spec = expandSpec({
+      ...{ model, out: join(folder, 'grown'), job, also: [also] },
+      method: learnedMethod('paper'),
+    })
+    const file = join(also, 'model.safetensors')
+    await expect(runWith(spec, stepOf('q_proj/train'), () => change(file))).rejects.toMatchObject({
+      ...matching,
+      context: { file },
+    })
+    expect((await readdir(folder)).sort()).toEqual(['also', 'job', 'model'])
+    const kept = await readdir(join(job, 'stages'))
+    expect(kept.filter((name) => name.startsWith('weights-'))).toEqual([])
+  })
+
   test('gives no copy', async () => {
     const { folder, model, weights } = await settled()
     const spec = expandSpec({ model, out: join(folder, 'grown') })

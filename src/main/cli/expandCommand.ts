@@ -32,7 +32,7 @@ export function expandArguments(spec: ExpandSpec): string[] {
     memoryBytes,
     deviceMemoryBytes,
   } = spec
-  const { damp, align } = spec
+  const { also, damp, align } = spec
   const flag = (
     name: string,
     value: string | number | undefined,
@@ -45,6 +45,7 @@ export function expandArguments(spec: ExpandSpec): string[] {
     ...flag('method', method.name, null),
     ...(spec.overwrite ? ['--overwrite'] : []),
     ...optionFlags(spec),
+    ...(also === undefined ? [] : [flagOf('also'), ...also]),
     ...(isLearned(method) ? predictorFlags(method.predictor) : []),
     ...(methodNamed(method.name).fill === undefined ? [] : flag('rest', rest, 'mean')),
     ...(calibration === undefined

@@ -56,6 +56,7 @@ export interface SpecContext {
 /** Where a value of the spec comes from, for the message when it is out of range. */
 const FLAG_OF_FIELD: Readonly<Record<string, string>> = {
   model: 'MODEL',
+  also: '--also',
   'method.predictor.length': '--epochs or --steps',
   ...Object.fromEntries(
     PREDICTOR_KEYS.filter(isPredictorNumber).map((key) => [
@@ -131,9 +132,11 @@ async function buildGrowth(
   context: SpecContext,
 ): Promise<object> {
   rejectUnused(options)
+  const { also } = options
   return {
     model: resolve(context.cwd, model),
     method: await buildMethod(options, context),
+    ...(also === undefined ? {} : { also: also.map((each) => resolve(context.cwd, each)) }),
     rest: options.rest ?? 'mean',
     ...(options.damp === undefined ? {} : { damp: options.damp }),
     ...(options.align === true ? { align: true } : {}),

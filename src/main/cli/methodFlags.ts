@@ -81,6 +81,7 @@ export type MethodOptions = {
   readonly calibrationContext?: number
   readonly damp?: Damp
   readonly align?: boolean
+  readonly also?: readonly string[]
   readonly memory?: number
   readonly deviceMemory?: number
   readonly job?: string
@@ -257,6 +258,13 @@ export const METHOD_FLAGS: Readonly<
     },
   ],
   training: [
+    {
+      attribute: 'also',
+      flags: '--also <model...>',
+      help: 'further checkpoints of the same model, whose layers predictors learn from too',
+      value: 'text',
+      methods: LEARNED,
+    },
     {
       attribute: 'preset',
       flags: '--preset <name>',

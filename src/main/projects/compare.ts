@@ -1,4 +1,5 @@
 import { heldOutVerdict, ownReports } from '@shared/heldOut'
+import { modelNameOf } from '@shared/hub'
 import type { PredictorReport } from '@shared/jobs'
 import {
   isLayoutKey,
@@ -29,6 +30,7 @@ import { formatCount, formatNumber } from '@shared/units'
 const SETTINGS: readonly { readonly key: string; readonly label: string }[] = [
   { key: 'method', label: 'Method' },
   ...SETTING_LABELS,
+  { key: 'also', label: 'Further checkpoints' },
   { key: 'rest', label: 'Norms and biases' },
   { key: 'calibration', label: 'Fitted to' },
   { key: 'damp', label: 'Damping' },
@@ -161,7 +163,7 @@ function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolv
 
 /** Every setting as people read it; what was left to the program is shown with the value it took. */
 export function describeSettings(
-  { method, rest, calibration, damp, align, dtype, seed }: RunSettings,
+  { method, also, rest, calibration, damp, align, dtype, seed }: RunSettings,
   layers: number,
   texts: readonly ProjectText[] = [],
 ): Record<string, string> {
@@ -170,6 +172,7 @@ export function describeSettings(
   return {
     method: METHOD_NAMES[method.name],
     ...Object.fromEntries(methodRows(method, plan).map(({ key, value }) => [key, value])),
+    ...(also ? { also: also.map(modelNameOf).join(', ') } : {}),
     // Copies come with their own norms and biases.
     ...(computes ? { rest: REST_TEXTS[rest] } : {}),
     ...(calibration ? { calibration: describeCalibration(calibration, texts) } : {}),

@@ -55,10 +55,11 @@ function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): C
   const goal = planExpansion(like.method, layers)
   const added = goal.newLayers.length
   const gaps = goal.resolved['gaps'] ?? spreadGaps(added, layers)
-  const { calibration, damp, align, ...others } = like
+  const { also, calibration, damp, align, ...others } = like
   const settings: RunSettings = {
     ...others,
     ...startFieldsOf(method, {
+      also,
       calibration: calibration ?? draft.calibration ?? undefined,
       damp,
       align,
@@ -186,6 +187,7 @@ function isSame(a: RunSettings, b: RunSettings): boolean {
       settings.calibration,
       settings.damp,
       settings.align,
+      settings.also,
       settings.rest,
       settings.dtype,
       settings.seed,

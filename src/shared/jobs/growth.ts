@@ -26,10 +26,15 @@ export type CalibrationSpec = z.infer<typeof calibrationSchema>
 
 export const dampSchema = z.union([z.number().min(DAMP.min).max(DAMP.max), z.literal('auto')])
 
+/** More checkpoints than anybody keeps of one training. */
+export const MAX_ALSO = 64
+
 /** What decides the grown model's weights. */
 export const growthFields = {
   model: path,
   method: methodSpecSchema,
+  /** Further checkpoints of the same model, for methods that learn: predictors learn from their layers too. */
+  also: z.array(path).min(1).max(MAX_ALSO).readonly().optional(),
   rest: z.enum(REST_CHOICES),
   /** For methods that are fitted to a text, and for a `damp` that is chosen on one. */
   calibration: calibrationSchema.optional(),
@@ -52,13 +57,15 @@ export const growthFields = {
 export function mapGrowthPaths<
   Spec extends {
     readonly model: string
+    readonly also?: readonly string[] | undefined
     readonly calibration?: CalibrationSpec | undefined
   },
 >(spec: Spec, at: VisitPath): Spec {
-  const { model, calibration } = spec
+  const { model, also, calibration } = spec
   return {
     ...spec,
     model: at(model, 'reads'),
+    ...(also === undefined ? {} : { also: also.map((each) => at(each, 'reads')) }),
     ...(calibration === undefined
       ? {}
       : {

@@ -11,11 +11,13 @@ import { formatExpansion, formatStages, toJson } from '../results'
 /** @throws UsageError before anything is started. */
 export async function expand(
   given: string,
-  options: ExpandOptions,
+  asked: ExpandOptions,
   context: CommandContext,
 ): Promise<number> {
   const { io } = context
   const model = await modelFolderOf(given, io.cwd)
+  const also = await Promise.all((asked.also ?? []).map((each) => modelFolderOf(each, io.cwd)))
+  const options = asked.also === undefined ? asked : { ...asked, also }
   const place = {
     cwd: io.cwd,
     shape: () => shapeOf(model),

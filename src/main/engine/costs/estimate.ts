@@ -17,6 +17,7 @@ import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { transportedBytes, transportNeed, transportWork } from '../growth/transporting'
+import { closeAll, openAlso } from '../growth/also'
 import { aligningNeed, aligningWork, checkAligning } from '../growth/aligning'
 import { dampingWork, dampOf } from '../growth/damping'
 import { fitRequest } from '../growth/grow'
@@ -213,7 +214,9 @@ async function expandCost(
   freeMemory: number,
 ): Promise<Cost> {
   const checkpoint = await Checkpoint.open(spec.model)
+  let also: readonly Checkpoint[] = []
   try {
+    also = await openAlso(spec, checkpoint)
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
@@ -310,7 +313,10 @@ async function expandCost(
     const { device } = await chooseDevice(spec.device)
     const runtime = await Runtime.open(device)
     try {
-      const learned = await learnedSeconds(checkpoint, spec.method, plan.newLayers.length, {
+      const shapes = checkpoint.weightTypes.map(
+        (type) => new StackedMatrix(checkpoint, type, { also }),
+      )
+      const learned = await learnedSeconds(shapes, spec.method, plan.newLayers.length, {
         ...rates,
         runtime,
       })
@@ -322,11 +328,12 @@ async function expandCost(
         dtype,
         keeps,
         bound,
+        also,
       })
       return {
         seconds: [...learned, ...last],
-        hostBytes: hostPeak(checkpoint, bound),
-        deviceBytes: devicePeak(runtime.placement, checkpoint, spec.deviceMemoryBytes),
+        hostBytes: hostPeak(shapes, bound),
+        deviceBytes: devicePeak(runtime.placement, shapes, spec.deviceMemoryBytes),
         diskBytes: [
           ...disk,
           { label: 'new matrices until they are written', value: stages.matrices },
@@ -336,11 +343,9 @@ async function expandCost(
           },
         ],
         device,
-        leastMemory: Math.max(
-          ...checkpoint.weightTypes.map((type) => leastBytes(new StackedMatrix(checkpoint, type))),
-        ),
+        leastMemory: Math.max(...shapes.map(leastBytes)),
         arrays: mostOf([
-          ...checkpoint.weightTypes.map((type) => arrayNeed(new StackedMatrix(checkpoint, type))),
+          ...shapes.map(arrayNeed),
           ...(spec.align === true ? [aligningNeed(checkpoint)] : []),
         ]),
         out: spec.out,
@@ -349,7 +354,7 @@ async function expandCost(
       await runtime.dispose()
     }
   } finally {
-    await checkpoint.close()
+    await closeAll([checkpoint, ...also])
   }
 }
 
@@ -382,7 +387,7 @@ const LEARNED_LABELS = {
 
 /** Seconds of the three stages, all weight types together. */
 async function learnedSeconds(
-  checkpoint: Checkpoint,
+  sources: readonly StackedMatrix[],
   method: LearnedMethodSpec,
   newLayers: number,
   rates: Rates,
@@ -390,8 +395,8 @@ async function learnedSeconds(
   const items: EstimateItem[] = []
   for (const stage of LEARNED_STAGES) {
     let value = 0
-    for (const type of checkpoint.weightTypes) {
-      const work = learnedWork(new StackedMatrix(checkpoint, type), method, newLayers)
+    for (const source of sources) {
+      const work = learnedWork(source, method, newLayers)
       value += await secondsOf(work[stage], rates)
     }
     items.push({ label: LEARNED_LABELS[stage], value })
@@ -400,8 +405,7 @@ async function learnedSeconds(
 }
 
 /** What is held together at the highest point: that of the weight type that needs most. */
-function hostPeak(checkpoint: Checkpoint, bound: number): EstimateItem[] {
-  const shapes = checkpoint.weightTypes.map((type) => new StackedMatrix(checkpoint, type))
+function hostPeak(shapes: readonly StackedMatrix[], bound: number): EstimateItem[] {
   const highest = shapes.reduce((most, shape) =>
     planMemory(shape, bound).peakBytes > planMemory(most, bound).peakBytes ? shape : most,
   )
@@ -411,15 +415,11 @@ function hostPeak(checkpoint: Checkpoint, bound: number): EstimateItem[] {
 /** Device memory at the highest point: that of the weight type that needs most; `null` where it is the host's own. */
 function devicePeak(
   placement: Placement,
-  checkpoint: Checkpoint,
+  shapes: readonly StackedMatrix[],
   bound: number | undefined,
 ): number | null {
   if (placement.isHost) return null
-  return Math.max(
-    ...checkpoint.weightTypes.map((type) =>
-      deviceBytes(placement, new StackedMatrix(checkpoint, type), bound),
-    ),
-  )
+  return Math.max(...shapes.map((shape) => deviceBytes(placement, shape, bound)))
 }
 
 async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promise<Cost> {

@@ -61,6 +61,8 @@ type OutputSpec = Pick<AssembleSpec, 'out' | 'overwrite' | 'maxShardBytes' | 're
 export interface Growth {
   readonly spec: GrowthSpec
   readonly checkpoint: Checkpoint
+  /** Further checkpoints that predictors learn from. */
+  readonly also?: readonly Checkpoint[]
   readonly plan: ExpansionPlan
   /** Once its layers are matched, where that is asked for. */
   readonly alignment?: Alignment | null
@@ -84,8 +86,8 @@ export interface Computed {
 }
 
 /** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
-export function checkMemory({ spec, checkpoint }: Growth, types: readonly string[]): void {
-  const shapes = types.map((type) => new StackedMatrix(checkpoint, type))
+export function checkMemory({ spec, checkpoint, also }: Growth, types: readonly string[]): void {
+  const shapes = types.map((type) => new StackedMatrix(checkpoint, type, { also }))
   if (fitsText(spec.method.name)) {
     requireFittable(checkpoint)
     requireCalibration(spec.calibration)
@@ -107,7 +109,7 @@ export async function roomOfStages(
   types: readonly string[],
   kept: string | undefined,
 ): Promise<number> {
-  const { spec, checkpoint, plan } = growth
+  const { spec, checkpoint, also, plan } = growth
   const kind = transports(spec.method.name)
   if (!isLearned(spec.method) && !kind) return 0
   const { matrices, decompositions } = kind
@@ -118,6 +120,7 @@ export async function roomOfStages(
         dtype: spec.dtype,
         keeps: kept !== undefined,
         bound: spec.memoryBytes,
+        also,
       })
   const there = kept === undefined ? 0 : await keptStages(kept).storedBytes()
   return Math.max(0, matrices + decompositions - there)
@@ -185,7 +188,7 @@ async function* fitBlocks(growth: Growth, store: StageStore): AsyncGenerator<Job
 
 /** What the results of the learned methods' stages depend on, and where they are. */
 export async function stageContext(
-  { spec, checkpoint, plan, alignment = null, signal }: Growth,
+  { spec, checkpoint, also = [], plan, alignment = null, signal }: Growth,
   stages: StageStore,
   device: Device,
 ): Promise<StageContext> {
@@ -196,6 +199,8 @@ export async function stageContext(
     device,
     checkpoint,
     fingerprint: await checkpoint.fingerprint(),
+    also,
+    alsoFingerprints: await Promise.all(also.map((each) => each.fingerprint())),
     plan,
     alignment,
     method,

@@ -4,6 +4,7 @@ import type { DampingReport } from '@shared/damping'
 import type { DeviceDecision } from '@shared/devices'
 import type { CardEdits } from '@shared/exports'
 import type { FitReport } from '@shared/fit'
+import { modelNameOf } from '@shared/hub'
 import type { ExpandSpec, PredictorReport, PublishedPerplexity } from '@shared/jobs'
 import { PROJECT } from '../lib/version'
 import type { BaseFacts } from './baseFacts'
@@ -66,6 +67,7 @@ function dataOf(record: GrowthRecord): object {
     settings: {
       ...plan.resolved,
       ...parameters,
+      ...(spec.also === undefined ? {} : { also: spec.also.map(modelNameOf) }),
       rest: spec.rest,
       dtype: spec.dtype,
       ...(spec.align === true ? { align: true } : {}),

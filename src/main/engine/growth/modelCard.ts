@@ -114,6 +114,9 @@ function parameterTable({ spec, plan, device, damping }: GrowthRecord): string {
     [
       ...methodRows(spec.method, plan).map(({ card }) => card),
       ...further.map(([name, value]) => [name, String(value).replaceAll(',', ', ')]),
+      ...(spec.also === undefined
+        ? []
+        : [['further checkpoints', spec.also.map(modelNameOf).join(', ')]]),
       ['norm weights and biases', spec.rest],
       ...(spec.align === true ? [['layers aligned', 'yes']] : []),
       ...(spec.damp === undefined ? [] : [['damping', String(damping?.factor ?? spec.damp)]]),

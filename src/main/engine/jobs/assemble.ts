@@ -5,6 +5,7 @@ import { planExpansion } from '@shared/plan'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
+import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps } from '../growth/damping'
 import { layOut } from '../growth/grownLayout'
@@ -29,10 +30,12 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
   const started = performance.now()
   const job = await readJobFile(spec.job)
   const checkpoint = await Checkpoint.open(job.model)
+  let also: readonly Checkpoint[] = []
   try {
+    also = await openAlso(job, checkpoint)
     const plan = planExpansion(job.method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
-    const growth: Growth = { spec: job, checkpoint, plan, sidecars, signal, started }
+    const growth: Growth = { spec: job, checkpoint, also, plan, sidecars, signal, started }
     checkAligning(growth)
     await checkDamping(job, checkpoint)
     const before = [
@@ -49,7 +52,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
       : yield* computeTypes(aligned, keptStages(spec.job), [])
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
-      reads: [checkpoint.path],
+      reads: [checkpoint.path, ...also.map(({ path }) => path)],
       bytes: layOut(checkpoint, { layers: plan.layers, rest: job.rest, dtype: job.dtype }).bytes,
     })
     try {
@@ -61,7 +64,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
       await output.discard()
     }
   } finally {
-    await checkpoint.close()
+    await closeAll([checkpoint, ...also])
   }
 }
 

@@ -5,6 +5,7 @@ import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
 import { fitSteps } from '../fitting/fittedStart'
+import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps, dampOf } from '../growth/damping'
 import { layOut, writeWork } from '../growth/grownLayout'
@@ -30,10 +31,12 @@ import type { JobRunner } from './runner'
 export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir, recordDir }) {
   const started = performance.now()
   const checkpoint = await Checkpoint.open(spec.model)
+  let also: readonly Checkpoint[] = []
   try {
+    also = await openAlso(spec, checkpoint)
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
-    const growth: Growth = { spec, checkpoint, plan, sidecars, signal, started }
+    const growth: Growth = { spec, checkpoint, also, plan, sidecars, signal, started }
     checkMemory(growth, checkpoint.weightTypes)
     checkAligning(growth)
     await checkDamping(spec, checkpoint)
@@ -43,14 +46,14 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     const stageRoom = await roomOfStages(growth, checkpoint.weightTypes, kept)
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
-      reads: [checkpoint.path],
+      reads: [checkpoint.path, ...also.map(({ path }) => path)],
       bytes: layout.bytes + bytesOf(sidecars) + (kept === undefined ? stageRoom : 0),
       alsoNeeds: kept === undefined ? [] : [{ path: kept, bytes: stageRoom }],
     })
     try {
       if (spec.job !== undefined) await writeJobFile(spec.job, spec)
       const steps = isLearned(spec.method)
-        ? learnedSteps(checkpoint, plan, spec.method)
+        ? learnedSteps(checkpoint, plan, spec.method, also)
         : fitsText(spec.method.name)
           ? fitSteps(fitRequest(growth))
           : []
@@ -89,6 +92,6 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
       await output.discard()
     }
   } finally {
-    await checkpoint.close()
+    await closeAll([checkpoint, ...also])
   }
 }

@@ -14,6 +14,7 @@ import {
   stageContext,
   type Growth,
 } from '../growth/grow'
+import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { layOut } from '../growth/grownLayout'
 import { checkRange, rangeSteps } from '../growth/writing'
@@ -33,10 +34,12 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     })
   }
   const checkpoint = await Checkpoint.open(spec.model)
+  let also: readonly Checkpoint[] = []
   try {
+    also = await openAlso(spec, checkpoint)
     const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
-    const growth: Growth = { spec, checkpoint, plan, sidecars, signal, started }
+    const growth: Growth = { spec, checkpoint, also, plan, sidecars, signal, started }
     const { weightTypes } = checkpoint
     requireWeightTypes(checkpoint, spec.only)
     checkMemory(growth, spec.only)
@@ -44,7 +47,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     await writeJobFile(spec.job, spec)
     await requireRoom([{ path: spec.job, bytes: await roomOfStages(growth, spec.only, spec.job) }])
     const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))
-    const steps = learnedSteps(checkpoint, plan, method).filter(({ id }) => wanted(id))
+    const steps = learnedSteps(checkpoint, plan, method, also).filter(({ id }) => wanted(id))
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
     yield { type: 'plan', steps: [...rangeSteps(layout, spec), ...aligningSteps(growth), ...steps] }
@@ -65,7 +68,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
       seconds: (performance.now() - started) / 1000,
     }
   } finally {
-    await checkpoint.close()
+    await closeAll([checkpoint, ...also])
   }
 }
 

@@ -8,23 +8,48 @@ import type { WeightSource } from './decomposition/decompose'
 /** Element types of 16 bits. */
 const HALF: ReadonlySet<string> = new Set(['BF16', 'F16'])
 
-/** One weight type of a checkpoint, layer by layer; every read goes into the same buffer. */
+/** A matrix's place: a checkpoint, and a layer of it. */
+interface Place {
+  readonly checkpoint: Checkpoint
+  readonly layer: number
+}
+
+/**
+ * One weight type of a checkpoint, layer by layer, and of further checkpoints of the same shape after it: all of theirs,
+ * one checkpoint after the other. Every read goes into the same buffer.
+ */
 export class StackedMatrix implements WeightSource {
+  /** Of all checkpoints. */
   readonly layerCount: number
+  /** How many checkpoints there are, with as many layers each. */
+  readonly checkpoints: number
   readonly rows: number
   readonly width: number
   readonly precision: Precision
   private readonly slot: Slot
+  private readonly all: readonly Checkpoint[]
+  private readonly alignment: Alignment | null
   private buffer: Float32Array | null = null
 
+  /**
+   * @param options.also Further checkpoints.
+   * @param options.alignment Where it is given, matrices are read in the order that all layers share. It is the first
+   *   checkpoint's: training moves no neuron to another place, so that the others' layers are in the order of its own.
+   */
   constructor(
-    private readonly checkpoint: Checkpoint,
+    checkpoint: Checkpoint,
     readonly weightType: string,
-    /** Where it is given, matrices are read in the order that all layers share. */
-    private readonly alignment: Alignment | null = null,
+    options: {
+      readonly also?: readonly Checkpoint[] | undefined
+      readonly alignment?: Alignment | null | undefined
+    } = {},
   ) {
+    const { also = [], alignment = null } = options
+    this.all = [checkpoint, ...also]
+    this.alignment = alignment
     this.slot = checkpoint.slot(weightType)
-    this.layerCount = checkpoint.config.numHiddenLayers
+    this.checkpoints = this.all.length
+    this.layerCount = this.checkpoints * checkpoint.config.numHiddenLayers
     const [rows = 0, width = 0] = this.slot.weight.shape
     this.rows = rows
     this.width = width
@@ -41,18 +66,27 @@ export class StackedMatrix implements WeightSource {
 
   /** The tensor that holds the layer's matrix, alone or with others. */
   nameOf(layer: number): string {
-    return this.checkpoint.layerTensorName(layer, this.slot.weight.tensor)
+    const place = this.placeOf(layer)
+    return place.checkpoint.layerTensorName(place.layer, this.slot.weight.tensor)
+  }
+
+  private placeOf(layer: number): Place {
+    const own = this.layerCount / this.checkpoints
+    const checkpoint = this.all[Math.floor(layer / own)]
+    if (checkpoint) return { checkpoint, layer: layer % own }
+    throw new AppError('bug', `There is no layer ${layer} among ${this.layerCount}.`)
   }
 
   async read(layer: number): Promise<Float32Array> {
     const { offset } = this.slot.weight
     const size = this.rows * this.width
     this.buffer ??= new Float32Array(size)
-    const values = await this.checkpoint.readFloat32(this.nameOf(layer), {
+    const place = this.placeOf(layer)
+    const values = await place.checkpoint.readFloat32(this.nameOf(layer), {
       elements: [offset, offset + size],
       into: this.buffer,
     })
-    return this.alignment?.align(values, this.width, this.weightType, layer) ?? values
+    return this.alignment?.align(values, this.width, this.weightType, place.layer) ?? values
   }
 
   /**
@@ -85,6 +119,6 @@ export class StackedMatrix implements WeightSource {
   }
 
   private tensorOf(layer: number): TensorInfo | undefined {
-    return this.checkpoint.tensors.get(this.nameOf(layer))
+    return this.placeOf(layer).checkpoint.tensors.get(this.nameOf(layer))
   }
 }

@@ -17,6 +17,7 @@ export interface StageBytes {
 /**
  * @param options.types The weight types to be computed.
  * @param options.keeps Whether the folder of the stages outlives the job.
+ * @param options.also Further checkpoints that predictors learn from.
  * @param options.bound Bytes of memory that the job may use.
  */
 export function stageBytes(
@@ -27,14 +28,15 @@ export function stageBytes(
     readonly dtype: OutputDtype
     readonly keeps: boolean
     readonly bound: number | undefined
+    readonly also?: readonly Checkpoint[] | undefined
   },
 ): StageBytes {
-  const { types, newLayers, keeps, bound } = options
+  const { types, newLayers, keeps, bound, also } = options
   let [matrices, decompositions] = [0, 0]
   for (const type of types) {
-    const source = new StackedMatrix(checkpoint, type)
+    const source = new StackedMatrix(checkpoint, type, { also })
     const { rows, width } = source
-    const dtype = newDtype(source.dtypes(), options.dtype)
+    const dtype = newDtype(new StackedMatrix(checkpoint, type).dtypes(), options.dtype)
     matrices += newLayers * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
     const own = storeBytes(source) + rows * rows * FLOAT
     if (keeps) decompositions += own

@@ -31,7 +31,7 @@ import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel, type RowReader } from './predictor/PredictorKernel'
 import { HeldOutTrainings, type Train } from './predictor/heldOut'
 import { measurePredictor } from './predictor/quality'
-import { Samples } from './predictor/Samples'
+import { Samples, targetsIn } from './predictor/Samples'
 import { trainPredictor, type TrainedPredictor } from './predictor/train'
 import { newCourse, noting, replay, writeCourse } from './course'
 import { Random } from '../lib/random'
@@ -61,6 +61,9 @@ export interface StageContext {
   readonly checkpoint: Checkpoint
   /** Of the checkpoint: results of another one are never taken for its own. */
   readonly fingerprint: string
+  /** Further checkpoints that predictors learn from, and their fingerprints. */
+  readonly also?: readonly Checkpoint[]
+  readonly alsoFingerprints?: readonly string[]
   readonly plan: ExpansionPlan
   /** Orders in which all layers' neurons and heads go together; without them each layer is as it is. */
   readonly alignment?: Alignment | null
@@ -138,9 +141,11 @@ export function learnedSteps(
   checkpoint: Checkpoint,
   plan: ExpansionPlan,
   method: LearnedMethodSpec,
+  also: readonly Checkpoint[] = [],
 ): JobStep[] {
   return checkpoint.weightTypes.flatMap((type) => {
-    const work = learnedWork(new StackedMatrix(checkpoint, type), method, plan.newLayers.length)
+    const source = new StackedMatrix(checkpoint, type, { also })
+    const work = learnedWork(source, method, plan.newLayers.length)
     return LEARNED_STAGES.map((stage) => ({
       id: `${type}/${stage}`,
       label: `${type}: ${STAGE_LABELS[stage]}`,
@@ -149,13 +154,23 @@ export function learnedSteps(
   })
 }
 
+/** Of results, the checkpoints that they come from. */
+function modelsOf({ fingerprint, alsoFingerprints = [] }: StageContext): object {
+  return { model: fingerprint, ...(alsoFingerprints.length > 0 ? { also: alsoFingerprints } : {}) }
+}
+
+/** @throws AppError when a file of a checkpoint is not what it was. */
+async function assertUnchanged({ checkpoint, also = [] }: StageContext): Promise<void> {
+  for (const each of [checkpoint, ...also]) await each.assertUnchanged()
+}
+
 /** Everything that a weight type's new matrices depend on. */
 function dependencies(context: StageContext, type: string): unknown {
   const { gaps: _, ...method } = context.method
   const types = predictedDtypes(context, type)
   return {
     engine: ENGINE_VERSION,
-    model: context.fingerprint,
+    ...modelsOf(context),
     device: context.device,
     type,
     method,
@@ -217,7 +232,7 @@ export async function* predictWeightType(
       yield* noting(course, 'predict', predicting)
       await writeFile(reportFile(draft.folder), JSON.stringify(report))
       await writeCourse(draft.folder, course)
-      await context.checkpoint.assertUnchanged()
+      await assertUnchanged(context)
       const dtypes = predictedDtypes(context, type)
       return { type, report, folder: await draft.commit(), dtypes }
     } finally {
@@ -235,13 +250,13 @@ async function* decomposeStage(
   scratch: string,
 ): AsyncGenerator<JobEvent, Decomposition> {
   const { method, stages } = context
-  const source = new StackedMatrix(context.checkpoint, type, context.alignment ?? null)
+  const source = new StackedMatrix(context.checkpoint, type, context)
   const inMemory = planMemory(source, context.memoryBytes).coordinates === 'memory'
   const id = `${type}/decompose`
   yield { type: 'step', id, done: 0, total: 1 }
   const depends = {
     engine: ENGINE_VERSION,
-    model: context.fingerprint,
+    ...modelsOf(context),
     device: context.device,
     type,
     useSvd: method.useSvd,
@@ -262,7 +277,7 @@ async function* decomposeStage(
     const decomposition = yield* computeDecomposition(context, source, inMemory ? null : file)
     if (!draft) return decomposition
     await saveDecomposition(draft.folder, decomposition)
-    await context.checkpoint.assertUnchanged()
+    await assertUnchanged(context)
     if (inMemory) {
       await draft.commit()
       return decomposition
@@ -301,24 +316,26 @@ async function* computeDecomposition(
 }
 
 async function* trainStage(
-  { runtime, method, seed, signal, deviceMemoryBytes }: LearnedContext,
+  { runtime, method, seed, signal, deviceMemoryBytes, also = [] }: LearnedContext,
   type: string,
   decomposition: Decomposition,
 ): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
   const { coordinates } = decomposition
-  const samples = new Samples(coordinates)
+  const checkpoints = 1 + also.length
+  const samples = new Samples(coordinates, targetsIn(coordinates, checkpoints))
   const resident = residentBytes(samples.width, deviceMemoryBytes)
-  const train: Train = (own, settings) =>
+  const train: Train = (own, ownSettings) =>
     // The same start and the same draws for all: they differ in what they see.
     trainPredictor(
       runtime,
       own,
-      settings,
+      ownSettings,
       { initial: new Random(seed, type, 'initial'), shuffle: new Random(seed, type, 'shuffle') },
       resident,
     )
-  const without = new HeldOutTrainings(coordinates, method.holdout ?? [], method.predictor)
-  const training = train(samples, method.predictor)
+  const { holdout = [], predictor: settings } = method
+  const without = new HeldOutTrainings(coordinates, checkpoints, holdout, settings)
+  const training = train(samples, settings)
   const id = `${type}/train`
   let next = await training.next()
   while (!next.done) {

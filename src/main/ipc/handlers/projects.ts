@@ -67,6 +67,9 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
     ]
     for (const text of texts) if (text && 'path' in text) grants.grant(text.path)
     for (const { elsewhere } of view.runs) if (elsewhere) grants.grant(elsewhere.path)
+    for (const { also = [] } of [view.draft, ...view.runs.map(({ settings }) => settings)]) {
+      for (const folder of also) grants.grant(folder)
+    }
     await onRecents()
     return view
   }
@@ -84,9 +87,12 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
 
   /** What a growth reads beside the model, which the person has opened. @throws AppError `path_denied` for the rest. */
   const openedGrowth = async (settings: RunSettings): Promise<RunSettings> => {
-    const { calibration } = settings
+    const { also, calibration } = settings
     return {
       ...settings,
+      ...(also === undefined
+        ? {}
+        : { also: await Promise.all(also.map((folder) => grants.require(folder))) }),
       ...(calibration === undefined
         ? {}
         : {

@@ -1,4 +1,5 @@
 import { defaultHoldout } from '@shared/holdout'
+import { modelNameOf } from '@shared/hub'
 import { ALL_OPTIONS, isLearned, methodNamed } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
 import { methodRows } from '@shared/methods/rows'
@@ -52,9 +53,12 @@ function inWords({ key, label, value }: Row): Row {
 }
 
 function rowsOf(draft: ProjectDraft, layers: number): Row[] {
-  const { method, rest, damp, align, device, seed } = runSettingsOf(draft)
+  const { method, also, rest, damp, align, device, seed } = runSettingsOf(draft)
   return [
     ...methodRows(method, planExpansion(method, layers)).map(inWords),
+    ...(also === undefined
+      ? []
+      : [{ key: 'also', label: 'Further checkpoints', value: also.map(modelNameOf).join(', ') }]),
     // Copies bring their norms and biases along.
     ...(methodNamed(method.name).fill === undefined
       ? []

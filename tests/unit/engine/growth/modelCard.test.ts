@@ -102,6 +102,19 @@ describe('the model card', () => {
   })
 })
 
+describe('further checkpoints', () => {
+  it('are named in the card and in lesa.json, without where they lay', () => {
+    const record = recordOf({ name: 'lesa', ...learned })
+    const also = ['/elsewhere/step-1000', '/elsewhere/step-2000']
+    const full = { ...record, spec: { ...record.spec, also } }
+    expect(modelCard(full)).toContain('| further checkpoints | step-1000, step-2000 |')
+    expect(JSON.parse(lesaJson(full))).toMatchObject({
+      settings: { also: ['step-1000', 'step-2000'] },
+    })
+    expect(modelCard(record) + lesaJson(record)).not.toMatch(/further checkpoints|"also"/)
+  })
+})
+
 describe('lesa.json', () => {
   it('maps every layer, and keeps what was asked for beside what it came to', () => {
     const data = JSON.parse(lesaJson(recordOf({ name: 'neighbour-mean', gaps: [1] }))) as object

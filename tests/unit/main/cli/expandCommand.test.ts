@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { fitsText, hasStages, METHODS, methodNamed, type Method } from '@shared/methods'
+import { fitsText, hasStages, learns, METHODS, methodNamed, type Method } from '@shared/methods'
 import { PREDICTOR_PRESETS, PRESET_SETTINGS } from '@shared/predictorSettings'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft } from '@shared/projects'
 import type { ExpandSpec } from '@shared/jobs'
@@ -79,6 +79,7 @@ describe('the command of a run', () => {
       specs[1] = { ...specs[1]!, calibration: every }
     }
     if (hasStages(method)) specs[1] = { ...specs[1]!, job: '/jobs/ä b' }
+    if (learns(method)) specs.push({ ...specs[1]!, also: ['/models/ä b', '/models/step-2'] })
     for (const spec of specs) expect(await specOf(expandArguments(spec))).toEqual(spec)
   })
 

@@ -204,6 +204,14 @@ describe('buildExpandSpec', () => {
     }
   })
 
+  it('resolves further checkpoints like the model', async () => {
+    expect((await build({ also: ['a', resolve('/elsewhere/b')] })).also).toEqual([
+      resolve(cwd, 'a'),
+      resolve('/elsewhere/b'),
+    ])
+    expect(await build({})).not.toHaveProperty('also')
+  })
+
   it('refuses options that the method does not use, and says which do', async () => {
     await expect(build({ method: 'solar', groups: 4 })).rejects.toThrow(
       '--groups is not used by solar; methods that use it: llama-pro',
@@ -236,6 +244,7 @@ describe('buildExpandSpec', () => {
     [{ rest: 'first' }, ['lesa', 'opt-deus', 'neighbour-mean', 'noise']],
     [{ asPublished: true }, ['opt-deus']],
     [{ preset: 'paper' }, LEARNED],
+    [{ also: ['other'] }, LEARNED],
     [{ epochs: 1 }, LEARNED],
     [{ steps: 1 }, LEARNED],
     [{ lambda: 0.5 }, LEARNED],

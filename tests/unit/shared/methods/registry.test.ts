@@ -141,6 +141,7 @@ describe('a draft', () => {
       calibration: null,
       damp: null,
       align: false,
+      also: [],
       device: 'auto',
       seed: 0,
     })

@@ -5,7 +5,7 @@ import {
   type StoredRows,
 } from '../decomposition/CoordinateStore'
 import { AppError } from '@shared/errors'
-import { innerLayers } from '@shared/holdout'
+import { innerLayers, layersLeft } from '@shared/holdout'
 
 /** Rows by number: each sample's neighbours and its target. */
 export interface SamplePlaces {
@@ -26,6 +26,24 @@ function emptyPlaces(count: number): SamplePlaces {
     right: new Int32Array(count),
     target: new Int32Array(count),
   }
+}
+
+/**
+ * Layers of a store whose samples a training may see.
+ *
+ * @param checkpoints How many have their layers in the store, one after the other; no sample has layers of several.
+ * @param keptOut Layers that no sample may have, of any checkpoint: a further one's is nearly the same.
+ */
+export function targetsIn(
+  { layerCount }: Pick<CoordinateStore, 'layerCount'>,
+  checkpoints: number,
+  keptOut: readonly number[] = [],
+): number[] {
+  const own = layerCount / checkpoints
+  const left = layersLeft(keptOut, own)
+  return Array.from({ length: checkpoints }, (_, index) => index * own).flatMap((first) =>
+    left.map((layer) => first + layer),
+  )
 }
 
 /**

@@ -1,12 +1,12 @@
 /** @file Predictors that are trained without some layers, to learn how well these are predicted. */
-import { holdoutFolds, layersLeft, pooled } from '@shared/holdout'
+import { holdoutFolds, pooled } from '@shared/holdout'
 import type { PredictorReport } from '@shared/jobs'
 import { countSteps, holdoutLength, type PredictorSettings } from '@shared/predictorSettings'
 import type { CoordinateStore } from '../decomposition/CoordinateStore'
 import type { Runtime } from '../../onnx/Runtime'
 import { PredictorKernel } from './PredictorKernel'
 import { measurePredictor } from './quality'
-import { Samples } from './Samples'
+import { Samples, targetsIn } from './Samples'
 import type { TrainedPredictor, TrainingProgress } from './train'
 
 type HeldOut = NonNullable<PredictorReport['holdout']>
@@ -31,16 +31,19 @@ export class HeldOutTrainings {
   readonly steps: number
   private readonly folds: readonly Fold[]
 
-  /** @param layers To be predicted by predictors that have not seen them. */
+  /**
+   * @param checkpoints Whose layers are in the store, the first one's first.
+   * @param layers Of the first, to be predicted by predictors that have not seen them.
+   */
   constructor(
     private readonly store: CoordinateStore,
+    checkpoints: number,
     layers: readonly number[],
     settings: PredictorSettings,
   ) {
-    const { layerCount } = store
-    const { count } = new Samples(store)
-    this.folds = holdoutFolds(layers, layerCount).map((fold) => {
-      const samples = new Samples(store, layersLeft(fold, layerCount))
+    const { count } = new Samples(store, targetsIn(store, checkpoints))
+    this.folds = holdoutFolds(layers, store.layerCount / checkpoints).map((fold) => {
+      const samples = new Samples(store, targetsIn(store, checkpoints, fold))
       const length = holdoutLength(settings.length, samples.count, count)
       return { layers: fold, samples, settings: { ...settings, length } }
     })

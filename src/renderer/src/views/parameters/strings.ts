@@ -137,6 +137,17 @@ export const REST_NAMES: Readonly<Record<RestChoice, string>> = {
 }
 
 /** The texts that a start is fitted to. */
+export const ALSO = {
+  title: 'Further checkpoints',
+  note: 'Other checkpoints of the same model, from its training for instance: predictors learn from their layers too. New layers, and those that are held out, are of this model alone. Time and memory grow with each.',
+  none: 'None: predictors learn from this model’s layers.',
+  add: 'Add a checkpoint…',
+  pick: 'Choose another checkpoint of the same model',
+  twice: 'That checkpoint is in the list already.',
+  own: 'That is the model itself.',
+  remove: (name: string) => `Leave out ${name}`,
+} as const
+
 export const CALIBRATION = {
   title: (method: string) => `Text for ${method}`,
   note: 'The new layers take a step against the loss on this text; how far is chosen on other parts of it. Do not measure on the same text afterwards: what was seen says nothing about new text.',
