@@ -36,6 +36,8 @@ export interface ExpandOptions extends MethodOptions {
   /** Absent only with `--only`, which writes no checkpoint. */
   readonly out?: string
   readonly method: Method
+  /** A mergekit recipe, which says method, places and element type. */
+  readonly plan?: string
   readonly device?: ExpandSpec['device']
   readonly dtype?: ExpandSpec['dtype']
   readonly allowOverflow?: boolean

@@ -81,11 +81,17 @@ export function buildProgram(
     program
       .command('expand')
       .description('insert layers and write the grown checkpoint')
-      .argument('<model>', 'folder of a Hugging Face checkpoint'),
-  ).action(async (model: string, options: ExpandOptions & { json?: boolean }, command: Command) => {
-    const { expand } = await import('./commands/expand')
-    setExitCode(await expand(model, givenOptions(options, command), context(options.json)))
-  })
+      .argument('[model]', 'folder of a Hugging Face checkpoint; only --plan names one as well'),
+  ).action(
+    async (
+      model: string | undefined,
+      options: ExpandOptions & { json?: boolean },
+      command: Command,
+    ) => {
+      const { expand } = await import('./commands/expand')
+      setExitCode(await expand(model, givenOptions(options, command), context(options.json)))
+    },
+  )
 
   program
     .command('assemble')
@@ -283,6 +289,10 @@ function addExpandOptions(command: Command): Command {
     .option('--out <dir>', 'folder for the grown checkpoint; needed unless --only is given')
     .addOption(
       choice('--method <name>', 'how the new layers come about', METHODS).default(DEFAULT_METHOD),
+    )
+    .option(
+      '--plan <file>',
+      'mergekit recipe of copied layers (merge_method: passthrough), in place of --method and places',
     )
     .option('--overwrite', 'replace a checkpoint that is there')
   const namesOf = ([first]: readonly MethodFlag[]): string => first?.methods.join(', ') ?? ''

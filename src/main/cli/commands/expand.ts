@@ -5,19 +5,22 @@ import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandS
 import { runJob } from '../job'
 import { runEstimatedJob } from '../estimatedJob'
 import { EXIT_OK } from '../exitCodes'
+import { readPlan } from '../mergePlan'
 import type { CommandContext } from '../program'
 import { formatExpansion, formatStages, toJson } from '../results'
+import { UsageError } from '../usage'
 
 /** @throws UsageError before anything is started. */
 export async function expand(
-  given: string,
+  given: string | undefined,
   asked: ExpandOptions,
   context: CommandContext,
 ): Promise<number> {
   const { io } = context
-  const model = await modelFolderOf(given, io.cwd)
-  const also = await Promise.all((asked.also ?? []).map((each) => modelFolderOf(each, io.cwd)))
-  const options = asked.also === undefined ? asked : { ...asked, also }
+  const { model: named, options: said } = await withPlan(given, asked, io.cwd)
+  const model = await modelFolderOf(named, io.cwd)
+  const also = await Promise.all((said.also ?? []).map((each) => modelFolderOf(each, io.cwd)))
+  const options = said.also === undefined ? said : { ...said, also }
   const place = {
     cwd: io.cwd,
     shape: () => shapeOf(model),
@@ -29,6 +32,21 @@ export async function expand(
   }
   const spec = await buildExpandSpec(model, options, place)
   return runEstimatedJob(spec, context, formatExpansion)
+}
+
+/** The model, which only a recipe may name in its place, and the options with what the recipe says. */
+async function withPlan(
+  model: string | undefined,
+  { plan, ...options }: ExpandOptions,
+  cwd: string,
+): Promise<{ readonly model: string; readonly options: ExpandOptions }> {
+  if (plan !== undefined) {
+    return readPlan(model, { ...options, plan }, cwd, async (named) =>
+      shapeOf(await modelFolderOf(named, cwd)),
+    )
+  }
+  if (model === undefined) throw new UsageError("missing required argument 'model'")
+  return { model, options }
 }
 
 /** One machine's part of a job: nothing is written but the job's folder. */

@@ -26,9 +26,14 @@ ${slices.map((slice) => sliceYaml(slice, subject.baseModel)).join('')}`,
   }
 }
 
-function slicesOf({ layers, damp, isTrained, method }: RecipeSubject): Slice[] | null {
+function slicesOf({ layers, damp, isTrained, method, trained }: RecipeSubject): Slice[] | null {
   // A fitted layer is told as identity and is one no more.
   if (isTrained || method === 'fitted') return null
+  // Where a norm follows a sublayer, it is the norm that is damped, and mergekit's filters have other names.
+  const hasNormsAfter = trained.some(({ name }) =>
+    /\.post_(feedforward|mlp)_layernorm\./.test(name),
+  )
+  if (hasNormsAfter && damp !== 1) return null
   const slices: Slice[] = []
   for (const { kind, source } of layers) {
     if (source === null || !['original', 'copy', 'identity'].includes(kind)) return null
