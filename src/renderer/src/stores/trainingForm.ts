@@ -2,6 +2,7 @@ import { MAX_RACERS } from '@shared/jobs'
 import { methodNamed, METHODS } from '@shared/methods'
 import {
   runSettingsOf,
+  wasTrained,
   type ProjectId,
   type RunId,
   type RunSettings,
@@ -105,11 +106,12 @@ export const useTrainingFormStore = defineStore('trainingForm', () => {
       const known = form.value
       const isNew = id !== before?.[0]
       if (known.runs.length + known.grow.length === 0) {
-        const depth = runs.find(({ training }) => training === null)?.layersAfter
+        const depth = runs.find((run) => !wasTrained(run))?.layersAfter
         const methods = new Set<string>()
         known.runs = runs
-          .filter(({ training, layersAfter, method }) => {
-            if (training !== null || layersAfter !== depth || methods.has(method)) return false
+          .filter((run) => {
+            const { layersAfter, method } = run
+            if (wasTrained(run) || layersAfter !== depth || methods.has(method)) return false
             methods.add(method)
             return true
           })
@@ -151,7 +153,7 @@ export const useTrainingFormStore = defineStore('trainingForm', () => {
 
   /** What the others are to be as deep as: the first model that is chosen, else the newest, else what is planned. */
   const reference = computed<RunSettings>(() => {
-    const grown = project.runs.filter(({ training }) => training === null)
+    const grown = project.runs.filter((run) => !wasTrained(run))
     const chosen = grown.find(({ id }) => form.value.runs.includes(id)) ?? trainable.value[0]
     return chosen?.settings ?? runSettingsOf(plan.draft)
   })
