@@ -45,7 +45,7 @@ it('says how far each layer moved, in a picture and as numbers', async () => {
   const table = view.findAll('button').find((button) => button.text() === 'Table')
   await table?.trigger('click')
   const rows = view.findAll('tbody tr').map((row) => row.findAll('td, th').map((c) => c.text()))
-  expect(rows[1]).toEqual(['1', 'new', '1', '10', '0.1', '0', '10'])
+  expect(rows[1]).toEqual(['1', 'new', '1', '10', '0.100', '0', '10'])
   expect(rows[0]?.slice(0, 2)).toEqual(['0', 'original'])
 })
 
