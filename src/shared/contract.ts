@@ -41,6 +41,7 @@ import {
   type TextAddition,
   type TrainedMatch,
 } from './projects'
+import type { RecipeOverview } from './recipes'
 import { settingsPatchSchema, type RecentEntry, type Settings } from './settings'
 import type { StatisticsState, TensorDetails, TensorTable } from './statistics'
 import { weightTypeSchema } from './slots'
@@ -218,6 +219,7 @@ export const callArguments = {
   'continuations:start': z.tuple([projectIdSchema, continuationRequestSchema]),
   'exports:preview': z.tuple([...run, exportOptionsSchema]),
   'exports:start': z.tuple([...run, exportOptionsSchema]),
+  'exports:recipes': z.tuple([...run, path]),
 
   'jobs:estimate': z.tuple([
     z.discriminatedUnion('kind', [expandSpecSchema, evaluateSpecSchema, pretrainSpecSchema]),
@@ -402,6 +404,11 @@ export interface CallResults {
   'exports:preview': ExportPreview
   /** `not_found` when the grown checkpoint was deleted: run again first. */
   'exports:start': JobSnapshot
+  /**
+   * What stands in an export's `recipes/`, the path being one that the run was exported to; `null` where it has none, or is
+   * gone.
+   */
+  'exports:recipes': RecipeOverview | null
 
   'jobs:estimate': Estimate
   'jobs:start': JobSnapshot

@@ -15,6 +15,7 @@ import type {
 } from './jobs'
 import type { GrowthPreview, ModelConfigText, ModelIdentity, ModelSummary } from './model'
 import type { RunSettings } from './projects'
+import type { RecipeOverview } from './recipes'
 import type { TensorDetails, TensorTable } from './statistics'
 
 /** What an estimate can be made of. */
@@ -69,6 +70,8 @@ export interface EngineCalls {
   growth: (path: string, settings: RunSettings) => Promise<GrowthPreview>
   estimate: (request: EstimateRequest) => Promise<Estimate>
   projection: (request: ProjectionRequest) => Promise<DirectionProjection>
+  /** Of a checkpoint that was exported; `null` where it has no recipes. */
+  recipes: (folder: string) => Promise<RecipeOverview | null>
   exportPreview: (spec: ExportSpec) => Promise<Omit<ExportPreview, 'publishable'>>
 }
 

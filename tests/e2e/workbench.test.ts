@@ -82,7 +82,43 @@ async function goTheWholeWay(session: Session, page: Page, folder: string): Prom
   await checks.getByText('The original layers are bit-identical').waitFor()
   expect(await checks.getByText('failed').count()).toBe(0)
   expect(await checks.getByText('passed').count()).toBeGreaterThanOrEqual(5)
-  return join(folder, 'grown')
+  const out = join(folder, 'grown')
+  await page.getByRole('tab', { name: 'Several GPUs' }).click()
+  await page.getByText(/torchrun .*train\.py/).waitFor()
+  expect(existsSync(join(out, 'recipes', 'train.py'))).toBe(true)
+  await comeBack(session, page, trainedFrom(out))
+  return out
+}
+
+/** A copy of a grown checkpoint of which one weight of a new layer was changed. */
+function trainedFrom(grown: string): string {
+  const trained = `${grown} trained`
+  cpSync(grown, trained, { recursive: true })
+  const file = join(trained, 'model.safetensors')
+  const content = readFileSync(file)
+  const length = Number(content.readBigUInt64LE(0))
+  const header = JSON.parse(content.toString('utf8', 8, 8 + length)) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >
+  const [start = 0] = header['model.layers.6.mlp.up_proj.weight']?.data_offsets ?? []
+  content.writeUInt16LE(content.readUInt16LE(8 + length + start) ^ 0x40, 8 + length + start)
+  writeFileSync(file, content)
+  return trained
+}
+
+/** Adds a checkpoint that was trained elsewhere, and looks at what was changed. */
+async function comeBack(session: Session, page: Page, trained: string): Promise<void> {
+  await openView(page, 'Compare')
+  await session.choose(page, trained, () =>
+    page.getByRole('button', { name: 'Add a trained checkpoint…' }).click(),
+  )
+  await page.getByRole('button', { name: 'Compare and add' }).click()
+  await page.getByRole('button', { name: 'Show what changed' }).click()
+  await page
+    .getByText(/^1 of 6 new layers was changed.* every original weight is bit-identical/)
+    .waitFor()
+  await page.getByRole('group', { name: /^How far each of 18 layers moved/ }).waitFor()
 }
 
 /** Chooses where the Export view writes. */

@@ -156,7 +156,9 @@ export async function startRun(page: Page): Promise<Locator> {
 
 /** Answers the folder picker that is open: goes to a folder by its path and chooses it. */
 export async function pickFolder(page: Page, folder: string): Promise<void> {
-  const dialog = page.getByRole('dialog')
+  // What is chosen may open a dialog of its own.
+  const choose = page.getByRole('button', { name: 'Choose this folder' })
+  const dialog = page.getByRole('dialog').filter({ has: choose })
   // Where it begins is shown by itself; what is typed before would be replaced.
   await dialog.getByRole('list').waitFor()
   await dialog.getByRole('textbox').fill(folder)

@@ -87,6 +87,15 @@ export class Exports {
     return this.record.file.texts.find((each) => each.id === text)?.name ?? 'a text'
   }
 
+  /** A place that a run was exported to. @throws AppError `path_denied` for any other. */
+  placeOf(id: string, path: string): string {
+    const { exports } = this.runs.get(id).file
+    if (exports.some(({ out }) => out === path)) return path
+    throw new AppError('path_denied', `Nothing of this run was exported to ${path}.`, {
+      context: { file: path },
+    })
+  }
+
   /** Why an export must not go there: the project would be taken along. `null` when it may. */
   refusal(out: string): string | null {
     return harmOf(out, this.#kept)

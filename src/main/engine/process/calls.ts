@@ -8,6 +8,7 @@ import { previewExport } from '../queries/exportPreview'
 import { previewGrowth } from '../queries/growthPreview'
 import { fingerprintOf, identifyModel } from '../queries/identity'
 import { projectDirections } from '../queries/projectDirections'
+import { describeRecipes } from '../queries/recipes'
 import { tensorDetails } from '../queries/tensorDetails'
 
 /** Questions outside of jobs: short, or at least harmless to ask again. */
@@ -23,5 +24,6 @@ export const engineCalls: EngineCalls = {
   growth: (path, settings) => previewGrowth(path, settings),
   estimate: (request) => estimate(request),
   projection: (request) => projectDirections(request),
+  recipes: (folder) => describeRecipes(folder),
   exportPreview: (spec) => previewExport(spec),
 }

@@ -278,6 +278,8 @@ export function projectHandlers(services: ProjectHandlerServices): ProjectHandle
         publishable: project.exports.publishable(run),
       }
     },
+    'exports:recipes': (id, run, path) =>
+      engine.call('recipes', projects.get(id).exports.placeOf(run, path)),
     'exports:start': async (id, run, options) => {
       const out = await grants.require(options.out)
       return projects.get(id).exports.start(run, { ...options, out })

@@ -17,6 +17,8 @@ export interface ExportForm {
   allowOverflow: boolean
   shard: string
   card: CardEdits
+  /** Whether training recipes are written beside the weights. */
+  recipes: boolean
   /** Ids of the measurements that are published; `null` for those that say something. */
   measurements: readonly string[] | null
 }
@@ -28,6 +30,7 @@ function newForm(): ExportForm {
     allowOverflow: false,
     shard: formatBytes(DEFAULT_SHARD_BYTES).replace('.00', ''),
     card: {},
+    recipes: true,
     measurements: null,
   }
 }
@@ -50,6 +53,10 @@ export const useExportsStore = defineStore('exports', () => {
   }
   const preview = useLoadable((id: ProjectId, run: RunId, options: ExportOptions) =>
     client.call('exports:preview', id, run, options),
+  )
+
+  const recipes = useLoadable((id: ProjectId, run: RunId, out: string) =>
+    client.call('exports:recipes', id, run, out),
   )
 
   /** A run's latest export, running or ended, as long as the program remembers it. */
@@ -76,6 +83,9 @@ export const useExportsStore = defineStore('exports', () => {
     isLoading: preview.isLoading,
     loadPreview: preview.load,
     clearPreview: preview.clear,
+    recipes: recipes.value,
+    recipesError: recipes.error,
+    loadRecipes: recipes.load,
     jobOf,
     start,
   }

@@ -1,5 +1,6 @@
 import type { ExportCheck, ExportCheckId, ExportPreview } from '@shared/exports'
 import type { OutputDtype } from '@shared/jobs'
+import type { RecipeMachine } from '@shared/recipes'
 
 /** What the Export view says. */
 export const EXPORT = {
@@ -26,6 +27,10 @@ export const EXPORT = {
   overwrite: 'Replace the checkpoint that is there',
   overwriteNote: (path: string) =>
     `The checkpoint in ${path} is deleted once the new one is complete.`,
+
+  recipes: 'Write training recipes',
+  recipesNote:
+    'A folder recipes/ with files that train the new layers elsewhere: on one GPU, several, or a cluster.',
 
   preview: 'What it will be',
   previewing: 'Looking…',
@@ -83,6 +88,38 @@ export const EXPORT = {
       ...(skipped > 0 ? [`${skipped} not needed`] : []),
     ].join(', '),
   path: 'Folder',
+} as const
+
+/** How an exported model is trained elsewhere. */
+export const NEXT = {
+  title: 'What next',
+  note: 'The exported folder holds recipes that train exactly the new layers with programs for large machines. Put your text where the command says, or change the path.',
+  tabs: 'Machines',
+  machines: {
+    one_gpu: 'One GPU',
+    several_gpus: 'Several GPUs',
+    cluster: 'A cluster',
+  } satisfies Readonly<Record<RecipeMachine, string>>,
+  where: 'In the folder',
+  hints: {
+    one_gpu: 'It needs Python with PyTorch and transformers; nothing is downloaded.',
+    several_gpus: 'One process for each GPU of this machine; the weights are divided among them.',
+    cluster: 'Through Slurm; account, partition and the number of machines stand in the file.',
+  } satisfies Readonly<Record<RecipeMachine, string>>,
+  copy: 'Copy',
+  copied: 'Copied',
+  copyLabel: 'Copy the command',
+  memory: (gpus: number) => (gpus === 1 ? 'Memory of the GPU' : `Memory of each of ${gpus} GPUs`),
+  memoryLabel: 'What the training takes of each GPU’s memory',
+  bytes: 'Bytes',
+  frozen: 'Frozen weights',
+  trained: 'Trained weights and gradients',
+  optimizer: 'Optimiser',
+  activations: (context: number) =>
+    `Activations, a window of ${context.toLocaleString('en')} tokens`,
+  total: 'Together',
+  files: 'The files, explained in README.md, lie in',
+  back: 'When it has been trained, the folder that the training wrote can stand beside its start here:',
 } as const
 
 export const CHECK_NAMES: Readonly<Record<ExportCheckId, string>> = {

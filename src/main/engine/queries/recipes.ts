@@ -1,0 +1,42 @@
+import { stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { AppError } from '@shared/errors'
+import type { RecipeOverview } from '@shared/recipes'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { readLesaFile } from '../growth/lesaFile'
+import { RECIPES } from '../recipes'
+import { recipeOverview } from '../recipes/overview'
+import { recipeSubject } from '../recipes/subject'
+
+/**
+ * What stands in a checkpoint's `recipes/`, as far as it follows from the checkpoint; `null` where there is no such folder.
+ *
+ * @throws AppError what opening the checkpoint throws, `bad_checkpoint` where its `lesa.json` does not fit it.
+ */
+export async function describeRecipes(folder: string): Promise<RecipeOverview | null> {
+  const found = await stat(join(folder, RECIPES)).catch(() => null)
+  if (!found?.isDirectory()) return null
+  const checkpoint = await Checkpoint.open(folder)
+  try {
+    const { path, architecture, config, tensors } = checkpoint
+    const file = join(path, 'lesa.json')
+    const lesa = await readLesaFile(path)
+    if (!lesa) {
+      throw new AppError('bad_checkpoint', `${file} is not there.`, {
+        hint: 'Export the run again.',
+        context: { file },
+      })
+    }
+    const subject = recipeSubject({
+      name: basename(path),
+      file,
+      architecture,
+      config,
+      tensors: tensors.values(),
+      lesa: lesa.content,
+    })
+    return recipeOverview(subject, path)
+  } finally {
+    await checkpoint.close()
+  }
+}
