@@ -100,7 +100,11 @@ async function show(first: Comparison): Promise<void> {
   setActivePinia(pinia)
   view = mount(CompareView, {
     attachTo: document.body,
-    global: { plugins: [pinia], provide: { [CLIENT as symbol]: new Client(transport) } },
+    global: {
+      plugins: [pinia],
+      provide: { [CLIENT as symbol]: new Client(transport) },
+      stubs: { RouterLink: { template: '<a />' } },
+    },
   }) as VueWrapper
   await useProjectStore().load(PROJECT_ID)
   await flushPromises()
