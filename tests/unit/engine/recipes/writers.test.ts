@@ -242,7 +242,7 @@ describe('the overview', () => {
     ])
   })
 
-  it.skipIf(!trainScript.includes('argparse'))('gives arguments that train.py knows', () => {
+  it('gives arguments that train.py knows', () => {
     const subject = subjectOf({ name: 'llama-pro' }, 12)
     const files = recipeFiles(subject)
     const known = new Set(['"--help"', ...(trainScript.match(/"--[a-z-]+"/g) ?? [])])
