@@ -90,7 +90,7 @@ const LEARNED: Readonly<Record<string, readonly string[]>> = {
 describe('what a method writes stays the same', () => {
   it.each(Object.entries(EXACT))('%s', async (name, [method = '', ...options]) => {
     const out = join(folder, name)
-    const args = ['expand', model, '--out', out, '--method', method, ...options]
+    const args = ['expand', model, '--out', out, '--method', method, '--no-recipes', ...options]
     const { code, stdout } = lesa(...args, '--json')
     expect(code).toBe(0)
     await matches(name, { result: parsed(stdout), files: digests(out) })
@@ -98,7 +98,7 @@ describe('what a method writes stays the same', () => {
 
   it.each(Object.entries(LEARNED))('%s, but for its numbers', async (name, [method = '', ...o]) => {
     const out = join(folder, name)
-    const args = ['expand', model, '--out', out, '--method', method, ...o]
+    const args = ['expand', model, '--out', out, '--method', method, '--no-recipes', ...o]
     const { code, stdout } = lesa(...args, '--device', 'cpu', '--json')
     expect(code).toBe(0)
     const record = parsed(neutral(readFileSync(join(out, 'lesa.json'), 'utf8')))

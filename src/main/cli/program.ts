@@ -9,6 +9,7 @@ import type { AssembleOptions } from './commands/assemble'
 import type { CompareOptions } from './commands/compare'
 import type { EvaluateOptions } from './commands/evaluate'
 import type { PlaceOptions } from './commands/place'
+import type { RecipesOptions } from './commands/recipes'
 import type { SynthOptions } from './commands/synth'
 import type { TryOptions } from './commands/try'
 import type { ExpandOptions } from './expandSpec'
@@ -216,6 +217,20 @@ export function buildProgram(
     .action(async (trained: string, options: CompareOptions & { json?: boolean }) => {
       const { compare } = await import('./commands/compare')
       setExitCode(await compare(trained, options, context(options.json)))
+    })
+
+  program
+    .command('recipes')
+    .description(
+      'write recipes for training a grown model elsewhere: train.py, other trainers, clusters',
+    )
+    .argument('<model>', 'folder of a grown checkpoint')
+    .option('--out <dir>', "folder for the recipes (default: recipes in the model's folder)")
+    .option('--overwrite', 'replace recipes that are there')
+    .addOption(jsonOption())
+    .action(async (model: string, options: RecipesOptions & { json?: boolean }) => {
+      const { recipes } = await import('./commands/recipes')
+      setExitCode(await recipes(model, options, context(options.json)))
     })
 
   program

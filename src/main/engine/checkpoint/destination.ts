@@ -1,5 +1,6 @@
 /** @file What lies where an output shall go, and whether it may be replaced. */
 import { lstat, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { ExportPreview } from '@shared/exports'
 import { systemCode, writeError } from '@system/errors'
@@ -35,14 +36,23 @@ function kindOf(names: readonly string[]): Destination['kind'] {
 }
 
 /** What an output may replace. */
-export type Replaceable = 'checkpoint' | 'race'
+export type Replaceable = 'checkpoint' | 'race' | 'recipes'
 
 /** Tells that a folder was made by a race of trainings: it holds a folder for each model, and this. */
 export const RACE_FILE = 'race.json'
 
+/** Tells the same of a folder of recipes. */
+export const RECIPE_FILE = 'recipe.json'
+
+/** By which file a folder is known that may be replaced, where it is none of a checkpoint. */
+const MARKS: Readonly<Record<Exclude<Replaceable, 'checkpoint'>, string>> = {
+  race: RACE_FILE,
+  recipes: RECIPE_FILE,
+}
+
 /**
- * Why an output cannot go there, or `null`. Only a checkpoint is ever replaced, or by a race what another one made:
- * whatever else a folder holds is not the program's to remove.
+ * Why an output cannot go there, or `null`. Only a checkpoint is ever replaced, or by a race what another one made, and
+ * by recipes nothing but recipes: whatever else a folder holds is not the program's to remove.
  */
 export function obstacleAt(
   out: string,
@@ -58,10 +68,26 @@ export function obstacleAt(
     case 'file':
       return new AppError('output_exists', `${out} is a file.`, elsewhere)
     case 'checkpoint':
+      if (replaces === 'recipes') {
+        return new AppError('output_exists', `${out} is a checkpoint.`, {
+          hint: `Choose a folder of its own for the recipes, such as ${join(out, 'recipes')}.`,
+          context: { file: out, expected: 'a folder of recipes, or an empty one' },
+        })
+      }
       return overwrite ? null : occupied(out)
     case 'other_files':
-      if (replaces === 'race' && found.names?.includes(RACE_FILE) === true) {
+      if (replaces !== 'checkpoint' && found.names?.includes(MARKS[replaces]) === true) {
         return overwrite ? null : occupied(out)
+      }
+      if (replaces === 'recipes') {
+        return new AppError('output_exists', `${out} holds other things than recipes.`, {
+          hint: 'Only recipes are replaced: choose another folder, or empty this one yourself.',
+          context: {
+            file: out,
+            expected: `a folder with ${RECIPE_FILE}, or an empty one`,
+            actual: listed(found.names ?? []),
+          },
+        })
       }
       return new AppError('output_exists', `${out} holds other things than a checkpoint.`, {
         hint: 'Only a checkpoint is replaced: choose another folder, or empty this one yourself.',

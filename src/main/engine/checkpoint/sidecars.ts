@@ -8,6 +8,7 @@ import { join, posix, sep } from 'node:path'
 import type { LeftOutFile } from '@shared/exports'
 import { formatBytes } from '@shared/units'
 import { systemCode } from '@system/errors'
+import { RECIPE_FILE } from './destination'
 
 export interface Sidecar {
   /** Within the model's folder, with `/` between names. */
@@ -50,9 +51,6 @@ const UNSAID = new Set(['config.json', 'readme.md', 'lesa.json'])
 
 const CACHES = /^(?:__pycache__|node_modules|\..*)$/
 
-/** In the folder of recipes that a growth wrote, which are the model's own. */
-const RECIPE = 'recipe.json'
-
 /** A folder with one of these holds another form of the model, or another model. */
 const OTHER_MODEL = /^(?:config|params|model_index|adapter_config)\.json$/
 
@@ -69,7 +67,8 @@ export async function findSidecars(folder: string): Promise<Sidecars> {
       leftOut.push({ path: within, reason: `it cannot be read (${names})` })
       return
     }
-    if (within === 'recipes' && names.includes(RECIPE)) return
+    // Those that a growth wrote are for the model that they lie in.
+    if (within === 'recipes' && names.includes(RECIPE_FILE)) return
     const otherForm = depth > 0 ? otherFormOf(names) : null
     if (otherForm !== null) {
       leftOut.push({ path: within, reason: otherForm })

@@ -1,10 +1,15 @@
-/** @file The recipes of a model that is being written. */
-import { basename, join } from 'node:path'
+/** @file The recipes of a grown model: while it is written, and later. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { AppError } from '@shared/errors'
+import { writeError } from '@system/errors'
 import { parseConfig, type RawConfig } from '../architectures/config'
-import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { recipeFiles } from '../recipes'
+import { Checkpoint } from '../checkpoint/Checkpoint'
+import { prepareOutput } from '../checkpoint/preparedOutput'
+import { RECIPES, recipeFiles } from '../recipes'
 import type { RecipeFiles } from '../recipes/RecipeSubject'
 import { recipeSubject, type RecipeTensor } from '../recipes/subject'
+import { readLesaFile } from './lesaFile'
 
 export interface WrittenModel {
   /** The folder that it is written to. */
@@ -35,4 +40,66 @@ export function grownRecipes({
     lesa: JSON.parse(lesa),
   })
   return recipeFiles(subject)
+}
+
+/** What {@link writeRecipes} wrote; the names are those of the command line's JSON. */
+export interface WrittenRecipes {
+  /** The checkpoint, and the folder of its recipes, both absolute. */
+  readonly model: string
+  readonly out: string
+  /** Names within that folder. */
+  readonly files: readonly string[]
+}
+
+/**
+ * Writes the recipes of a model that was grown earlier into a folder, which appears whole or not at all.
+ *
+ * @throws AppError `bad_request` for a model that was not grown, or has no new layers; `bad_checkpoint`,
+ *   `shape_mismatch` where `lesa.json`, the config and the tensors do not fit each other; `output_exists`, `path_denied`,
+ *   `not_enough_disk`, `write_failed`.
+ */
+export async function writeRecipes(
+  model: string,
+  out: string,
+  { overwrite }: { readonly overwrite: boolean },
+): Promise<WrittenRecipes> {
+  const checkpoint = await Checkpoint.open(model)
+  try {
+    const { path, rawConfig, tensors } = checkpoint
+    const lesa = await readLesaFile(path)
+    if (lesa === null) {
+      const file = join(path, 'lesa.json')
+      throw new AppError('bad_request', `${path} has no lesa.json, which names its new layers.`, {
+        hint: 'Recipes are for models that were grown here (lesa expand).',
+        context: { file, expected: 'a grown checkpoint', actual: 'missing' },
+      })
+    }
+    const files = grownRecipes({
+      out: path,
+      checkpoint,
+      config: rawConfig,
+      tensors: tensors.values(),
+      lesa: JSON.stringify(lesa.content),
+    })
+    const texts = Object.entries(files).map(
+      ([name, text]) => [name.slice(RECIPES.length + 1), text] as const,
+    )
+    const bytes = texts.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0)
+    const output = await prepareOutput(out, { overwrite, replaces: 'recipes', reads: [], bytes })
+    try {
+      for (const [name, text] of texts) {
+        const file = join(output.partial, name)
+        await mkdir(dirname(file), { recursive: true })
+        await writeFile(file, text)
+      }
+      await output.commit()
+    } catch (error) {
+      throw writeError(error, output.out)
+    } finally {
+      await output.discard()
+    }
+    return { model: path, out: output.out, files: texts.map(([name]) => name).sort() }
+  } finally {
+    await checkpoint.close()
+  }
 }

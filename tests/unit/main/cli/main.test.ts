@@ -71,7 +71,7 @@ describe('without a command', () => {
   it('every one is named that the help shows', async () => {
     const { stderr } = await run()
     expect(stderr).toBe(
-      'error: which command? inspect, expand, assemble, evaluate, place, try, pretrain, compare, synth, devices or serve; see lesa --help\n',
+      'error: which command? inspect, expand, assemble, evaluate, place, try, pretrain, compare, recipes, synth, devices or serve; see lesa --help\n',
     )
     const { stdout } = await run('--help')
     for (const name of ['assemble', 'serve']) expect(stdout).toContain(`  ${name} `)
