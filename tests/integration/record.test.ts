@@ -136,6 +136,7 @@ describe('what the command line says stays the same', () => {
     'evaluate',
     'pretrain',
     'compare',
+    'recipes',
     'synth',
     'devices',
     'serve',
