@@ -10,14 +10,14 @@ declare module 'js-yaml' {
     readonly listener?: (event: 'open' | 'close', state: YamlState) => void
   }
   /** What a text that is no YAML is refused with; its place counts from 0. */
-  class YAMLException extends Error {
+  interface YAMLException extends Error {
     readonly reason: string
     readonly mark?: { readonly line: number }
   }
   /** `load` gives the value of a document, by YAML 1.2's core rules. */
   const yaml: {
     load(text: string, options?: YamlOptions): unknown
-    readonly YAMLException: typeof YAMLException
+    readonly YAMLException: new (reason: string) => YAMLException
   }
   export default yaml
 }

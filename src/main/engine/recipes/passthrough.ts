@@ -62,7 +62,12 @@ class Reader {
     if (top.merge_method !== 'passthrough') {
       throw this.refuse('merge_method', 'passthrough', top.merge_method, top)
     }
-    const dtype = top.dtype === undefined ? 'keep' : DTYPES[String(top.dtype)]
+    const dtype =
+      top.dtype === undefined
+        ? 'keep'
+        : typeof top.dtype === 'string'
+          ? DTYPES[top.dtype]
+          : undefined
     if (dtype === undefined) {
       throw this.refuse('dtype', Object.keys(DTYPES).join(', '), top.dtype, top)
     }
@@ -119,7 +124,7 @@ class Reader {
       throw this.refuse(`${place}.model`, 'a path or an id', source.model, source)
     }
     const range = source.layer_range
-    const [from, to]: unknown[] = Array.isArray(range) && range.length === 2 ? range : []
+    const [from, to] = Array.isArray(range) && range.length === 2 ? (range as unknown[]) : []
     const isRange =
       Number.isInteger(from) &&
       Number.isInteger(to) &&
