@@ -156,6 +156,8 @@ def check_arguments(parser, a, usual):
         parser.error("--lr and --epochs are above 0, --eval-share is from 0 to below 1")
     if a.batch % (WORLD * a.micro_batch) != 0:
         parser.error(f"--batch {a.batch} is no multiple of {WORLD} processes × --micro-batch {a.micro_batch}")
+    # "." has no name that the folders beside it could be called after.
+    a.out = Path(os.path.abspath(a.out))
     a.work = a.work or a.out.with_name(a.out.name + ".work")
     for path in [*a.text, a.eval_text, a.forgetting_text]:
         if path is not None and not path.exists():
