@@ -126,7 +126,7 @@ def read_arguments():
     course.add_argument("--clip", type=float, default=usual["clip"], help="longest gradient; 0 for any")
     course.add_argument("--seed", type=int, default=usual["seed"], help="of the order of the blocks")
     keep = parser.add_argument_group("measuring and keeping")
-    keep.add_argument("--eval-every", type=int, default=None, help="steps; a twentieth of all if nothing is said")
+    keep.add_argument("--eval-every", type=int, default=None, help="steps; a twentieth of all, at least ten, if nothing is said")
     keep.add_argument("--save-every", type=int, default=None, help="steps; a tenth of all if nothing is said")
     keep.add_argument("--report-to", default="none", help="wandb, tensorboard … as in transformers")
     machine = parser.add_argument_group("machine")
@@ -586,7 +586,7 @@ def training_arguments(a, precision, device, steps):
         bf16=precision == "bf16", fp16=precision == "fp16", use_cpu=device == "cpu",
         # Checkpointing is switched on by hand in load_model, which says why.
         gradient_checkpointing=False,
-        eval_strategy="steps", eval_steps=a.eval_every or max(1, round(steps / 20)), eval_on_start=True,
+        eval_strategy="steps", eval_steps=a.eval_every or max(10, round(steps / 20)), eval_on_start=True,
         prediction_loss_only=True, logging_steps=1, logging_nan_inf_filter=False,
         save_strategy="steps", save_steps=a.save_every or max(1, round(steps / 10)), save_total_limit=2,
         report_to=a.report_to, disable_tqdm=True, remove_unused_columns=False,

@@ -68,6 +68,7 @@ function calls(answering: Partial<EngineCalls> = {}): EngineCalls {
     versions: unused,
     identify: unused,
     fingerprint: unused,
+    recipes: unused,
     config: unused,
     tensors: unused,
     tensor: unused,
