@@ -226,6 +226,41 @@ describe('lesa expand and evaluate', () => {
     expect(await json(['inspect', out])).toMatchObject({ num_hidden_layers: 16 })
   })
 
+  it('reads a mergekit recipe of copies back, and refuses what it would have to guess', async () => {
+    const [made, again] = [join(folder, 'made'), join(folder, 'made again')]
+    await json(['expand', model, '--out', made, '--method', 'solar', '--overlap', '3'])
+    const plan = join(made, 'recipes', 'mergekit.yaml')
+    await json(['expand', model, '--plan', plan, '--out', again])
+    expect(digest(join(again, 'model.safetensors'))).toBe(digest(join(made, 'model.safetensors')))
+    const bare = join(folder, 'bare')
+    await json(['expand', model, '--plan', plan, '--out', bare, '--no-recipes'])
+    // Whatever the folder is called.
+    for (const name of readdirSync(join(made, 'recipes'))) {
+      expect(digest(join(again, 'recipes', name))).toBe(digest(join(made, 'recipes', name)))
+    }
+    expect(readdirSync(bare)).not.toContain('recipes')
+
+    const refused = async (...args: string[]): Promise<[number | null, string]> => {
+      const { code, stderr } = await lesa(['expand', model, '--out', join(folder, 'no'), ...args])
+      return [code, stderr]
+    }
+    expect(await refused('--plan', plan, '--overlap', '3')).toEqual([
+      2,
+      expect.stringContaining('--overlap and --plan exclude each other') as string,
+    ])
+    expect(await refused('--plan', join(folder, 'no.yaml'))).toEqual([
+      1,
+      expect.stringContaining('no.yaml') as string,
+    ])
+    const other = join(folder, 'slerp.yaml')
+    writeFileSync(other, 'merge_method: slerp\nslices: []\n')
+    expect(await refused('--plan', other)).toEqual([
+      1,
+      expect.stringContaining('merge_method: expected passthrough, found slerp') as string,
+    ])
+    expect(existsSync(join(folder, 'no'))).toBe(false)
+  })
+
   it('never takes the model itself for the output', async () => {
     const copy = join(folder, 'precious')
     cpSync(model, copy, { recursive: true })

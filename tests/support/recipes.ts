@@ -32,7 +32,6 @@ export function subjectOf(
     SUFFIXES.map(([suffix, shape]) => ({ name: `model.layers.${layer}.${suffix}`, shape })),
   )
   return {
-    name: 'grown',
     baseModel: 'org/base',
     method: method.name,
     architectureName: 'LlamaForCausalLM',

@@ -1,9 +1,12 @@
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { formatGaps } from '@shared/methods/gaps'
 import type { ModelShape } from '@shared/predictorSettings'
+import { boundedRead } from '@system/boundedRead'
 import type { ExpandOptions } from './expandSpec'
 import { flagOf, UsageError } from './usage'
+
+/** More than any recipe has. */
+const MAX_BYTES = 4e6
 
 /** What the recipe says, and flags would say again. */
 const SAID = ['gaps', 'groups', 'overlap', 'repeat', 'damp'] as const
@@ -14,7 +17,7 @@ const SAID = ['gaps', 'groups', 'overlap', 'repeat', 'damp'] as const
  *
  * @param shapeOf Looks into the model.
  * @throws UsageError when a flag says the same as the recipe.
- * @throws AppError `bad_request` when the recipe is not of copied layers that a method lays out so.
+ * @throws AppError `not_found`, `path_denied`; `bad_request` when the recipe is not of copied layers that a method lays out so.
  */
 export async function readPlan(
   given: string | undefined,
@@ -25,11 +28,8 @@ export async function readPlan(
   const again = SAID.find((name) => options[name] !== undefined)
   if (again !== undefined) throw new UsageError(`${flagOf(again)} and --plan exclude each other`)
   const { growthOf, readPassthrough } = await import('../engine/recipes/passthrough')
-  const text = await readFile(resolve(cwd, plan), 'utf8').catch((cause: unknown) => {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new UsageError(`--plan ${plan} cannot be read: ${code ?? String(cause)}`)
-  })
-  const recipe = readPassthrough(text, plan)
+  const bytes = await boundedRead(resolve(cwd, plan), MAX_BYTES, 'bad_request')
+  const recipe = readPassthrough(new TextDecoder().decode(bytes), plan)
   const model = given ?? recipe.model
   const { num_hidden_layers: layers } = await shapeOf(model)
   const { method, damp } = growthOf(recipe, layers, plan)

@@ -1,6 +1,6 @@
 /** @file The recipes of a grown model: while it is written, and later. */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { writeError } from '@system/errors'
 import { parseConfig, type RawConfig } from '../architectures/config'
@@ -32,7 +32,6 @@ export function grownRecipes({
 }: WrittenModel): RecipeFiles {
   const { architecture } = checkpoint
   const subject = recipeSubject({
-    name: basename(out),
     file: join(out, 'lesa.json'),
     architecture,
     config: parseConfig(config, architecture.configRules, join(out, 'config.json')),

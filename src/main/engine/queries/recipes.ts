@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { RecipeOverview } from '@shared/recipes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
@@ -28,7 +28,6 @@ export async function describeRecipes(folder: string): Promise<RecipeOverview | 
       })
     }
     const subject = recipeSubject({
-      name: basename(path),
       file,
       architecture,
       config,

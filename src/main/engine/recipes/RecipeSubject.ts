@@ -15,10 +15,8 @@ export interface RecipeLayer {
   readonly source: number | null
 }
 
-/** A grown checkpoint that recipes are written for. */
+/** A grown checkpoint that recipes are written for, wherever it lies: its folder may be renamed. */
 export interface RecipeSubject {
-  /** The checkpoint folder's name. */
-  readonly name: string
   /** The base model's name: an id on the hub, or a folder's name. */
   readonly baseModel: string
   readonly method: Method

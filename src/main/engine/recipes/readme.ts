@@ -15,7 +15,7 @@ export function readme(subject: RecipeSubject, others: RecipeFiles): RecipeFiles
 function textOf(subject: RecipeSubject, others: RecipeFiles): string {
   const { layers, layersBefore, newLayers, parameters, trainedParameters } = subject
   const context = contextOf(subject)
-  return `# Training the new layers of ${inline(subject.name)}
+  return `# Training the new layers
 
 ${inline(subject.baseModel)} has ${layersBefore} layers, this model ${layers.length}: ${METHOD_NAMES[subject.method]} added ${newLayers.length} (${newLayers.join(', ')}, counted from 0). They hold ${formatCount(trainedParameters)} of ${formatCount(parameters)} parameters. ${
     subject.startsFromZero

@@ -15,8 +15,6 @@ export interface RecipeTensor {
 
 /** What recipes are made from. */
 export interface GrownFacts {
-  /** The checkpoint folder's name. */
-  readonly name: string
   /** Names the checkpoint's `lesa.json` in errors. */
   readonly file: string
   readonly architecture: Architecture
@@ -52,7 +50,7 @@ const DTYPES: Readonly<Record<string, string>> = {
  *   the config; `bad_request` when no layer is new.
  */
 export function recipeSubject(facts: GrownFacts): RecipeSubject {
-  const { name, architecture, config } = facts
+  const { architecture, config } = facts
   const lesa = readLesa(facts)
   const { layerPrefix, embedTokens, finalNorm, lmHead } = architecture
   const ofLayer = architecture.layerTensors(config)
@@ -72,7 +70,6 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
     isNew.has(placeInLayers(architecture, tensor)?.layer ?? -1),
   )
   return {
-    name,
     baseModel: lesa.base_model,
     method: lesa.method,
     architectureName: config.architectureName,

@@ -135,7 +135,6 @@ describe('recipes of a grown checkpoint', () => {
       vocab_size: 32,
     }
     const subject = recipeSubject({
-      name: 'deep',
       file: 'deep/lesa.json',
       architecture: llama,
       config: parseConfig(raw, llama.configRules, 'deep/config.json'),
