@@ -1,5 +1,7 @@
 import { flushPromises, mount, type VueWrapper } from '@vue/test-utils'
+import { defaultHoldout } from '@shared/holdout'
 import { AppError } from '@shared/errors'
+import { DEFAULT_DRAFT } from '@shared/projects'
 import { DEFAULT_SETTINGS, type RecentEntry } from '@shared/settings'
 import { createPinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -325,7 +327,12 @@ describe('planning', () => {
 
 describe('the parameters', () => {
   it('mark what differs from the preset and put it back', async () => {
-    await open({}, `/project/${PROJECT_ID}/parameters`)
+    // As a new project has it.
+    const draft = { ...DEFAULT_DRAFT, holdout: defaultHoldout(12) }
+    await open(
+      { 'projects:get': () => projectView({ draft }) },
+      `/project/${PROJECT_ID}/parameters`,
+    )
     const main = app.get('main')
     const rate = main.findAll('input').find(({ element }) => element.value === '0.001')
     await rate?.setValue('0.01')
