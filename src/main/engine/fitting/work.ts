@@ -1,5 +1,5 @@
 /** @file What a fit does, for progress and for the estimate. */
-import { windowOfLayer } from '../architectures/config'
+import { windowOfLayer, type ModelConfig } from '../architectures/config'
 import type { Work } from '../lib/work'
 import type { TrainingModel } from '../pretraining/memory'
 import { backwardOperations, layerOperations } from '../pretraining/work'
@@ -18,10 +18,22 @@ export interface FitSize {
   readonly layers: readonly number[]
 }
 
+/** Floating-point operations of a block's direction: the sums over so many tokens, and what solves both systems. */
+export function directionOperations(
+  { hiddenSize, intermediateSize, numAttentionHeads, headDim }: ModelConfig,
+  tokens: number,
+): number {
+  return [numAttentionHeads * headDim, intermediateSize].reduce((operations, width) => {
+    const sums = 2 * (width ** 2 + width * hiddenSize + hiddenSize ** 2)
+    const solution = 2 * SOLVER_ITERATIONS * width * hiddenSize * (width + hiddenSize)
+    return operations + tokens * sums + solution
+  }, 0)
+}
+
 /** One round. */
 export function roundWork(model: TrainingModel, size: FitSize): Work {
   const { context, fit, search, layers } = size
-  const { hiddenSize, intermediateSize, numAttentionHeads, headDim, vocabSize } = model.config
+  const { hiddenSize, vocabSize } = model.config
   const lowest = layers[0] ?? 0
   const own = (layer: number) => layerOperations(model, context, windowOfLayer(model.config, layer))
   const forwardOf = (each: readonly number[]): number =>
@@ -30,15 +42,6 @@ export function roundWork(model: TrainingModel, size: FitSize): Work {
   const upper = all.slice(lowest + 1)
   const backward = upper.reduce(
     (sum, layer) => sum + backwardOperations(own(layer), { recomputes: true, trains: false }),
-    0,
-  )
-  const widths = [numAttentionHeads * headDim, intermediateSize]
-  const sums = widths.reduce(
-    (sum, width) => sum + 2 * (width ** 2 + width * hiddenSize + hiddenSize ** 2),
-    0,
-  )
-  const solutions = widths.reduce(
-    (sum, width) => sum + 2 * SOLVER_ITERATIONS * width * hiddenSize * (width + hiddenSize),
     0,
   )
   const head = 2 * hiddenSize * vocabSize
@@ -51,7 +54,7 @@ export function roundWork(model: TrainingModel, size: FitSize): Work {
       backward: fitted * backward,
     },
     head: head * (2 * fitted + USUAL_TRIES * searched),
-    products: fitted * layers.length * sums + layers.length * solutions,
+    products: layers.length * directionOperations(model.config, fitted),
   }
 }
 

@@ -7,7 +7,7 @@ import { parseConfig, type RawConfig } from '../architectures/config'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { prepareOutput } from '../checkpoint/preparedOutput'
 import { RECIPES, recipeFiles } from '../recipes'
-import type { RecipeFiles } from '../recipes/RecipeSubject'
+import type { RecipeFiles, RecipeSubject } from '../recipes/RecipeSubject'
 import { recipeSubject, type RecipeTensor } from '../recipes/subject'
 import { readLesaFile } from './lesaFile'
 
@@ -41,6 +41,20 @@ export function grownRecipes({
   return recipeFiles(subject)
 }
 
+/** Of a checkpoint that lies there; `null` where it has no `lesa.json`. @throws AppError when that does not fit it. */
+export async function subjectOf({
+  path,
+  architecture,
+  config,
+  tensors,
+}: Checkpoint): Promise<RecipeSubject | null> {
+  const found = await readLesaFile(path)
+  if (found === null) return null
+  const file = join(path, 'lesa.json')
+  const lesa = found.content
+  return recipeSubject({ file, architecture, config, tensors: tensors.values(), lesa })
+}
+
 /** What {@link writeRecipes} wrote; the names are those of the command line's JSON. */
 export interface WrittenRecipes {
   /** The checkpoint, and the folder of its recipes, both absolute. */
@@ -64,23 +78,16 @@ export async function writeRecipes(
 ): Promise<WrittenRecipes> {
   const checkpoint = await Checkpoint.open(model)
   try {
-    const { path, rawConfig, tensors } = checkpoint
-    const lesa = await readLesaFile(path)
-    if (lesa === null) {
+    const { path } = checkpoint
+    const subject = await subjectOf(checkpoint)
+    if (subject === null) {
       const file = join(path, 'lesa.json')
       throw new AppError('bad_request', `${path} has no lesa.json, which names its new layers.`, {
         hint: 'Recipes are for models that were grown here (lesa expand).',
         context: { file, expected: 'a grown checkpoint', actual: 'missing' },
       })
     }
-    const files = grownRecipes({
-      out: path,
-      checkpoint,
-      config: rawConfig,
-      tensors: tensors.values(),
-      lesa: JSON.stringify(lesa.content),
-    })
-    const texts = Object.entries(files).map(
+    const texts = Object.entries(recipeFiles(subject)).map(
       ([name, text]) => [name.slice(RECIPES.length + 1), text] as const,
     )
     const bytes = texts.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0)

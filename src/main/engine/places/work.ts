@@ -4,7 +4,7 @@ import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { windowOfLayer } from '../architectures/config'
 import { calibrationContext, calibrationTokens, windowsOf } from '../fitting/calibration'
 import { planStream, type StreamPlan } from '../fitting/memory'
-import { SOLVER_ITERATIONS } from '../fitting/direction'
+import { directionOperations } from '../fitting/work'
 import type { Work } from '../lib/work'
 import type { Placement } from '../onnx/placement'
 import { backwardOperations, layerOperations } from '../pretraining/work'
@@ -72,22 +72,13 @@ export function placeWork(
   { context, fit, search, measured }: PlaceWindows,
 ): Readonly<Record<PlaceStep, Work>> {
   const { config } = model
-  const { hiddenSize, intermediateSize, numAttentionHeads, headDim, vocabSize } = config
+  const { hiddenSize, vocabSize } = config
   const layers = Array.from({ length: config.numHiddenLayers }, (_, layer) =>
     layerOperations(model, context, windowOfLayer(config, layer)),
   )
   const forward = layers.reduce((sum, { linear, attention }) => sum + linear + attention, 0)
   const backward = layers.reduce(
     (sum, own) => sum + backwardOperations(own, { recomputes: true, trains: false }),
-    0,
-  )
-  const widths = [numAttentionHeads * headDim, intermediateSize]
-  const sums = widths.reduce(
-    (sum, width) => sum + 2 * (width ** 2 + width * hiddenSize + hiddenSize ** 2),
-    0,
-  )
-  const solutions = widths.reduce(
-    (sum, width) => sum + 2 * SOLVER_ITERATIONS * width * hiddenSize * (width + hiddenSize),
     0,
   )
   const head = 2 * hiddenSize * vocabSize
@@ -104,7 +95,7 @@ export function placeWork(
         backward: fitted * backward,
       },
       head: 2 * head * fitted,
-      products: layers.length * (fitted * sums + solutions),
+      products: layers.length * directionOperations(config, fitted),
     },
     effects: {
       layers: { forward: (searched + told) * forward + tails * upper, backward: 0 },

@@ -3,10 +3,9 @@ import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import type { RecipeOverview } from '@shared/recipes'
 import { Checkpoint } from '../checkpoint/Checkpoint'
-import { readLesaFile } from '../growth/lesaFile'
+import { subjectOf } from '../growth/grownRecipes'
 import { RECIPES } from '../recipes'
 import { recipeOverview } from '../recipes/overview'
-import { recipeSubject } from '../recipes/subject'
 
 /**
  * What stands in a checkpoint's `recipes/`, as far as it follows from the checkpoint; `null` where there is no such folder.
@@ -18,22 +17,15 @@ export async function describeRecipes(folder: string): Promise<RecipeOverview | 
   if (!found?.isDirectory()) return null
   const checkpoint = await Checkpoint.open(folder)
   try {
-    const { path, architecture, config, tensors } = checkpoint
-    const file = join(path, 'lesa.json')
-    const lesa = await readLesaFile(path)
-    if (!lesa) {
+    const { path } = checkpoint
+    const subject = await subjectOf(checkpoint)
+    if (subject === null) {
+      const file = join(path, 'lesa.json')
       throw new AppError('bad_checkpoint', `${file} is not there.`, {
         hint: 'Export the run again.',
         context: { file },
       })
     }
-    const subject = recipeSubject({
-      file,
-      architecture,
-      config,
-      tensors: tensors.values(),
-      lesa: lesa.content,
-    })
     return recipeOverview(subject, path)
   } finally {
     await checkpoint.close()
