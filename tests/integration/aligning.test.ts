@@ -63,7 +63,8 @@ async function rewrite(
   sourceOf: (layer: number) => number = (layer) => layer,
 ): Promise<void> {
   const checkpoint = await Checkpoint.open(folder)
-  const { config, architecture, slots } = checkpoint
+  const { config, architecture } = checkpoint
+  const slots = checkpoint.slotsOf(0)
   const made = new Map<string, Float32Array>()
   for (const name of checkpoint.tensors.keys()) made.set(name, await checkpoint.readFloat32(name))
   const axes: Record<string, readonly ['rows' | 'columns', keyof LayerOrder]> = {
@@ -76,7 +77,7 @@ async function rewrite(
     down_proj: ['columns', 'neurons'],
   }
   for (let layer = 0; layer < config.numHiddenLayers; layer += 1) {
-    for (const { suffix } of architecture.layerTensors(config)) {
+    for (const { suffix } of architecture.layerTensors(config, 0)) {
       const name = checkpoint.layerTensorName(layer, suffix)
       const from = checkpoint.layerTensorName(sourceOf(layer), suffix)
       if (made.has(name)) made.set(name, await checkpoint.readFloat32(from))
@@ -161,7 +162,7 @@ async function grow(
 async function layerOf(folder: string, layer: number): Promise<Record<string, Float32Array>> {
   const checkpoint = await Checkpoint.open(folder)
   const found: Record<string, Float32Array> = {}
-  for (const { suffix } of checkpoint.architecture.layerTensors(checkpoint.config)) {
+  for (const { suffix } of checkpoint.architecture.layerTensors(checkpoint.config, 0)) {
     found[suffix] = await checkpoint.readFloat32(checkpoint.layerTensorName(layer, suffix))
   }
   await checkpoint.close()

@@ -62,9 +62,9 @@ async function grow(model: string, method: MethodSpec): Promise<Grown> {
 async function contents(folder: string): Promise<Map<string, Float32Array>> {
   const checkpoint = await Checkpoint.open(folder)
   const found = new Map<string, Float32Array>()
-  const fusedOrNot = new Set(checkpoint.slots.map(({ weight }) => weight.tensor))
+  const fusedOrNot = new Set(checkpoint.slotsOf(0).map(({ weight }) => weight.tensor))
   for (let layer = 0; layer < checkpoint.config.numHiddenLayers; layer += 1) {
-    for (const { id, weight } of checkpoint.slots) {
+    for (const { id, weight } of checkpoint.slotsOf(0)) {
       const name = checkpoint.layerTensorName(layer, weight.tensor)
       const end = weight.offset + elementsOf(weight.shape)
       const values = await checkpoint.readFloat32(name, { elements: [weight.offset, end] })

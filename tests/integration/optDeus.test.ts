@@ -48,13 +48,14 @@ async function tiny(options: Partial<TinyCheckpointOptions> = {}): Promise<strin
 /** Makes layer 2 layer 1 with its neurons and its groups of heads in another order. */
 async function repeatShuffled(folder: string): Promise<void> {
   const checkpoint = await Checkpoint.open(folder)
-  const { slots, config, architecture } = checkpoint
+  const { config, architecture } = checkpoint
+  const slots = checkpoint.slotsOf(0)
   const shuffled = (count: number, part: string): Uint32Array =>
     new Random(9, part).shuffle(Uint32Array.from({ length: count }, (_, index) => index))
   const orders = { groups: shuffled(GROUPS, 'groups'), neurons: shuffled(INNER, 'neurons') }
   const made = new Map<string, Float32Array>()
   for (const name of checkpoint.tensors.keys()) made.set(name, await checkpoint.readFloat32(name))
-  for (const { suffix } of architecture.layerTensors(config)) {
+  for (const { suffix } of architecture.layerTensors(config, 0)) {
     const from = made.get(checkpoint.layerTensorName(1, suffix))
     if (from) made.set(checkpoint.layerTensorName(2, suffix), from.slice())
   }
@@ -108,7 +109,7 @@ async function logits(folder: string): Promise<Float32Array> {
 async function layerOf(folder: string, layer: number): Promise<Record<string, Float32Array>> {
   const checkpoint = await Checkpoint.open(folder)
   const found: Record<string, Float32Array> = {}
-  for (const { suffix } of checkpoint.architecture.layerTensors(checkpoint.config)) {
+  for (const { suffix } of checkpoint.architecture.layerTensors(checkpoint.config, 0)) {
     const name = checkpoint.layerTensorName(layer, suffix)
     if (checkpoint.tensors.has(name)) found[suffix] = await checkpoint.readFloat32(name)
   }

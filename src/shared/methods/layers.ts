@@ -21,11 +21,13 @@ export type GrownLayer =
       readonly source: number
       readonly left: number
       readonly right: number
-      /** Base layers that enclose the gap, `gap` and `gap + 1`. */
+      /** It stands between base layers `gap` and `gap + 1`. */
       readonly gap: number
+      /** The base layers that it is computed from: those beside the gap, or the nearest of its own type. */
+      readonly sides: readonly [left: number, right: number]
       /** Bisection depth; layers of a lower depth are computed first. */
       readonly depth: number
-      /** Where it lies between base layers `gap` (0) and `gap + 1` (1): ½ when it is alone, then by bisection. */
+      /** Where it lies between its sides, 0 and 1: ½ when it is alone, then by bisection. */
       readonly position: number
       /** It writes nothing into the residual stream, so that it passes its input on. */
       readonly isIdentity?: true
@@ -90,6 +92,7 @@ function bisect(layers: GrownLayer[], gap: number, left: Side, right: Side, dept
     left: left.index,
     right: right.index,
     gap,
+    sides: [gap, gap + 1],
     depth,
     position: middle.position,
   })

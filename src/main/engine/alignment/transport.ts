@@ -42,7 +42,7 @@ export class LayerTransport {
 
   /** Those that the family has. */
   get #neuronSlots(): string[] {
-    return NEURON_SLOTS.filter((slot) => this.checkpoint.slots.some(({ id }) => id === slot))
+    return NEURON_SLOTS.filter((slot) => this.checkpoint.weightTypes.includes(slot))
   }
 
   async dispose(): Promise<void> {

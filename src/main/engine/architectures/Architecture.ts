@@ -2,13 +2,14 @@
  * @file What the product knows about a model family, as a plain value. A family's file says which modules a layer has and
  * which matrices ("slots") lie in them; names, shapes, places and rules for depth are derived here.
  */
+import { AppError } from '@shared/errors'
 import type { ConfigRules, ModelConfig, RawConfig } from './config'
 import { deepenConfig } from './deepenConfig'
 
 /** What a tensor of a decoder layer is for. */
-export type LayerTensorRole = 'weight' | 'bias' | 'norm' | 'qk_norm'
+export type LayerTensorRole = 'weight' | 'bias' | 'norm' | 'qk_norm' | 'router'
 
-/** One tensor that every decoder layer of a model has. */
+/** One tensor of a decoder layer. */
 export interface LayerTensor {
   /** Name within the layer: `self_attn.q_proj.weight`. */
   readonly suffix: string
@@ -29,8 +30,10 @@ export interface Span {
 
 /** A matrix of a decoder layer that is predicted on its own, wherever the family's files keep it. */
 export interface Slot {
-  /** `q_proj`. Results, series and options go by it. */
+  /** `q_proj`. Results, series and options go by it; all experts of a layer have the same. */
   readonly id: string
+  /** Which of the layer's experts has it; `null` for what the whole layer has. */
+  readonly expert: number | null
   /** Shape `[rows, width]`. */
   readonly weight: Span
   /** Shape `[rows]`; `null` where there is none. */
@@ -52,6 +55,8 @@ export interface LinearModule {
   /** Whose rows it holds, one after another; more than one in a fused tensor. */
   readonly slots: readonly string[]
   readonly bias: BiasRule | null
+  /** The expert that it belongs to. */
+  readonly expert?: number
 }
 
 /** A norm's weight: of hidden size, of the size of a head, or a slot's id for one over all rows of that slot. */
@@ -59,6 +64,18 @@ export interface NormModule {
   readonly name: string
   readonly of: 'hidden' | 'head' | 'q_proj' | 'k_proj'
 }
+
+/** What scores experts, or weighs one: a matrix with as many rows as there are, no bias. */
+export interface RouterModule {
+  /** `mlp.gate` */
+  readonly name: string
+  readonly scores: 'experts' | 'shared_expert'
+}
+
+export type Module = LinearModule | NormModule | RouterModule
+
+/** The modules of a layer, where layers differ. */
+export type ModulesOf = (config: ModelConfig, layer: number) => readonly Module[]
 
 /** How a norm computes: `rms`, x·rsqrt(mean(x²) + eps)·weight; `rms_plus_one`, with 1 + weight. */
 export type NormKind = 'rms' | 'rms_plus_one'
@@ -83,6 +100,16 @@ export interface ForwardRules {
   readonly queryKeyNorms: QueryKeyNorms | null
   /** Which elements of a head turn together: i and i + d/2 of d, or 2i and 2i + 1. */
   readonly ropePairs: 'halves' | 'neighbours'
+  /** Where layers have experts in place of the MLP; slots `experts.gate_proj` and so on, `shared_expert.gate_proj`. */
+  readonly experts?: ExpertModules
+}
+
+/** The modules that weigh experts. */
+export interface ExpertModules {
+  /** Its scores choose experts for each token. */
+  readonly router: string
+  /** What the expert that every token passes is weighed by; `null` where there is none. */
+  readonly sharedGate: string | null
 }
 
 /** Names in the files outside the layers, and what comes before a layer's number. */
@@ -97,8 +124,8 @@ export interface TensorNames {
 
 /** The order of a model's tensors in its reference modules. */
 export interface TensorOrder extends TensorNames {
-  /** Of a layer. */
-  readonly modules: readonly (LinearModule | NormModule)[]
+  /** Of a layer: its modules, or the beginnings of their names. */
+  readonly moduleOrder: readonly { readonly name: string }[]
 }
 
 /** What a family's file says. */
@@ -108,8 +135,10 @@ export interface Family {
   /** `architectures[0]` of the config. */
   readonly architectureName: string
   readonly names: TensorNames
-  /** As the reference declares them, which is the order of a state dict. */
-  readonly modules: readonly (LinearModule | NormModule)[]
+  /** As the reference declares them, which is the order of a state dict; a function where layers differ. */
+  readonly modules: readonly Module[] | ModulesOf
+  /** As of `TensorOrder`, where `modules` is a function. */
+  readonly moduleOrder?: readonly { readonly name: string }[]
   /** The shape of every slot, in the order in which they are computed, listed and drawn. */
   readonly slots: Readonly<Record<string, (config: ModelConfig) => readonly [number, number]>>
   /**
@@ -122,21 +151,23 @@ export interface Family {
 }
 
 /** Everything the product knows about one model family. */
-export interface Architecture extends Family, TensorOrder {
+export interface Architecture extends Omit<Family, 'moduleOrder'>, TensorOrder {
   readonly configRules: ConfigRules
   /**
    * What scales all that a layer adds to the residual stream, full name within the layer: the matrices that write to it and
    * their biases; where norms stand behind them, which take their scale out, those norms' weights.
    */
-  readonly residualScales: readonly string[]
+  residualScales(config: ModelConfig, layer: number): readonly string[]
   /** The value of {@link residualScales} with which a layer adds nothing: what a LLaMA Pro block sets them to. */
   readonly silentValue: number
   /** Whether norms stand behind the matrices that write to the residual stream. */
   readonly hasPostNorms: boolean
-  /** The tensors each layer must have under this config, with their shapes, in state-dict order. */
-  layerTensors(config: ModelConfig): readonly LayerTensor[]
-  /** The matrices that are predicted, and where each lies. */
-  slotsOf(config: ModelConfig): readonly Slot[]
+  /** The tensors that a layer must have under this config, with their shapes, in state-dict order. */
+  layerTensors(config: ModelConfig, layer: number): readonly LayerTensor[]
+  /** The matrices of a layer that are predicted, and where each lies. */
+  slotsOf(config: ModelConfig, layer: number): readonly Slot[]
+  /** The first layer that has the same tensors as this one: what is made for a kind of layer goes by it. */
+  formOf(config: ModelConfig, layer: number): number
   /**
    * The config of a model with `sources.length` layers; layer `j` takes its attention type from layer `sources[j]` of
    * the base. Only what depends on depth is changed; every other key keeps its spelling and its value.
@@ -146,29 +177,75 @@ export interface Architecture extends Family, TensorOrder {
 
 /** Derives what follows from a family's description. */
 export function defineArchitecture(family: Family): Architecture {
-  const { modules, residualWriters, names } = family
+  const { modules, names, moduleOrder } = family
   const configRules: ConfigRules = {
     modelType: family.modelType,
     architectureName: family.architectureName,
     ...family.config,
   }
   const { afterAttention, afterMlp, norm } = family.forward
-  const postNorms = [afterAttention, afterMlp].filter((name) => name !== null)
+  const postNorms = [afterAttention, afterMlp]
+    .filter((name) => name !== null)
+    .map((name) => `${name}.weight`)
   const hasPostNorms = postNorms.length > 0
-  const writers = modules
-    .filter(isLinear)
-    .filter(({ slots }) => slots.every((id) => residualWriters.includes(id)))
-    .flatMap(({ name, bias }) => [`${name}.weight`, ...(bias === null ? [] : [`${name}.bias`])])
+  const forms = new WeakMap<ModelConfig, Forms>()
+  const formsOf = (config: ModelConfig): Forms => {
+    const known = forms.get(config) ?? new Forms(family, config)
+    forms.set(config, known)
+    return known
+  }
   return {
     ...family,
     ...names,
+    moduleOrder: moduleOrder ?? (typeof modules === 'function' ? [] : modules),
     configRules,
-    residualScales: hasPostNorms ? postNorms.map((name) => `${name}.weight`) : writers,
+    residualScales: (config, layer) =>
+      hasPostNorms ? postNorms : formsOf(config).of(layer).writers,
     silentValue: hasPostNorms && norm === 'rms_plus_one' ? -1 : 0,
     hasPostNorms,
-    layerTensors: (config) => modules.flatMap((module) => tensorsOf(family, module, config)),
-    slotsOf: (config) => slotsOf(family, config),
+    layerTensors: (config, layer) => formsOf(config).of(layer).tensors,
+    slotsOf: (config, layer) => formsOf(config).of(layer).slots,
+    formOf: (config, layer) => formsOf(config).of(layer).first,
     deepenConfig: (rawConfig, sources) => deepenConfig(rawConfig, sources, configRules),
+  }
+}
+
+/** Layers with the same tensors. */
+interface Form {
+  readonly first: number
+  readonly tensors: readonly LayerTensor[]
+  readonly slots: readonly Slot[]
+  /** The matrices that write to the residual stream, and their biases. */
+  readonly writers: readonly string[]
+}
+
+/** The kinds of layers that a model has, by their tensors; each is worked out once. */
+class Forms {
+  readonly #byLayer: readonly Form[]
+
+  constructor(family: Family, config: ModelConfig) {
+    const { modules } = family
+    const known = new Map<string, Form>()
+    const formOf = (layer: number): Form => {
+      const own = typeof modules === 'function' ? modules(config, layer) : modules
+      const key = own.map(({ name }) => name).join()
+      const form = known.get(key) ?? {
+        first: layer,
+        tensors: own.flatMap((module) => tensorsOf(family, module, config)),
+        slots: slotsOf(family, own, config),
+        writers: writersIn(family, own),
+      }
+      known.set(key, form)
+      return form
+    }
+    const layers = typeof modules === 'function' ? config.numHiddenLayers : 1
+    this.#byLayer = Array.from({ length: layers }, (_, layer) => formOf(layer))
+  }
+
+  of(layer: number): Form {
+    const form = this.#byLayer[this.#byLayer.length === 1 ? 0 : layer]
+    if (form) return form
+    throw new AppError('bug', `There is no layer ${layer} among ${this.#byLayer.length}.`)
   }
 }
 
@@ -177,9 +254,11 @@ export function partsOf(
   slots: readonly Slot[],
   part: 'weight' | RowPart,
   tensor: string,
-): readonly { readonly id: string; readonly span: Span }[] {
+): readonly { readonly id: string; readonly expert: number | null; readonly span: Span }[] {
   return slots
-    .flatMap(({ id, [part]: span }) => (span?.tensor === tensor ? [{ id, span }] : []))
+    .flatMap(({ id, expert, [part]: span }) =>
+      span?.tensor === tensor ? [{ id, expert, span }] : [],
+    )
     .sort((a, b) => a.span.offset - b.span.offset)
 }
 
@@ -198,47 +277,76 @@ export function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1)
 }
 
-function isLinear(module: LinearModule | NormModule): module is LinearModule {
+/** One layer of each kind, by its tensors. */
+export function formsOf(architecture: Architecture, config: ModelConfig): number[] {
+  const layers = Array.from({ length: config.numHiddenLayers }, (_, layer) => layer)
+  return layers.filter((layer) => architecture.formOf(config, layer) === layer)
+}
+
+/** Elements of the layer that has most. */
+export function largestLayer(architecture: Architecture, config: ModelConfig): number {
+  const sizes = formsOf(architecture, config).map((layer) =>
+    architecture.layerTensors(config, layer).reduce((sum, { shape }) => sum + elementsOf(shape), 0),
+  )
+  return Math.max(...sizes)
+}
+
+function isLinear(module: Module): module is LinearModule {
   return 'slots' in module
+}
+
+function isNorm(module: Module): module is NormModule {
+  return 'of' in module
 }
 
 function hasBias({ bias }: LinearModule, config: ModelConfig): boolean {
   return bias === 'always' || (bias !== null && config[bias])
 }
 
-function tensorsOf(
-  family: Family,
-  module: LinearModule | NormModule,
-  config: ModelConfig,
-): LayerTensor[] {
-  if (!isLinear(module)) {
-    const suffix = `${module.name}.weight`
+function writersIn({ residualWriters }: Family, modules: readonly Module[]): string[] {
+  return modules
+    .filter(isLinear)
+    .filter(({ slots }) => slots.every((id) => residualWriters.includes(id)))
+    .flatMap(({ name, bias }) => [`${name}.weight`, ...(bias === null ? [] : [`${name}.bias`])])
+}
+
+function tensorsOf(family: Family, module: Module, config: ModelConfig): LayerTensor[] {
+  const suffix = `${module.name}.weight`
+  if (isNorm(module)) {
     if (module.of === 'hidden') return [{ suffix, role: 'norm', shape: [config.hiddenSize] }]
     const size = module.of === 'head' ? config.headDim : shapeOf(family, module.of, config)[0]
     return [{ suffix, role: 'qk_norm', shape: [size] }]
+  }
+  if (!isLinear(module)) {
+    const rows = module.scores === 'experts' ? (config.experts?.count ?? 0) : 1
+    return [{ suffix, role: 'router', shape: [rows, config.hiddenSize] }]
   }
   const shapes = module.slots.map((id) => shapeOf(family, id, config))
   const rows = shapes.reduce((sum, [count]) => sum + count, 0)
   const width = shapes[0]?.[1] ?? 0
   const bias: LayerTensor = { suffix: `${module.name}.bias`, role: 'bias', shape: [rows] }
   return [
-    { suffix: `${module.name}.weight`, role: 'weight', shape: [rows, width] },
+    { suffix, role: 'weight', shape: [rows, width] },
     ...(hasBias(module, config) ? [bias] : []),
   ]
 }
 
-function slotsOf(family: Family, config: ModelConfig): Slot[] {
-  const found = new Map<string, Slot>()
-  for (const module of family.modules.filter(isLinear)) {
+function slotsOf(family: Family, modules: readonly Module[], config: ModelConfig): Slot[] {
+  const found = new Map<string, Slot[]>()
+  for (const module of modules.filter(isLinear)) {
     let row = 0
     for (const id of module.slots) {
       const shape = shapeOf(family, id, config)
       const [rows, width] = shape
       const weight = { tensor: `${module.name}.weight`, offset: row * width, shape }
       const bias = { tensor: `${module.name}.bias`, offset: row, shape: [rows] }
-      const norm = family.modules.find((each) => !isLinear(each) && each.of === id)
+      const norm = modules.find((each) => isNorm(each) && each.of === id)
       const gain = norm ? { tensor: `${norm.name}.weight`, offset: 0, shape: [rows] } : null
-      found.set(id, { id, weight, bias: hasBias(module, config) ? bias : null, gain })
+      const { expert = null } = module
+      const slot = { id, expert, weight, bias: hasBias(module, config) ? bias : null, gain }
+      const same = found.get(id)
+      if (same) same.push(slot)
+      else found.set(id, [slot])
       row += rows
     }
   }

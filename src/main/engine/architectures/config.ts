@@ -38,6 +38,23 @@ export interface ModelConfig {
   readonly queryGrowth: QueryGrowth | null
   /** Window of each layer in tokens, the query itself included; `null` means full attention. */
   readonly windows: readonly (number | null)[]
+  /** Of layers that have experts in place of one MLP; `null` where no layer has. */
+  readonly experts: ExpertConfig | null
+}
+
+/** A mixture of experts: which layers have one, and how a token's are chosen. */
+export interface ExpertConfig {
+  readonly count: number
+  /** Experts that a token passes: those with the highest softmax of the router's scores. */
+  readonly perToken: number
+  /** Neurons of an expert; `ModelConfig.intermediateSize` is that of a layer without experts. */
+  readonly intermediateSize: number
+  /** Of the expert that every token passes; `null` without one. */
+  readonly sharedIntermediateSize: number | null
+  /** Whether the chosen experts' weights are made to sum to 1. */
+  readonly normalises: boolean
+  /** By layer. */
+  readonly isSparse: readonly boolean[]
 }
 
 /** Constants that a forward pass multiplies by, and bounds. */
@@ -91,6 +108,8 @@ export interface ConfigRules {
   /** Tokens, when `sliding_window` is absent; `null` means full attention. */
   readonly defaultSlidingWindow: number | null
   readonly window: WindowRule | null
+  /** For families with experts: what the config says of them. */
+  readonly experts: ((fields: Fields, layers: number) => ExpertConfig) | null
   /** Lists with one entry per layer that the family goes by, and what a loader takes where the config has none. */
   readonly layerLists: Readonly<Record<string, LayerList>>
   readonly rope: RopeRules
@@ -167,6 +186,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     },
     ...parseRopes(fields, rules, { headDim: sizeOfHead, layers: numHiddenLayers }),
     windows: parseWindows(fields, rules, numHiddenLayers),
+    experts: rules.experts?.(fields, numHiddenLayers) ?? null,
   }
 }
 

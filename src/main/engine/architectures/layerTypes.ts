@@ -1,5 +1,5 @@
 /** @file What a config says of each layer on its own, in lists or by the rule that a loader follows without them. */
-import type { ConfigRules, Fields, LayerList } from './config'
+import type { ConfigRules, Fields, LayerList, ModelConfig } from './config'
 
 export const SLIDING = 'sliding_attention'
 export const FULL = 'full_attention'
@@ -59,3 +59,18 @@ export function layerList(
 
 /** Words that older configs have for attention types. */
 const OLDER_TYPES: Readonly<Record<string, string>> = { attention: FULL }
+
+/**
+ * What kind each layer is, in words: how it attends, whether it turns queries and keys by their positions, and whether it
+ * has experts. Layers of one kind are computed alike and have the same tensors.
+ */
+export function layerTypesOf(config: ModelConfig): string[] {
+  const { windows, layerRopes, experts } = config
+  const isMixed = experts !== null && new Set(experts.isSparse).size > 1
+  return windows.map((window, layer) => {
+    const reach = window === null ? 'full attention' : `a window of ${window} tokens`
+    const positions = layerRopes[layer] === 'none' ? [', no positions'] : []
+    const mlp = isMixed && experts.isSparse[layer] === true ? [', experts'] : []
+    return [reach, ...positions, ...mlp].join('')
+  })
+}

@@ -6,6 +6,7 @@ import {
   type Family,
   type ForwardRules,
   type LinearModule,
+  type Module,
   type NormModule,
   type QueryKeyNorms,
 } from './Architecture'
@@ -55,7 +56,7 @@ interface LlamaLayer {
 const LLAMA_NORMS = ['input_layernorm', 'post_attention_layernorm']
 
 /** A layer of seven separate projections, as the reference declares it. */
-export function llamaModules(layer: LlamaLayer = {}): Family['modules'] {
+export function llamaModules(layer: LlamaLayer = {}): readonly Module[] {
   const { qkvBias = null, outputBias = null, mlpBias = null, headNorms = [] } = layer
   const { isGated = true, norms = LLAMA_NORMS } = layer
   return [
@@ -115,6 +116,7 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     scales: () => ({}),
     defaultSlidingWindow: 4096,
     window: null,
+    experts: null,
     layerLists: {},
     rope: LLAMA_ROPE,
     layerIndexLists: [

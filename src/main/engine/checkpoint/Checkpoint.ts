@@ -34,8 +34,6 @@ export class Checkpoint {
   readonly rawConfig: RawConfig
   readonly config: ModelConfig
   readonly architecture: Architecture
-  /** The matrices of every layer that are predicted, and where they lie. */
-  readonly slots: readonly Slot[]
   /**
    * The tensors of the files by the architecture's names; those that it does not know are included, layers beyond the
    * config's are not.
@@ -64,7 +62,6 @@ export class Checkpoint {
     this.remarks = [...folder.remarks, ...configRemarks(folder.rawConfig, architecture), ...remarks]
     this.architecture = architecture
     this.config = config
-    this.slots = architecture.slotsOf(config)
   }
 
   /**
@@ -252,15 +249,33 @@ export class Checkpoint {
     return this.#folder.shards.length
   }
 
-  /** The slots' ids in their order. */
-  get weightTypes(): readonly string[] {
-    return this.slots.map(({ id }) => id)
+  /** The matrices of a layer that are predicted, and where they lie. */
+  slotsOf(layer: number): readonly Slot[] {
+    return this.architecture.slotsOf(this.config, layer)
   }
 
-  /** The slot of a weight type. @throws AppError `bug` when there is none. */
+  /** Whether a layer has such a matrix. */
+  hasSlot(weightType: string, layer: number): boolean {
+    return this.slotsOf(layer).some(({ id }) => id === weightType)
+  }
+
+  /** The ids of all layers' slots in their order. */
+  get weightTypes(): readonly string[] {
+    const layers = Array.from({ length: this.config.numHiddenLayers }, (_, layer) => layer)
+    const ids = new Set(layers.flatMap((layer) => this.slotsOf(layer).map(({ id }) => id)))
+    return Object.keys(this.architecture.slots).filter((id) => ids.has(id))
+  }
+
+  /**
+   * The slot of a weight type in the first layer that has it; of experts, the first one's.
+   *
+   * @throws AppError `bug` when there is none.
+   */
   slot(weightType: string): Slot {
-    const slot = this.slots.find(({ id }) => id === weightType)
-    if (slot) return slot
+    for (let layer = 0; layer < this.config.numHiddenLayers; layer += 1) {
+      const slot = this.slotsOf(layer).find(({ id }) => id === weightType)
+      if (slot) return slot
+    }
     throw new AppError('bug', `The checkpoint has no weight type "${weightType}".`, {
       context: { file: this.path, expected: this.weightTypes.join(', '), actual: weightType },
     })

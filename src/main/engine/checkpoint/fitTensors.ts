@@ -69,9 +69,8 @@ function expectedTensors(
   const put = (name: string, shape: readonly number[], role: Expected['role'] = null) =>
     expected.set(name, { shape, role })
   put(embedTokens, [vocabSize, hiddenSize])
-  const ofLayer = architecture.layerTensors(config)
   for (let layer = 0; layer < numHiddenLayers; layer += 1) {
-    for (const { suffix, shape, role } of ofLayer) {
+    for (const { suffix, shape, role } of architecture.layerTensors(config, layer)) {
       put(`${layerPrefix}${layer}.${suffix}`, shape, role)
     }
   }

@@ -14,7 +14,7 @@ interface Place {
 }
 
 /** The place of each name; unknown ones of a layer follow what they stand beside, or come last. */
-function placesIn({ modules, ...names }: TensorOrder): (name: string) => Place {
+function placesIn({ moduleOrder: modules, ...names }: TensorOrder): (name: string) => Place {
   const { layerPrefix } = names
   const [embedding, head] = [moduleOf(names.embedTokens), moduleOf(names.lmHead)]
   const decoder = layerPrefix.slice(0, layerPrefix.lastIndexOf('.', layerPrefix.length - 2) + 1)

@@ -233,11 +233,11 @@ function bytesOf({ tensors }: Checkpoint): number {
 }
 
 /** What of the smallest plan is arrays of this process: nearly all. */
-function arraysOf({ training: { checkpoint, plan }, leastMemory }: Planned): ArrayNeed {
+function arraysOf({ training: { checkpoint, plan, layers }, leastMemory }: Planned): ArrayNeed {
   const { architecture, config } = checkpoint
   const elements = [
     plan.vocabularyTile * config.hiddenSize,
-    ...layerInputs(architecture, config).map(({ shape }) => elementsOf(shape)),
+    ...layerInputs(architecture, config, layers[0] ?? 0).map(({ shape }) => elementsOf(shape)),
   ]
   const largest = Math.max(...elements) * Float32Array.BYTES_PER_ELEMENT
   return { largest, together: leastMemory }

@@ -63,7 +63,7 @@ export interface Trial extends TrialShape {
 export function trialOf({ architecture, config }: TrainingModel, shape: TrialShape): Trial {
   const small = narrowed(config)
   const model = { architecture, config: small }
-  const { linear, attention } = layerOperations(model, shape.context, null)
+  const { linear, attention } = layerOperations(model, 0, shape.context, null)
   const most = TRIAL_OPERATIONS / (linear + attention)
   const context = Math.min(shape.context, Math.max(Math.min(shape.context, 128), Math.floor(most)))
   const windows = Math.max(1, Math.min(shape.windows, Math.floor(most / context)))
@@ -101,7 +101,7 @@ export async function timeTraining(runtime: Runtime, trial: Trial): Promise<Trai
   const shape: LayerShape = { length: context, window: null }
   const tokens = windows * context
   const state = [windows, context, config.hiddenSize]
-  const inputs = layerInputs(architecture, config)
+  const inputs = layerInputs(architecture, config, shape.form ?? 0)
   const feeds: Record<string, Tensor> = {
     ...layerTables(runtime, config, shape, { tokens: context }),
   }
@@ -109,7 +109,7 @@ export async function timeTraining(runtime: Runtime, trial: Trial): Promise<Trai
     feeds[input.name] = await runtime.upload(plausible(elementsOf(input.shape)), input.shape)
   }
   feeds[LAYER_IO.input] = runtime.float32(plausible(tokens * config.hiddenSize), state)
-  const own = layerOperations(model, context, null)
+  const own = layerOperations(model, 0, context, null)
   const forward = await seconds(
     runtime,
     trial,

@@ -46,12 +46,14 @@ export class LayerKernels {
 
   /** What decides the layer's graph; the window is `null` where no sequence is longer, so that layers share a graph. */
   shapeOf(layer: number, length: number): LayerShape {
-    const { config } = this.model
+    const { architecture, config } = this.model
     const window = windowOfLayer(config, layer)
+    const form = architecture.formOf(config, layer)
     return {
       length,
       window: window === null || window >= length ? null : window,
       rope: config.layerRopes[layer] ?? 'main',
+      ...(form === 0 ? {} : { form }),
     }
   }
 

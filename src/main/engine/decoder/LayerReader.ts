@@ -45,7 +45,7 @@ export class LayerReader {
 
   async #load(layer: number, buffers: Map<string, Float32Array>): Promise<LayerWeights> {
     const { architecture, config } = this.#checkpoint
-    for (const { suffix } of architecture.layerTensors(config)) {
+    for (const { suffix } of architecture.layerTensors(config, layer)) {
       const into = buffers.get(suffix)
       const name = this.#checkpoint.layerTensorName(layer, suffix)
       buffers.set(suffix, await this.#checkpoint.readFloat32(name, into ? { into } : {}))

@@ -4,7 +4,7 @@
  * serves training.
  */
 import { AppError } from '@shared/errors'
-import type { Architecture, Span } from '../architectures/Architecture'
+import type { Architecture, Slot, Span } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import type { LayerRope, RopeConfig } from '../architectures/ropeConfig'
 import { Graph, type Shape, type Value } from '../onnx/graph'
@@ -39,11 +39,13 @@ export interface LayerShape {
   readonly window: number | null
   /** How queries and keys are turned; as most layers' without it. */
   readonly rope?: LayerRope
+  /** A layer with the same tensors, as of `Architecture.formOf`; the first layer without it. */
+  readonly form?: number
 }
 
 /** Tells shapes apart, in the names of kernels and tables. */
-export function shapeKey({ length, window, rope = 'main' }: LayerShape): string {
-  return `${length}/${window}/${rope}`
+export function shapeKey({ length, window, rope = 'main', form = 0 }: LayerShape): string {
+  return `${length}/${window}/${rope}${form === 0 ? '' : `/${form}`}`
 }
 
 /** The angles of a layer; `null` where nothing is turned. */
@@ -82,18 +84,27 @@ export interface LayerInput extends Span {
  * The weights that a layer's graph takes: slots, each on its own, and norms. A fused tensor is split where it is fed, by
  * views of what was read: slicing it in the graph would copy it in every run.
  */
-export function layerInputs(architecture: Architecture, config: ModelConfig): LayerInput[] {
+export function layerInputs(
+  architecture: Architecture,
+  config: ModelConfig,
+  layer: number,
+): LayerInput[] {
   const slots = architecture
-    .slotsOf(config)
-    .flatMap(({ id, weight, bias }) => [
-      { name: `${id}.weight`, ...weight },
-      ...(bias === null ? [] : [{ name: `${id}.bias`, ...bias }]),
+    .slotsOf(config, layer)
+    .flatMap((slot) => [
+      { name: `${inputName(slot)}.weight`, ...slot.weight },
+      ...(slot.bias === null ? [] : [{ name: `${inputName(slot)}.bias`, ...slot.bias }]),
     ])
   const norms = architecture
-    .layerTensors(config)
-    .filter(({ role }) => role === 'norm' || role === 'qk_norm')
+    .layerTensors(config, layer)
+    .filter(({ role }) => role === 'norm' || role === 'qk_norm' || role === 'router')
     .map(({ suffix, shape }) => ({ name: suffix, tensor: suffix, offset: 0, shape }))
   return [...slots, ...norms]
+}
+
+/** `q_proj`; of an expert's, `experts.3.gate_proj`. */
+export function inputName({ id, expert }: Pick<Slot, 'id' | 'expert'>): string {
+  return expert === null ? id : id.replace('.', `.${expert}.`)
 }
 
 export interface LayerInputs {
@@ -157,7 +168,7 @@ export function inputLayer(
     weights:
       given.weights ??
       new Map(
-        layerInputs(architecture, config).map(({ name, shape: dims }) => [
+        layerInputs(architecture, config, shape.form ?? 0).map(({ name, shape: dims }) => [
           name,
           g.input(`${prefix}${name}`, dims),
         ]),

@@ -26,7 +26,7 @@ export async function* streamLayers(
     for (const [place, layer] of order.entries()) {
       signal.throwIfAborted()
       const read = await reader.read(layer, order[place + 1] ?? null)
-      const weights = await feedLayer(checkpoint, runtime, read)
+      const weights = await feedLayer(checkpoint, runtime, read, layer)
       try {
         yield { layer, weights }
       } finally {
@@ -47,9 +47,10 @@ export async function feedLayer(
   { architecture, config }: Checkpoint,
   runtime: Runtime,
   weights: LayerWeights,
+  layer: number,
 ): Promise<Record<string, Tensor>> {
   const feeds: Record<string, Tensor> = {}
-  for (const { name, tensor, offset, shape } of layerInputs(architecture, config)) {
+  for (const { name, tensor, offset, shape } of layerInputs(architecture, config, layer)) {
     const values = weights.get(tensor)?.subarray(offset, offset + elementsOf(shape))
     if (values) feeds[name] = await runtime.upload(values, shape)
   }

@@ -57,13 +57,14 @@ export async function relate(models: Models): Promise<Relation> {
   await refuseSame(models)
   const newLayers = await trainedLayers(start, { train: 'new' }, START_HINT)
   refuseOtherShapes(models)
-  const suffixes = new Set(
-    [trained, start].flatMap(({ architecture, config }) =>
-      architecture.layerTensors(config).map(({ suffix }) => suffix),
-    ),
-  )
+  const suffixesOf = (layer: number): Set<string> =>
+    new Set(
+      [trained, start].flatMap(({ architecture, config }) =>
+        architecture.layerTensors(config, layer).map(({ suffix }) => suffix),
+      ),
+    )
   const layers = Array.from({ length: trained.config.numHiddenLayers }, (_, layer) =>
-    [...suffixes].map((suffix) => same(trained.layerTensorName(layer, suffix))),
+    [...suffixesOf(layer)].map((suffix) => same(trained.layerTensorName(layer, suffix))),
   )
   const { embedTokens, finalNorm } = trained.architecture
   const head = { start: headOf(start), trained: headOf(trained) }

@@ -210,7 +210,7 @@ function isEqual(a: Float32Array, b: Float32Array): boolean {
 
 /** What is measured of a tensor by itself: each weight type that lies in it, or all of it under its own name. */
 function spansOf(
-  { architecture, slots }: Checkpoint,
+  checkpoint: Checkpoint,
   name: string,
   elements: number,
 ): {
@@ -219,8 +219,9 @@ function spansOf(
   readonly end: number
   readonly sum: ChangeSum
 }[] {
-  const suffix = placeInLayers(architecture, name)?.suffix ?? name
-  const found = partsOf(slots, 'weight', suffix)
+  const place = placeInLayers(checkpoint.architecture, name)
+  const suffix = place?.suffix ?? name
+  const found = place ? partsOf(checkpoint.slotsOf(place.layer), 'weight', suffix) : []
   const spans =
     found.length > 0
       ? found.map(({ id, span: { offset, shape } }) => ({

@@ -155,7 +155,8 @@ function originOf(
   const isTaken =
     layer?.kind === 'original' ||
     layer?.kind === 'copy' ||
-    (layer?.kind === 'identity' && !architecture.residualScales.includes(suffix))
+    (layer?.kind === 'identity' &&
+      !architecture.residualScales(base.config, layer.source).includes(suffix))
   return isTaken ? (base.tensors.get(base.layerTensorName(layer.source, suffix)) ?? null) : null
 }
 

@@ -352,13 +352,13 @@ export class StreamedModel {
 
   /** A layer's weights with a block's output matrices in place of its own, and zeros for the biases beside them. */
   async withOutputs(
-    { weights }: StreamedLayer,
+    { layer, weights }: StreamedLayer,
     outputs: BlockOutputs | null,
   ): Promise<{ readonly weights: Feeds; release(): void }> {
     if (outputs === null) return { weights, release: () => undefined }
     const { architecture, config } = this.checkpoint
     const own: Record<string, Tensor> = {}
-    for (const { name, shape } of layerInputs(architecture, config)) {
+    for (const { name, shape } of layerInputs(architecture, config, layer)) {
       const slot = OUTPUT_SLOTS.find((each) => name.startsWith(`${each}.`))
       if (!slot) continue
       const values = name.endsWith('.weight') ? outputs[slot] : new Float32Array(shape[0] ?? 0)

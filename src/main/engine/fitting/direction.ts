@@ -50,7 +50,9 @@ export async function* collectSums(
   const own = await model.withOutputs(layer, outputs)
   const weights = isIdentity
     ? Object.fromEntries(
-        identityInputs(checkpoint).map(({ name }) => [name, own.weights[name]!] as const),
+        identityInputs(checkpoint, layer.layer).map(
+          ({ name }) => [name, own.weights[name]!] as const,
+        ),
       )
     : own.weights
   let sums: Record<string, Tensor> = {}

@@ -39,8 +39,8 @@ interface Model {
 }
 
 /** The weights that a block whose output matrices are zero is computed with. */
-export function identityInputs({ architecture, config }: Model): LayerInput[] {
-  return layerInputs(architecture, config).filter(
+export function identityInputs({ architecture, config }: Model, layer: number): LayerInput[] {
+  return layerInputs(architecture, config, layer).filter(
     ({ name }) => !OUTPUT_SLOTS.some((slot) => name.startsWith(`${slot}.`)),
   )
 }
@@ -64,7 +64,7 @@ export function buildBlockStatistics(
   const given = isIdentity
     ? {
         weights: new Map(
-          identityInputs({ architecture, config }).map(({ name, shape: dims }) => [
+          identityInputs({ architecture, config }, shape.form ?? 0).map(({ name, shape: dims }) => [
             name,
             g.input(name, dims),
           ]),

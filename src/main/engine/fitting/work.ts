@@ -35,7 +35,8 @@ export function roundWork(model: TrainingModel, size: FitSize): Work {
   const { context, fit, search, layers } = size
   const { hiddenSize, vocabSize } = model.config
   const lowest = layers[0] ?? 0
-  const own = (layer: number) => layerOperations(model, context, windowOfLayer(model.config, layer))
+  const own = (layer: number) =>
+    layerOperations(model, layer, context, windowOfLayer(model.config, layer))
   const forwardOf = (each: readonly number[]): number =>
     each.reduce((sum, layer) => sum + own(layer).linear + own(layer).attention, 0)
   const all = Array.from({ length: model.config.numHiddenLayers }, (_, layer) => layer)
@@ -63,7 +64,12 @@ export function unseenWork(model: TrainingModel, { context, unseen, layers }: Fi
   const { config } = model
   const all = Array.from({ length: config.numHiddenLayers }, (_, layer) => layer)
   const forward = [...all, ...all, ...layers].reduce((sum, layer) => {
-    const { linear, attention } = layerOperations(model, context, windowOfLayer(config, layer))
+    const { linear, attention } = layerOperations(
+      model,
+      layer,
+      context,
+      windowOfLayer(config, layer),
+    )
     return sum + linear + attention
   }, 0)
   const tokens = unseen * context

@@ -2,7 +2,7 @@
 import { freemem } from 'node:os'
 import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
-import { elementsOf, type Architecture } from '../architectures/Architecture'
+import { elementsOf, formsOf, largestLayer, type Architecture } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { arrayLimits, requireArrays } from '../lib/arrays'
@@ -90,10 +90,7 @@ function streamedBytes(model: DecodingModel): number {
 }
 
 function layerBytes({ architecture, config }: DecodingModel): number {
-  const elements = architecture
-    .layerTensors(config)
-    .reduce((sum, { shape }) => sum + elementsOf(shape), 0)
-  return FLOAT * elements
+  return FLOAT * largestLayer(architecture, config)
 }
 
 /** Keys and values, what a layer computes over a prompt, and logits. */
@@ -113,6 +110,8 @@ function largestArray(
   { architecture, config }: DecodingModel,
   { positions }: DecodingRequest,
 ): number {
-  const tensors = architecture.layerTensors(config).map(({ shape }) => elementsOf(shape))
+  const tensors = formsOf(architecture, config).flatMap((layer) =>
+    architecture.layerTensors(config, layer).map(({ shape }) => elementsOf(shape)),
+  )
   return FLOAT * Math.max(...tensors, positions * config.intermediateSize)
 }

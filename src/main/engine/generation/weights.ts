@@ -41,12 +41,12 @@ export function residentWeights(options: WeightOptions): Weights {
 
   async function readLayer(layer: number): Promise<StreamedLayer> {
     const read = new Map<string, Float32Array>()
-    for (const { suffix } of architecture.layerTensors(config)) {
+    for (const { suffix } of architecture.layerTensors(config, layer)) {
       signal.throwIfAborted()
       const name = checkpoint.layerTensorName(layer, suffix)
       read.set(suffix, await checkpoint.readFloat32(name))
     }
-    return { layer, weights: await feedLayer(checkpoint, runtime, read) }
+    return { layer, weights: await feedLayer(checkpoint, runtime, read, layer) }
   }
 
   return {

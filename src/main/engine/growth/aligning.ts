@@ -50,9 +50,9 @@ export function aligningNeed({ config }: Checkpoint): ArrayNeed {
 /** Layers that are matched, the first and the last: all for predictions, which learn from all. */
 function matched({ spec, checkpoint, plan }: Planned): readonly [first: number, last: number] {
   if (isLearned(spec.method)) return [0, checkpoint.config.numHiddenLayers - 1]
-  const gaps = plan.layers.flatMap((layer) => (layer.kind === 'computed' ? [layer.gap] : []))
-  const first = spec.rest === 'first' ? 0 : Math.min(...gaps)
-  return [first, Math.max(...gaps) + 1]
+  const sides = plan.layers.flatMap((layer) => (layer.kind === 'computed' ? layer.sides : []))
+  const first = spec.rest === 'first' ? 0 : Math.min(...sides)
+  return [first, Math.max(...sides)]
 }
 
 /** Products of all pairs of neurons, and their assignments; large models spend most on these. */

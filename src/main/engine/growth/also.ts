@@ -72,7 +72,7 @@ function refuseOtherShape(first: Checkpoint, further: Checkpoint): void {
     if (expected !== actual) refuse({ field }, [String(expected), String(actual)])
   }
   // Configs may leave out what their tensors show.
-  for (const { id, weight } of first.slots) {
+  for (const { id, weight } of first.weightTypes.map((type) => first.slot(type))) {
     const own = further.slot(id).weight
     const texts = [weight, own].map(({ shape }) => `[${shape.join(', ')}]`) as [string, string]
     const tensor = further.layerTensorName(0, own.tensor)

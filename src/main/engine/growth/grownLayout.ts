@@ -8,7 +8,7 @@ import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import type { Work } from '../lib/work'
 
-/** Two tensors of the base model, of the layers beside a gap, and how far from the first to the second. */
+/** Two tensors of the base model, of the layers that a new one lies between, and how far from the first to the second. */
 export interface Neighbours {
   readonly left: TensorInfo
   readonly right: TensorInfo
@@ -21,9 +21,11 @@ export interface Neighbours {
 /** A new layer's matrix, which the method's filler gives; `layer` is its index in the grown model. */
 export interface FilledSlot extends Neighbours {
   readonly type: string
+  /** As of `Slot`. */
+  readonly expert: number | null
   readonly layer: number
-  /** The base layer before it. */
-  readonly gap: number
+  /** The base layers that it is made from. */
+  readonly sides: readonly [left: number, right: number]
   /** Of its bias or gain: the neighbours' mean, or one layer's, in the order that the new layer has. */
   readonly part?: RowPart
 }
@@ -79,7 +81,8 @@ export interface LayoutOptions {
 /** Every tensor of the grown model: what is not in a layer as it is, then the planned layers under their new numbers. */
 export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLayout {
   const { layers, dtype, damp = 1, dropsHead = false } = options
-  const { residualScales, silentValue } = checkpoint.architecture
+  const { architecture, config } = checkpoint
+  const { silentValue } = architecture
   // A gain of 1 + weight shrinks towards weight −1.
   const damped: Change = { factor: damp, shift: (1 - damp) * silentValue }
   const byLayer = new Map<number, Map<string, TensorInfo>>()
@@ -104,12 +107,13 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
     // What only one of two neighbours has, a computed layer has as well; the one before it comes first.
     const isComputed = layer.kind === 'computed'
     const like = isComputed
-      ? new Map([...layerOf(layer.gap + 1), ...layerOf(layer.gap)])
+      ? new Map([...layerOf(layer.sides[1]), ...layerOf(layer.sides[0])])
       : layerOf(layer.source)
+    const scales = architecture.residualScales(config, layer.source)
     for (const [suffix, tensor] of like) {
       const source = sourceOf(checkpoint, options, { layer, index, suffix, tensor })
       const shaped = source.kind === 'base' ? source.tensor : tensor
-      const isDamped = layer.kind !== 'original' && residualScales.includes(suffix)
+      const isDamped = layer.kind !== 'original' && scales.includes(suffix)
       const name = checkpoint.layerTensorName(index, suffix)
       if (isDamped && damp === 0) put(name, shaped, { kind: 'constant', value: silentValue })
       else put(name, shaped, source, isDamped ? damped : undefined)
@@ -142,52 +146,56 @@ function sourceOf(
   { rest, aligned = false }: LayoutOptions,
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
-  const { residualScales, silentValue } = checkpoint.architecture
+  const { architecture, config } = checkpoint
+  const { residualWriters, hasPostNorms, silentValue } = architecture
+  const scales = architecture.residualScales(config, layer.source)
   const silent: TensorSource = { kind: 'constant', value: silentValue }
-  if (layer.kind === 'identity' && residualScales.includes(suffix)) {
+  if (layer.kind === 'identity' && scales.includes(suffix)) {
     const fitted =
       layer.isFitted === true ? fittedSlots(checkpoint, { layer, index, suffix, tensor }) : []
     return fitted.length > 0 ? { kind: 'filled', slots: fitted } : silent
   }
   if (layer.kind !== 'computed') return { kind: 'base', tensor }
   const { isIdentity = false } = layer
-  if (isIdentity && residualScales.includes(suffix)) return silent
+  if (isIdentity && scales.includes(suffix)) return silent
   // Only what is alike can be mixed, or taken for another.
   const of = (source: number): TensorInfo | null => {
     const found = checkpoint.tensors.get(checkpoint.layerTensorName(source, suffix))
     return found?.shape.join() === tensor.shape.join() ? found : null
   }
-  const [left, right] = [of(layer.gap), of(layer.gap + 1)]
+  const [left, right] = [of(layer.sides[0]), of(layer.sides[1])]
   const neighbours = (shape: readonly number[], offset = 0): Neighbours => ({
     left: left ?? tensor,
     right: right ?? tensor,
     elements: [offset, offset + elementsOf(shape)],
     position: layer.position,
   })
-  const parts = partsOf(checkpoint.slots, 'weight', suffix)
-  const { residualWriters, hasPostNorms } = checkpoint.architecture
+  const own = checkpoint.slotsOf(layer.source)
+  const parts = partsOf(own, 'weight', suffix)
   // Silent by the norms behind them, these are not transported: those of the layer whose order the others are in stay.
   if (isIdentity && hasPostNorms && parts.some(({ id }) => residualWriters.includes(id))) {
     return { kind: 'base', tensor: right ?? tensor }
   }
-  const slots = parts.map(({ id, span }) => ({
+  const slots = parts.map(({ id, expert, span }) => ({
     type: id,
+    expert,
     layer: index,
-    gap: layer.gap,
+    sides: layer.sides,
     ...neighbours(span.shape, span.offset),
   }))
   if (slots.length > 0) return { kind: 'filled', slots }
-  const part = partsOf(checkpoint.slots, 'gain', suffix).length > 0 ? 'gain' : 'bias'
-  const byRows = partsOf(checkpoint.slots, part, suffix)
+  const part = partsOf(own, 'gain', suffix).length > 0 ? 'gain' : 'bias'
+  const byRows = partsOf(own, part, suffix)
   if ((aligned || isIdentity) && byRows.some(({ id }) => hasOrderedRows(id))) {
     // A transported bias or gain goes with its rows.
     const one = isIdentity ? null : { previous: left, next: right, first: of(0), mean: null }[rest]
     return {
       kind: 'filled',
-      slots: byRows.map(({ id, span }) => ({
+      slots: byRows.map(({ id, expert, span }) => ({
         type: id,
+        expert,
         layer: index,
-        gap: layer.gap,
+        sides: layer.sides,
         part,
         ...neighbours(span.shape, span.offset),
         ...(one === null ? {} : { left: one, right: one }),
@@ -212,18 +220,21 @@ function sourceOf(
 
 /** The output matrix that is fitted; of a bias, which stays zero, nothing. */
 function fittedSlots(
-  { slots }: Pick<Checkpoint, 'slots'>,
+  checkpoint: Checkpoint,
   { layer, index, suffix, tensor }: Place,
 ): FilledSlot[] {
-  return partsOf(slots, 'weight', suffix).map(({ id, span }) => ({
-    type: id,
-    layer: index,
-    gap: layer.source,
-    left: tensor,
-    right: tensor,
-    elements: [span.offset, span.offset + elementsOf(span.shape)],
-    position: 0,
-  }))
+  return partsOf(checkpoint.slotsOf(layer.source), 'weight', suffix).map(
+    ({ id, expert, span }) => ({
+      type: id,
+      expert,
+      layer: index,
+      sides: [layer.source, layer.source],
+      left: tensor,
+      right: tensor,
+      elements: [span.offset, span.offset + elementsOf(span.shape)],
+      position: 0,
+    }),
+  )
 }
 
 /** Stored types of what a tensor is made from. */

@@ -1,5 +1,5 @@
 /** @file The forward pass of a grown model that has not been written. */
-import { placeInLayers } from '../architectures/Architecture'
+import { elementsOf, placeInLayers } from '../architectures/Architecture'
 import type { PlannedLayer } from '@shared/plan'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { ForwardPass } from '../decoder/ForwardPass'
@@ -38,18 +38,19 @@ async function* streamGrown(
     const place = placeInLayers(architecture, tensor.name)
     if (place) own[place.layer]?.push({ suffix: place.suffix, tensor })
   }
-  const needed = architecture.layerTensors(config)
   const weights = new Map<string, Float32Array>()
   for (const [index, { source }] of layers.entries()) {
     signal.throwIfAborted()
+    const needed = architecture.layerTensors(config, source)
     const tensors = (own[index] ?? []).filter(({ suffix }) =>
       needed.some((each) => each.suffix === suffix),
     )
     // Biases that the files leave out are zero.
     const missing = needed.filter(({ suffix }) => tensors.every((each) => each.suffix !== suffix))
-    for (const { suffix, shape } of missing) weights.set(suffix, new Float32Array(shape[0] ?? 0))
+    for (const { suffix, shape } of missing)
+      weights.set(suffix, new Float32Array(elementsOf(shape)))
     await readLaidOut(checkpoint, tensors, filler, weights)
-    const fed = await feedLayer(checkpoint, runtime, weights)
+    const fed = await feedLayer(checkpoint, runtime, weights, source)
     try {
       // The window and the tables are those of the layer whose place it takes.
       yield { layer: source, weights: fed }

@@ -1,25 +1,18 @@
 /** @file What is to be said of new layers in models whose layers are not all of one type. */
 import { fewOf } from '@shared/text'
 import type { ExpansionPlan } from '@shared/plan'
-import type { ModelConfig } from '../architectures/config'
+import { layerTypesOf } from '../architectures/layerTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-
-/** How a layer attends, and whether it turns queries and keys by their positions: layers of one type are computed alike. */
-function typeOf({ windows, layerRopes }: ModelConfig, layer: number): string {
-  const window = windows[layer] ?? null
-  const reach = window === null ? 'full attention' : `a window of ${window} tokens`
-  return layerRopes[layer] === 'none' ? `${reach}, no positions` : reach
-}
 
 /** A warning for new layers between two of unequal type, and one for a pattern of types that is no longer regular. */
 export function typeWarnings(
   { layers }: Pick<ExpansionPlan, 'layers'>,
   { config }: Pick<Checkpoint, 'config'>,
 ): string[] {
-  const types = config.windows.map((_, layer) => typeOf(config, layer))
+  const types = layerTypesOf(config)
   if (new Set(types).size < 2) return []
   const between = layers.flatMap((layer, index) =>
-    layer.kind === 'computed' && types[layer.gap] !== types[layer.gap + 1]
+    layer.kind === 'computed' && types[layer.sides[0]] !== types[layer.sides[1]]
       ? [`${index} (${types[layer.source] ?? ''})`]
       : [],
   )

@@ -1,4 +1,4 @@
-/** @file Transporting the layers before gaps onto those after them (OpT-DeUS), as a stage of a job for each gap. */
+/** @file Transporting one of two layers onto the other (OpT-DeUS), as a stage of a job for each pair. */
 import { open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DeviceDecision } from '@shared/devices'
@@ -17,6 +17,7 @@ import { chooseDevice } from '../onnx/devices'
 import { Runtime } from '../onnx/Runtime'
 import type { StageStore } from '../stages/StageStore'
 import type { Growth } from './grow'
+import type { FilledSlot } from './grownLayout'
 
 type Planned = Pick<Growth, 'spec' | 'checkpoint' | 'plan'>
 
@@ -27,18 +28,21 @@ const FLOAT = Float32Array.BYTES_PER_ELEMENT
 const ITERATIONS = 50
 const ITERATION_OPERATIONS = 200
 
-/** What was transported, by gap; float32 files. */
-export class Transported {
-  constructor(private readonly folders: ReadonlyMap<number, string>) {}
+/** The base layers on either side of a new one: the first is transported onto the second. */
+type Sides = FilledSlot['sides']
 
-  /** Elements of a slot's matrix, bias or gain in the order of the layer after the gap. */
+/** What was transported, by {@link keyOf} its sides; float32 files. */
+export class Transported {
+  constructor(private readonly folders: ReadonlyMap<string, string>) {}
+
+  /** Elements of a slot's matrix, bias or gain in the order of the second layer. */
   async *read(
-    gap: number,
+    sides: Sides,
     slot: string,
     part: 'weight' | RowPart,
     chunk: number,
   ): AsyncGenerator<Float32Array> {
-    const path = join(this.folders.get(gap) ?? '', fileOf(slot, part))
+    const path = join(this.folders.get(keyOf(sides)) ?? '', fileOf(slot, part))
     const file = await open(path).catch((error: unknown) => {
       throw readError(error, path, 'damaged_file')
     })
@@ -58,10 +62,12 @@ function fileOf(slot: string, part: 'weight' | RowPart): string {
   return `${slot}.${part}`
 }
 
-function gapsOf({ plan }: Pick<Planned, 'plan'>): number[] {
-  return [
-    ...new Set(plan.layers.flatMap((layer) => (layer.kind === 'computed' ? [layer.gap] : []))),
-  ]
+const keyOf = (sides: Sides): string => sides.join('-')
+
+/** Each pair of layers that something lies between, once. */
+function pairsOf({ plan }: Pick<Planned, 'plan'>): Sides[] {
+  const sides = plan.layers.flatMap((layer) => (layer.kind === 'computed' ? [layer.sides] : []))
+  return [...new Map(sides.map((pair) => [keyOf(pair), pair])).values()]
 }
 
 /** The costs of all pairs of neurons, a block of them, and both layers' matrices. */
@@ -74,18 +80,17 @@ export function transportNeed({ config }: Checkpoint): ArrayNeed {
 
 /** Bytes that wait on the disk until the checkpoint is written. */
 export function transportedBytes(growth: Planned): number {
-  const { slots } = growth.checkpoint
-  const own = slots.filter(({ id }) => TRANSPORTED_SLOTS.includes(id))
+  const own = growth.checkpoint.slotsOf(0).filter(({ id }) => TRANSPORTED_SLOTS.includes(id))
   const elements = own
     .flatMap(({ weight, bias, gain }) => [weight, bias, gain])
     .reduce((sum, span) => sum + (span ? elementsOf(span.shape) : 0), 0)
-  return gapsOf(growth).length * elements * FLOAT
+  return pairsOf(growth).length * elements * FLOAT
 }
 
 /** Products of all pairs of neurons, their plan, and the product with it; heads are few. */
 export function transportWork(growth: Planned): Work {
   const { intermediateSize, hiddenSize } = growth.checkpoint.config
-  const pairs = gapsOf(growth).length * intermediateSize ** 2
+  const pairs = pairsOf(growth).length * intermediateSize ** 2
   return {
     products: pairs * (8 * hiddenSize + ITERATIONS * ITERATION_OPERATIONS),
     converted: 3 * transportedBytes(growth),
@@ -108,11 +113,11 @@ export async function* transportLayers(
   const { spec, checkpoint, signal } = growth
   const device = await chooseDevice(spec.device)
   yield { type: 'device', decision: device }
-  const gaps = gapsOf(growth)
+  const pairs = pairsOf(growth)
   const step = (done: number): JobEvent => ({
     type: 'step',
     id: STEP,
-    done: done / gaps.length,
+    done: done / pairs.length,
     total: 1,
   })
   yield step(0)
@@ -120,19 +125,22 @@ export async function* transportLayers(
   const runtime = await Runtime.open(device.device)
   try {
     const transport = await LayerTransport.create(checkpoint, runtime)
-    const folders = new Map<number, string>()
-    for (const [index, gap] of gaps.entries()) {
-      const depends = { engine: ENGINE_VERSION, model, gap, device: device.device }
+    const folders = new Map<string, string>()
+    for (const [index, sides] of pairs.entries()) {
+      const [gap, after] = sides
+      // As it was before layers could lie between others than neighbours: earlier results are still found.
+      const own = after === gap + 1 ? { gap } : { sides }
+      const depends = { engine: ENGINE_VERSION, model, ...own, device: device.device }
       const kept = await stages.find(STEP, depends)
       const folder =
         kept && 'folder' in kept
           ? kept.folder
           : yield* reporting<JobEvent, string>(signal, (report) =>
-              transportGap({ checkpoint, transport, stages, gap, depends }, (done) =>
+              transportPair({ checkpoint, transport, stages, sides, depends }, (done) =>
                 report(step(index + done)),
               ),
             )
-      folders.set(gap, folder)
+      folders.set(keyOf(sides), folder)
       yield step(index + 1)
     }
     await transport.dispose()
@@ -142,16 +150,16 @@ export async function* transportLayers(
   }
 }
 
-interface Gap {
+interface Pair {
   readonly checkpoint: Checkpoint
   readonly transport: LayerTransport
   readonly stages: StageStore
-  readonly gap: number
+  readonly sides: Sides
   readonly depends: unknown
 }
 
-async function transportGap(
-  { checkpoint, transport, stages, gap, depends }: Gap,
+async function transportPair(
+  { checkpoint, transport, stages, sides, depends }: Pair,
   onProgress: (done: number) => Promise<void>,
 ): Promise<string> {
   const draft = await stages.begin(STEP, depends)
@@ -166,7 +174,7 @@ async function transportGap(
     })
   }
   try {
-    for await (const moved of transport.transport(gap, gap + 1, onProgress)) {
+    for await (const moved of transport.transport(...sides, onProgress)) {
       await write(moved.slot, 'weight', moved.weight)
       if (moved.bias) await write(moved.slot, 'bias', moved.bias)
       if (moved.gain) await write(moved.slot, 'gain', moved.gain)

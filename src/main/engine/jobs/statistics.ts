@@ -1,6 +1,12 @@
 import { dirname } from 'node:path'
 import type { ModelStatistics, TensorStatistics } from '@shared/statistics'
-import { partsOf, placeInLayers, elementsOf, type Span } from '../architectures/Architecture'
+import {
+  elementsOf,
+  formsOf,
+  partsOf,
+  placeInLayers,
+  type Span,
+} from '../architectures/Architecture'
 import { StatisticsSum } from '../analysis/tensorStatistics'
 import { Checkpoint, type TensorInfo } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
@@ -73,9 +79,9 @@ interface PartSum {
   readonly sum: StatisticsSum
 }
 
-function sumsOf({ slots, architecture }: Checkpoint, { name, shape }: TensorInfo): PartSum[] {
-  const suffix = placeInLayers(architecture, name)?.suffix
-  const parts = suffix === undefined ? [] : partsOf(slots, 'weight', suffix)
+function sumsOf(checkpoint: Checkpoint, { name, shape }: TensorInfo): PartSum[] {
+  const place = placeInLayers(checkpoint.architecture, name)
+  const parts = place ? partsOf(checkpoint.slotsOf(place.layer), 'weight', place.suffix) : []
   const spans = parts.map(({ span }) => span)
   return (spans.length > 0 ? spans : [{ offset: 0, shape }]).map((span) => ({
     start: span.offset,
@@ -93,7 +99,7 @@ function zerosOf(count: number): TensorStatistics {
 
 /** Puts the figures in the form of the layer strip. */
 function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
-  const { architecture, config, tensors, slots } = checkpoint
+  const { architecture, config, tensors } = checkpoint
   const layers = Array.from({ length: config.numHiddenLayers }, (_, layer) => layer)
   const row = (
     key: string,
@@ -107,11 +113,17 @@ function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
     })
     return { key, isWeightType, cells, suffix: tensor }
   }
-  const weights = slots.map(({ id, weight }) => row(id, true, weight))
-  const rest = architecture
-    .layerTensors(config)
-    .filter(({ role }) => role !== 'weight')
-    .map(({ suffix }) => row(suffix, false, { tensor: suffix, offset: 0 }))
+  const weights = checkpoint.weightTypes.map((type) =>
+    row(type, true, checkpoint.slot(type).weight),
+  )
+  const suffixes = formsOf(architecture, config).flatMap((layer) =>
+    architecture
+      .layerTensors(config, layer)
+      .flatMap(({ role, suffix }) => (role === 'weight' ? [] : [suffix])),
+  )
+  const rest = [...new Set(suffixes)].map((suffix) =>
+    row(suffix, false, { tensor: suffix, offset: 0 }),
+  )
   const damaged = [...figures]
     .map(([name, parts]) => ({
       name,

@@ -99,7 +99,7 @@ export async function openGrownCandidate(
 
 async function readLayer(checkpoint: Checkpoint, layer: number): Promise<LayerWeights> {
   const weights = new Map<string, Float32Array>()
-  for (const { suffix } of checkpoint.architecture.layerTensors(checkpoint.config)) {
+  for (const { suffix } of checkpoint.architecture.layerTensors(checkpoint.config, layer)) {
     weights.set(suffix, await checkpoint.readFloat32(checkpoint.layerTensorName(layer, suffix)))
   }
   return weights
@@ -111,7 +111,7 @@ async function fed(
   read: LayerWeights,
   like: number,
 ): Promise<CandidateBlock> {
-  const weights = await feedLayer(checkpoint, runtime, read)
+  const weights = await feedLayer(checkpoint, runtime, read, like)
   return {
     weights,
     like,

@@ -62,7 +62,7 @@ export async function* measurePlaces(
   const cosines = yield* counted(
     'weights',
     neighbourCosines(checkpoint, options.signal),
-    layers * checkpoint.slots.length,
+    layers * checkpoint.slotsOf(0).length,
   )
   const stateBytes = Float32Array.BYTES_PER_ELEMENT * hiddenSize * (layers + 1)
   const geometry = new StreamGeometry(

@@ -12,7 +12,7 @@ export async function* neighbourCosines(
   const layers = checkpoint.config.numHiddenLayers
   const squares = new Float64Array(layers)
   const dots = new Float64Array(Math.max(0, layers - 1))
-  for (const { weight } of checkpoint.slots) {
+  for (const { weight } of checkpoint.slotsOf(0)) {
     const elements = [weight.offset, weight.offset + elementsOf(weight.shape)] as const
     let before: Float32Array | null = null
     for (let layer = 0; layer < layers; layer += 1) {

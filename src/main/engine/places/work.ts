@@ -74,7 +74,7 @@ export function placeWork(
   const { config } = model
   const { hiddenSize, vocabSize } = config
   const layers = Array.from({ length: config.numHiddenLayers }, (_, layer) =>
-    layerOperations(model, context, windowOfLayer(config, layer)),
+    layerOperations(model, layer, context, windowOfLayer(config, layer)),
   )
   const forward = layers.reduce((sum, { linear, attention }) => sum + linear + attention, 0)
   const backward = layers.reduce(

@@ -21,11 +21,11 @@ export class FrozenLayers {
     for (const layer of pins) {
       signal.throwIfAborted()
       const weights = new Map<string, Float32Array>()
-      for (const { suffix } of architecture.layerTensors(config)) {
+      for (const { suffix } of architecture.layerTensors(config, layer)) {
         const name = checkpoint.layerTensorName(layer, suffix)
         weights.set(suffix, await checkpoint.readFloat32(name))
       }
-      pinned.set(layer, await feedLayer(checkpoint, runtime, weights))
+      pinned.set(layer, await feedLayer(checkpoint, runtime, weights, layer))
     }
     return new FrozenLayers(checkpoint, runtime, pinned)
   }

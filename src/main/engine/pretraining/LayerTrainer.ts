@@ -121,8 +121,8 @@ export class LayerTrainer {
     this.#activations = new ActivationPool(runtime)
     this.#trained = new Set(layers)
     this.#first = Math.min(...layers)
-    this.#inputs = layerInputs(checkpoint.architecture, checkpoint.config)
-    this.#trainedInputs = trainedInputs(checkpoint, parts)
+    this.#inputs = layerInputs(checkpoint.architecture, checkpoint.config, this.#first)
+    this.#trainedInputs = trainedInputs(checkpoint, parts, this.#first)
   }
 
   /**
@@ -147,8 +147,8 @@ export class LayerTrainer {
     const plan = options.plan?.(planned) ?? planned
     const states = await LayerStates.open(checkpoint, runtime, {
       layers,
-      inputs: layerInputs(checkpoint.architecture, checkpoint.config),
-      trained: trainedInputs(checkpoint, settings.parts),
+      inputs: layerInputs(checkpoint.architecture, checkpoint.config, layers[0] ?? 0),
+      trained: trainedInputs(checkpoint, settings.parts, layers[0] ?? 0),
       placeOf: plan.placeOf,
       folder: join(scratch, 'states'),
     })
@@ -798,8 +798,10 @@ export class LayerTrainer {
 
   /** Looks which output matrices (or the norms behind them) are silent, as identity blocks have them. */
   async #findZeros(): Promise<void> {
-    const { residualScales, silentValue } = this.checkpoint.architecture
-    const outputs = this.#trainedInputs.filter(({ tensor }) => residualScales.includes(tensor))
+    const { architecture, config } = this.checkpoint
+    const { silentValue } = architecture
+    const scales = architecture.residualScales(config, this.#first)
+    const outputs = this.#trainedInputs.filter(({ tensor }) => scales.includes(tensor))
     for (const layer of this.options.settings.layers) {
       const state = await this.states.get(layer, 'value')
       for (const { name } of outputs) {

@@ -4,7 +4,7 @@ import { AppError } from '@shared/errors'
 import type { EstimateItem } from '@shared/estimate'
 import type { TrainedParts } from '@shared/pretraining'
 import { formatBytes } from '@shared/units'
-import type { Architecture } from '../architectures/Architecture'
+import { largestLayer, type Architecture } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import { layerInputs, maskWidth, QUERY_CHUNK, type LayerInput } from '../decoder/decoderLayer'
 import { arrayLimits } from '../lib/arrays'
@@ -112,18 +112,19 @@ export function kernelOptions({ keepsMemory }: Pick<TrainingPlan, 'keepsMemory'>
   return { keepsMemory, plansMemory: false, spins: false }
 }
 
-/** The weights of a layer that are trained. */
+/** The weights of a layer that are trained; all trained layers have the same. */
 export function trainedInputs(
   { architecture, config }: TrainingModel,
   parts: TrainedParts,
+  layer: number,
 ): LayerInput[] {
   const norms = new Set(
     architecture
-      .layerTensors(config)
+      .layerTensors(config, layer)
       .filter(({ role }) => role === 'norm' || role === 'qk_norm')
       .map(({ suffix }) => suffix),
   )
-  return layerInputs(architecture, config).filter(
+  return layerInputs(architecture, config, layer).filter(
     ({ tensor }) => parts === 'all' || norms.has(tensor),
   )
 }
@@ -135,8 +136,8 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
   const trained = [...new Set(request.layers)].sort((a, b) => a - b)
   const first = trained[0] ?? config.numHiddenLayers
   const depth = config.numHiddenLayers
-  const layerBytes = bytesIn(layerInputs(model.architecture, config))
-  const trainedBytes = bytesIn(trainedInputs(model, request.parts))
+  const layerBytes = FLOAT * largestLayer(model.architecture, config)
+  const trainedBytes = bytesIn(trainedInputs(model, request.parts, trained[0] ?? 0))
   const layerState = layerBytes + 3 * trainedBytes
   const vocabularyBytes =
     FLOAT * config.vocabSize * config.hiddenSize * (config.tieWordEmbeddings ? 1 : 2)
@@ -316,7 +317,7 @@ function floatsPerToken(
 
 /** Tokens that run through a layer together. */
 function tokensAtOnce(model: TrainingModel): number {
-  const elements = bytesIn(layerInputs(model.architecture, model.config)) / FLOAT
+  const elements = largestLayer(model.architecture, model.config)
   return Math.min(4096, Math.max(512, Math.floor(FLOPS_PER_RUN / (2 * elements))))
 }
 

@@ -38,11 +38,12 @@ export interface LayerOperations {
 /** @param window As of `LayerShape`. */
 export function layerOperations(
   { architecture, config }: TrainingModel,
+  layer: number,
   length: number,
   window: number | null,
 ): LayerOperations {
   const { numAttentionHeads, headDim } = config
-  const matrices = architecture.slotsOf(config).map(({ weight }) => elementsOf(weight.shape))
+  const matrices = architecture.slotsOf(config, layer).map(({ weight }) => elementsOf(weight.shape))
   const widest = maskWidth({ length, window })
   // The keys that a chunk sees grow with its place, up to all that the window lets it see.
   const keys = window === null ? (widest + queryChunk(length)) / 2 : widest
@@ -76,7 +77,7 @@ export function stepWork(training: PlannedTraining): Work {
   const recomputes = plan.mode === 'recompute'
   let [forward, backward] = [0, 0]
   for (let layer = 0; layer < config.numHiddenLayers; layer += 1) {
-    const own = layerOperations(checkpoint, context, windowOfLayer(config, layer))
+    const own = layerOperations(checkpoint, layer, context, windowOfLayer(config, layer))
     forward += tokens * (own.linear + own.attention)
     if (layer < first) continue
     // Norms alone are vectors, whose derivatives cost no product.
@@ -106,10 +107,10 @@ export function evaluationWork(training: PlannedTraining, windows: number): Work
   const tokens = windows * context
   let forward = 0
   for (let layer = 0; layer < config.numHiddenLayers; layer += 1) {
-    const own = layerOperations(checkpoint, context, windowOfLayer(config, layer))
+    const own = layerOperations(checkpoint, layer, context, windowOfLayer(config, layer))
     forward += tokens * (own.linear + own.attention)
   }
-  const value = bytesIn(layerInputs(checkpoint.architecture, config))
+  const value = bytesIn(layerInputs(checkpoint.architecture, config, training.layers[0] ?? 0))
   const passes = Math.ceil(windows / plan.evaluatedWindows)
   return {
     layers: { forward, backward: 0 },
@@ -125,7 +126,9 @@ export function saveWork({ plan }: PlannedTraining): Work {
 
 /** Numbers that are trained. */
 export function parametersOf({ checkpoint, layers, parts }: PlannedTraining): number {
-  const elements = trainedInputs(checkpoint, parts).map(({ shape }) => elementsOf(shape))
+  const elements = trainedInputs(checkpoint, parts, layers[0] ?? 0).map(({ shape }) =>
+    elementsOf(shape),
+  )
   return layers.length * elements.reduce((sum, count) => sum + count, 0)
 }
 
@@ -155,11 +158,10 @@ function frozenLayers({ checkpoint, layers, plan }: PlannedTraining): number[] {
 
 /** Of some layers as they lie in the files. */
 function storedBytes({ checkpoint }: PlannedTraining, layers: readonly number[]): number {
-  const suffixes = checkpoint.architecture.layerTensors(checkpoint.config)
   return layers.reduce(
     (sum, layer) =>
       sum +
-      suffixes.reduce((own, { suffix }) => {
+      checkpoint.architecture.layerTensors(checkpoint.config, layer).reduce((own, { suffix }) => {
         const tensor = checkpoint.tensors.get(checkpoint.layerTensorName(layer, suffix))
         return own + (tensor?.byteLength ?? 0)
       }, 0),
@@ -176,10 +178,11 @@ function filedLayers({ layers }: PlannedTraining, { placeOf }: TrainingPlan): nu
  * which reads and writes all; gradients are written and read. Counted as copies, which read a byte and write it.
  */
 function stateBytes(training: PlannedTraining): number {
-  const { checkpoint, parts, plan } = training
+  const { checkpoint, parts, plan, layers } = training
   const { architecture, config } = checkpoint
-  const value = bytesIn(layerInputs(architecture, config))
-  const trained = bytesIn(trainedInputs(checkpoint, parts))
+  const form = layers[0] ?? 0
+  const value = bytesIn(layerInputs(architecture, config, form))
+  const trained = bytesIn(trainedInputs(checkpoint, parts, form))
   const [read, written] = [3 * value + 3 * trained, value + 3 * trained]
   return (filedLayers(training, plan) * (read + written)) / 2
 }

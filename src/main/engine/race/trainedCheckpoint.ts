@@ -43,10 +43,11 @@ export function trainedTensors(
     parts,
   }: { readonly layers: readonly number[]; readonly parts: PretrainSpec['trainedParts'] },
 ): Set<string> {
-  const inputs = trainedInputs(checkpoint, parts)
   return new Set(
     layers.flatMap((layer) =>
-      inputs.map(({ tensor }) => checkpoint.layerTensorName(layer, tensor)),
+      trainedInputs(checkpoint, parts, layer).map(({ tensor }) =>
+        checkpoint.layerTensorName(layer, tensor),
+      ),
     ),
   )
 }

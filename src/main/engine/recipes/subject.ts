@@ -53,19 +53,20 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
   const { architecture, config } = facts
   const lesa = readLesa(facts)
   const { layerPrefix, embedTokens, finalNorm, lmHead } = architecture
-  const ofLayer = architecture.layerTensors(config)
+  const perLayer = Array.from({ length: config.numHiddenLayers }, (_, layer) =>
+    sum(architecture.layerTensors(config, layer).map(({ shape }) => elementsOf(shape))),
+  )
   const isNew = new Set(lesa.new_layers)
   const newLayers = [...isNew].sort((a, b) => a - b)
   // What the model has and not what the files hold: they may leave out biases, and keep tables that are no parameters.
   const trained = newLayers.flatMap((layer) =>
-    ofLayer.map(({ suffix, shape }): RecipeParameter => ({
+    architecture.layerTensors(config, layer).map(({ suffix, shape }): RecipeParameter => ({
       name: `${layerPrefix}${layer}.${suffix}`,
       shape,
     })),
   )
   const tensors = [...facts.tensors]
   const outside = new Set([embedTokens, finalNorm, ...(config.tieWordEmbeddings ? [] : [lmHead])])
-  const perLayer = sum(ofLayer.map(({ shape }) => elementsOf(shape)))
   const trainedTensor = tensors.find(({ name: tensor }) =>
     isNew.has(placeInLayers(architecture, tensor)?.layer ?? -1),
   )
@@ -79,11 +80,11 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
     newLayers,
     trained,
     parameters:
-      perLayer * config.numHiddenLayers +
+      sum(perLayer) +
       sum(
         tensors.filter((tensor) => outside.has(tensor.name)).map(({ shape }) => elementsOf(shape)),
       ),
-    trainedParameters: perLayer * newLayers.length,
+    trainedParameters: sum(newLayers.map((layer) => perLayer[layer] ?? 0)),
     startsFromZero: startsFromZero(lesa),
     damp: dampOf(lesa),
     isTrained: isTrained(lesa),

@@ -6,7 +6,6 @@ import {
   elementsOf,
   type Architecture,
   type LayerTensor,
-  type Slot,
 } from '../architectures/Architecture'
 import type { OutputTensor } from '../checkpoint/CheckpointWriter'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
@@ -101,15 +100,14 @@ function dtypeKeys(config: RawConfig, name: string): Record<string, string> {
 export function synthesizeTensors(plan: SynthesisPlan, seed: number): OutputTensor[] {
   const { architecture, config } = plan
   const { vocabSize, hiddenSize, numHiddenLayers } = config
-  const slots = architecture.slotsOf(config)
   const table = (name: string, deviation: number): OutputTensor => {
     const recipe = { family: name, layer: 0, rows: vocabSize, columns: hiddenSize, deviation }
     return made(plan, name, [vocabSize, hiddenSize], () => matrixBlocks(recipe, seed))
   }
   const layers = Array.from({ length: numHiddenLayers }, (_, layer) =>
-    architecture.layerTensors(config).map((tensor) => {
+    architecture.layerTensors(config, layer).map((tensor) => {
       const name = `${architecture.layerPrefix}${layer}.${tensor.suffix}`
-      return made(plan, name, tensor.shape, () => layerValues(plan, slots, tensor, layer, seed))
+      return made(plan, name, tensor.shape, () => layerValues(plan, tensor, layer, seed))
     }),
   )
   return [
@@ -128,7 +126,6 @@ export function synthesizeTensors(plan: SynthesisPlan, seed: number): OutputTens
 /** The values of a layer's tensor in blocks; each of the slots in it has a recipe of its own. */
 function* layerValues(
   { architecture, config }: SynthesisPlan,
-  slots: readonly Slot[],
   { suffix, role, shape }: LayerTensor,
   layer: number,
   seed: number,
@@ -144,7 +141,13 @@ function* layerValues(
       : normVector({ ...place, level: 1, spread: 0.3 }, seed)
     return
   }
-  const parts = partsOf(slots, role, suffix)
+  if (role === 'router') {
+    const [rows = 1, columns = 1] = shape
+    const deviation = 1 / Math.sqrt(columns)
+    yield* matrixBlocks({ family: suffix, layer, rows, columns, deviation }, seed)
+    return
+  }
+  const parts = partsOf(architecture.slotsOf(config, layer), role, suffix)
   for (const { id, span } of parts) {
     const family = parts.length === 1 ? suffix : `${suffix}/${id}`
     const [rows = 1, columns = 1] = span.shape

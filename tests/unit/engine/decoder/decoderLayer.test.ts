@@ -65,7 +65,7 @@ function randomInputs({ architecture, config }: Model, batch: number, length: nu
   const size = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1)
   const inputs = [
     { name: LAYER_IO.input as string, dims: [batch, length, config.hiddenSize] },
-    ...layerInputs(architecture, config).map(({ name, shape }) => ({ name, dims: [...shape] })),
+    ...layerInputs(architecture, config, 0).map(({ name, shape }) => ({ name, dims: [...shape] })),
   ]
   return inputs.map(({ name, dims }, index) => ({
     name,

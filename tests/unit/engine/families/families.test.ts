@@ -80,7 +80,7 @@ describe.each(FAMILY_CASES)('%s', (name) => {
     const { architecture, config } = checkpoint
     const expected = Array.from({ length: config.numHiddenLayers }, (_, layer) =>
       architecture
-        .layerTensors(config)
+        .layerTensors(config, 0)
         .map(({ suffix }) => checkpoint.layerTensorName(layer, suffix)),
     ).flat()
     const inLayers = [...checkpoint.tensors.keys()].filter((each) => each.includes('.layers.'))
@@ -238,9 +238,9 @@ function gradientsOf(
   state: ReadonlyMap<string, FloatTensor>,
 ): Map<string, Float32Array> {
   const found = new Map<string, Float32Array>()
-  for (const { suffix, shape } of architecture.layerTensors(config)) {
+  for (const { suffix, shape } of architecture.layerTensors(config, 0)) {
     const values = new Float32Array(elementsOf(shape))
-    for (const input of layerInputs(architecture, config)) {
+    for (const input of layerInputs(architecture, config, 0)) {
       const moments = state.get(`${input.name}.first`)
       if (input.tensor === suffix && moments) values.set(moments.values, input.offset)
     }

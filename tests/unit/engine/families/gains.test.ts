@@ -36,7 +36,7 @@ async function withReorderedLayer(): Promise<string> {
       const suffix = /^model\.layers\.2\.(.+)$/.exec(tensor.name)?.[1]
       if (suffix === undefined) return tensor
       const values = await checkpoint.readFloat32(checkpoint.layerTensorName(1, suffix))
-      for (const { id, weight, bias, gain } of checkpoint.slots) {
+      for (const { id, weight, bias, gain } of checkpoint.slotsOf(0)) {
         if (weight.tensor === suffix)
           reorder(values, weight.shape[1]!, id, ORDER, checkpoint.config)
         if (hasOrderedRows(id) && [bias?.tensor, gain?.tensor].includes(suffix)) {
@@ -68,7 +68,7 @@ test('gains over all heads follow their heads where layers are matched', async (
   const base = await open(model)
   const [aligned, plain] = [await grown(true), await grown(false)]
   const { architecture, config } = base
-  for (const { suffix } of architecture.layerTensors(config)) {
+  for (const { suffix } of architecture.layerTensors(config, 0)) {
     const left = await base.readFloat32(base.layerTensorName(1, suffix))
     expect(await aligned.readFloat32(aligned.layerTensorName(2, suffix)), suffix).toEqual(left)
   }

@@ -50,9 +50,11 @@ async function outputsOf(
 ): Promise<BlockOutputs> {
   const weights = await new LayerReader(checkpoint).read(layer, null)
   const of = (slot: string): Float32Array => {
-    const { tensor, offset, shape } = layerInputs(checkpoint.architecture, checkpoint.config).find(
-      ({ name }) => name === `${slot}.weight`,
-    )!
+    const { tensor, offset, shape } = layerInputs(
+      checkpoint.architecture,
+      checkpoint.config,
+      0,
+    ).find(({ name }) => name === `${slot}.weight`)!
     const size = shape.reduce((a, b) => a * b, 1)
     return weights
       .get(tensor)!

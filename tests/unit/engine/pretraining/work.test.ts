@@ -59,7 +59,7 @@ describe('the operations of a layer', () => {
 
   it.each(shapes)('are those of its graph, for $length tokens', async (shape) => {
     const { architecture, config } = await model()
-    const own = layerOperations({ architecture, config }, shape.length, shape.window)
+    const own = layerOperations({ architecture, config }, 0, shape.length, shape.window)
     const counted = productsOf(buildDecoderLayer(config, architecture, shape), shape.length)
     expect(shape.length * (own.linear + own.attention)).toBe(counted)
   })
@@ -67,7 +67,7 @@ describe('the operations of a layer', () => {
   it('are about those where a window slides', async () => {
     const { architecture, config } = await model()
     const shape = { length: 1024, window: 128 }
-    const own = layerOperations({ architecture, config }, shape.length, shape.window)
+    const own = layerOperations({ architecture, config }, 0, shape.length, shape.window)
     const counted = productsOf(buildDecoderLayer(config, architecture, shape), shape.length)
     const ratio = (shape.length * (own.linear + own.attention)) / counted
     expect(ratio).toBeGreaterThan(1)
@@ -78,13 +78,13 @@ describe('the operations of a layer', () => {
     const checkpoint = await model({ hidden: 64, intermediate: 96 })
     const { architecture, config }: TrainingModel = checkpoint
     const shape = { length: 256, window: null }
-    const trained = trains ? layerInputs(architecture, config).map(({ name }) => name) : []
+    const trained = trains ? layerInputs(architecture, config, 0).map(({ name }) => name) : []
     const graph = buildLayerBackward(checkpoint, shape, {
       trained,
       passesOn: true,
       accumulates: false,
     })
-    const own = layerOperations(checkpoint, shape.length, null)
+    const own = layerOperations(checkpoint, 0, shape.length, null)
     const expected = shape.length * backwardOperations(own, { recomputes: true, trains })
     const ratio = productsOf(graph, shape.length) / expected
     // The layer's last product is not needed again.
@@ -110,7 +110,7 @@ describe('the work of a training', () => {
     const low = stepWork(plan(checkpoint, [1]))
     const high = stepWork(plan(checkpoint, [4]))
     expect(low.layers?.forward).toBe(high.layers?.forward)
-    const { linear, attention } = layerOperations(checkpoint, 32, null)
+    const { linear, attention } = layerOperations(checkpoint, 0, 32, null)
     const frozen = { recomputes: false, trains: false }
     const between = 3 * 4 * 32 * backwardOperations({ linear, attention }, frozen)
     expect(low.layers!.backward - high.layers!.backward).toBe(between)
@@ -120,7 +120,7 @@ describe('the work of a training', () => {
     const checkpoint = await model()
     const keeping = stepWork(plan(checkpoint, [2, 3], { mode: 'keep' }))
     const again = stepWork(plan(checkpoint, [2, 3], { mode: 'recompute' }))
-    const { linear, attention } = layerOperations(checkpoint, 32, null)
+    const { linear, attention } = layerOperations(checkpoint, 0, 32, null)
     expect(again.layers!.backward - keeping.layers!.backward).toBe(
       4 * 4 * 32 * (linear + attention),
     )
@@ -197,7 +197,7 @@ describe('the work of a step of an 8 B model, grown from 32 layers to 48', () =>
   const { embedTokens, lmHead } = architecture
   for (const name of [embedTokens, lmHead]) add(name, [config.vocabSize, config.hiddenSize])
   for (let layer = 0; layer < config.numHiddenLayers; layer += 1) {
-    for (const { suffix, shape } of architecture.layerTensors(config)) {
+    for (const { suffix, shape } of architecture.layerTensors(config, 0)) {
       add(layerTensorName(layer, suffix), shape)
     }
   }

@@ -37,7 +37,7 @@ async function* combined(
 ): AsyncGenerator<Float32Array> {
   const { type, left, right, elements, position, part } = matrix
   const width = part ? 1 : (checkpoint.slot(type).weight.shape[1] ?? 1)
-  const to = matrix.gap
+  const [to] = matrix.sides
   const read = async (tensor: TensorInfo): Promise<Float32Array> => {
     const from = placeInLayers(checkpoint.architecture, tensor.name)?.layer ?? to
     const values = await checkpoint.readFloat32(tensor.name, { elements })

@@ -22,13 +22,13 @@ export function transportedFiller(
   checkpoint: Checkpoint,
   { transported, asPublished }: TransportedFill,
 ): Filler {
-  return async function* ({ type, gap, right, elements: [first], position, part }) {
+  return async function* ({ type, sides, right, elements: [first], position, part }) {
     const [rows = 1] = checkpoint.slot(type).weight.shape
     const factor = (1 - position) * (asPublished ? 1 / rows : 1)
     // A bias that the files lack there is zero.
-    const isThere = placeInLayers(checkpoint.architecture, right.name)?.layer === gap + 1
+    const isThere = placeInLayers(checkpoint.architecture, right.name)?.layer === sides[1]
     let start = first
-    for await (const moved of transported.read(gap, type, part ?? 'weight', CHUNK)) {
+    for await (const moved of transported.read(sides, type, part ?? 'weight', CHUNK)) {
       const own = isThere
         ? await checkpoint.readFloat32(right.name, { elements: [start, start + moved.length] })
         : new Float32Array(moved.length)
