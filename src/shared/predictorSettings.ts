@@ -277,20 +277,20 @@ export function trainingSteps(
 export interface TrainedShape {
   readonly rows: number
   readonly width: number
-  /** Of all checkpoints. */
+  /** Of all chains: of checkpoints, of experts. */
   readonly layerCount: number
   /** How many there are, with as many layers each; 1 without it. */
-  readonly checkpoints?: number
+  readonly chains?: number
 }
 
 /** Samples without layers that are kept out. */
 function samplesOf(
   { useSvd }: { readonly useSvd: boolean },
-  { rows, width, layerCount, checkpoints = 1 }: TrainedShape,
+  { rows, width, layerCount, chains = 1 }: TrainedShape,
   keptOut: readonly number[],
 ): number {
   const most = useSvd ? layerCount * width : Infinity
-  const targets = checkpoints * layersLeft(keptOut, layerCount / checkpoints).length
+  const targets = chains * layersLeft(keptOut, layerCount / chains).length
   return targets * Math.min(rows, most)
 }
 
@@ -302,9 +302,9 @@ export function holdoutSteps(
   shape: TrainedShape,
 ): number {
   const { length, batchSize } = method.predictor
-  const { layerCount, checkpoints = 1 } = shape
+  const { layerCount, chains = 1 } = shape
   const all = samplesOf(method, shape, [])
-  return holdoutFolds(method.holdout ?? [], layerCount / checkpoints).reduce((sum, fold) => {
+  return holdoutFolds(method.holdout ?? [], layerCount / chains).reduce((sum, fold) => {
     const samples = samplesOf(method, shape, fold)
     return sum + countSteps(holdoutLength(length, samples, all), samples, batchSize)
   }, 0)

@@ -109,7 +109,9 @@ export async function buildExpandSpec(
 export async function buildStagesSpec(
   model: string,
   options: ExpandOptions & { readonly only: string },
-  context: SpecContext & { readonly weightTypes: () => Promise<readonly string[]> },
+  context: SpecContext & {
+    readonly weightTypes: (method: MethodSpec) => Promise<readonly string[]>
+  },
 ): Promise<StagesSpec> {
   const growth = await buildGrowth(model, options, context)
   if (options.job === undefined) throw new UsageError('--only needs --job, where results are kept')
@@ -120,12 +122,13 @@ export async function buildStagesSpec(
     throw new UsageError('--only writes no checkpoint: give --no-recipes to lesa assemble')
   }
   const only = options.only.split(',').map((type) => type.trim())
-  const known = await context.weightTypes()
+  const spec = checkedSpec(stagesSpecSchema, { kind: 'stages', ...growth, only }, FLAG_OF_FIELD)
+  const known = await context.weightTypes(spec.method)
   if (!only.every((type) => known.includes(type))) {
     const expected = known.map((type) => `"${type}"`).join('|')
     throw new UsageError(`--only: invalid option: expected one of ${expected}`)
   }
-  return checkedSpec(stagesSpecSchema, { kind: 'stages', ...growth, only }, FLAG_OF_FIELD)
+  return spec
 }
 
 async function buildGrowth(

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { DampingReport } from '../damping'
 import type { DeviceDecision } from '../devices'
+import type { ExpertReport } from '../experts'
 import type { LeftOutFile } from '../exports'
 import type { FitReport } from '../fit'
 import { METHOD_NAMES, type Method } from '../methods'
@@ -67,6 +68,8 @@ export interface ExpandResult {
   readonly fit?: FitReport
   /** How the damping was chosen, where it was. */
   readonly damping?: DampingReport
+  /** Whether the base model's experts correspond along its layers, where new ones are made from several. */
+  readonly experts?: ExpertReport
   readonly warnings: readonly string[]
   /** Files of the base model that were not copied; absent from results of earlier versions. */
   readonly left_out?: readonly LeftOutFile[]

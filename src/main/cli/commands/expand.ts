@@ -1,4 +1,6 @@
 import type { StagesSpec } from '@shared/jobs'
+import type { MethodSpec } from '@shared/methods'
+import { planExpansion } from '@shared/plan'
 import type { ModelShape } from '@shared/predictorSettings'
 import { modelFolderOf } from '@system/hubCache'
 import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
@@ -24,7 +26,7 @@ export async function expand(
   const place = {
     cwd: io.cwd,
     shape: () => shapeOf(model),
-    weightTypes: () => weightTypes(model),
+    weightTypes: (method: MethodSpec) => weightTypes(model, method),
   }
   const { only } = options
   if (only !== undefined) {
@@ -64,9 +66,12 @@ async function shapeOf(folder: string): Promise<ModelShape> {
   return Checkpoint.inspect(folder)
 }
 
-async function weightTypes(folder: string): Promise<readonly string[]> {
+/** The names of what a growth computes new matrices of. */
+async function weightTypes(folder: string, method: MethodSpec): Promise<readonly string[]> {
   const { Checkpoint } = await import('../../engine/checkpoint/Checkpoint')
+  const { seriesOf } = await import('../../engine/lesa/series')
   const checkpoint = await Checkpoint.open(folder)
   await checkpoint.close()
-  return checkpoint.weightTypes
+  const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
+  return seriesOf(checkpoint, plan).map(({ id }) => id)
 }

@@ -8,25 +8,65 @@ import type { Kernel, Runtime } from '../onnx/Runtime'
 /** Neurons whose products with all of the other layer's are computed at once. */
 export const BLOCK = 1024
 
-/** Reads layers by their units. */
-export class LayerUnits {
+/** Products of neurons by their features, `[n, width]` each. */
+export class NeuronProducts {
   private constructor(
-    private readonly checkpoint: Checkpoint,
     private readonly runtime: Runtime,
     private readonly kernel: Kernel,
+    private readonly width: number,
   ) {}
 
-  static async create(checkpoint: Checkpoint, runtime: Runtime): Promise<LayerUnits> {
+  static async create(runtime: Runtime, width: number): Promise<NeuronProducts> {
     const g = new Graph()
-    const { hiddenSize } = checkpoint.config
-    const left = g.input('left', ['block', hiddenSize])
-    const right = g.input('right', ['all', hiddenSize])
+    const left = g.input('left', ['block', width])
+    const right = g.input('right', ['all', width])
     g.output('products', g.linear(left, right))
-    return new LayerUnits(checkpoint, runtime, await runtime.compile(g))
+    return new NeuronProducts(runtime, await runtime.compile(g), width)
   }
 
   dispose(): Promise<void> {
     return this.kernel.dispose()
+  }
+
+  /** `cost −= left · rightᵀ`, cost `[n, n]`. */
+  async subtract(
+    cost: Float32Array,
+    n: number,
+    left: Float32Array,
+    right: Float32Array,
+  ): Promise<void> {
+    const { runtime, width } = this
+    const all = await runtime.upload(right, [n, width])
+    try {
+      for (let start = 0; start < n; start += BLOCK) {
+        const end = Math.min(n, start + BLOCK)
+        const rows = left.subarray(start * width, end * width)
+        const block = await runtime.upload(rows, [end - start, width])
+        const results = await this.kernel.run({ left: block, right: all })
+        const products = results.floats('products')
+        for (let i = 0; i < products.length; i += 1) cost[start * n + i]! -= products[i]!
+        runtime.release(block)
+      }
+    } finally {
+      runtime.release(all)
+    }
+  }
+}
+
+/** Reads layers by their units. */
+export class LayerUnits {
+  private constructor(
+    private readonly checkpoint: Checkpoint,
+    private readonly products: NeuronProducts,
+  ) {}
+
+  static async create(checkpoint: Checkpoint, runtime: Runtime): Promise<LayerUnits> {
+    const products = await NeuronProducts.create(runtime, checkpoint.config.hiddenSize)
+    return new LayerUnits(checkpoint, products)
+  }
+
+  dispose(): Promise<void> {
+    return this.products.dispose()
   }
 
   /** `cost −= left · rightᵀ` of a slot of two layers' neurons, biases included: `[n, n]`. */
@@ -37,37 +77,13 @@ export class LayerUnits {
     right: number,
   ): Promise<void> {
     const n = this.checkpoint.config.intermediateSize
-    await this.#subtractProducts(
+    await this.products.subtract(
       cost,
       n,
       await this.features(slot, left),
       await this.features(slot, right),
     )
     await this.#subtractBiases(cost, n, slot, left, right)
-  }
-
-  /** `cost −= left · rightᵀ`, both `[n, hiddenSize]`. */
-  async #subtractProducts(
-    cost: Float32Array,
-    n: number,
-    left: Float32Array,
-    right: Float32Array,
-  ): Promise<void> {
-    const width = this.checkpoint.config.hiddenSize
-    const all = await this.runtime.upload(right, [n, width])
-    try {
-      for (let start = 0; start < n; start += BLOCK) {
-        const end = Math.min(n, start + BLOCK)
-        const rows = left.subarray(start * width, end * width)
-        const block = await this.runtime.upload(rows, [end - start, width])
-        const results = await this.kernel.run({ left: block, right: all })
-        const products = results.floats('products')
-        for (let i = 0; i < products.length; i += 1) cost[start * n + i]! -= products[i]!
-        this.runtime.release(block)
-      }
-    } finally {
-      this.runtime.release(all)
-    }
   }
 
   async #subtractBiases(

@@ -41,13 +41,16 @@ export function composed(outer: LayerOrder, inner: LayerOrder): LayerOrder {
 }
 
 export function inverse(order: LayerOrder): LayerOrder {
-  return byUnit((unit) => {
-    const back = new Int32Array(order[unit].length)
-    order[unit].forEach((own, place) => {
-      back[own] = place
-    })
-    return back
+  return byUnit((unit) => inverted(order[unit]))
+}
+
+/** For each index its place in an order. */
+export function inverted(order: Int32Array): Int32Array {
+  const back = new Int32Array(order.length)
+  order.forEach((own, place) => {
+    back[own] = place
   })
+  return back
 }
 
 function byUnit(of: (unit: Unit) => Int32Array): LayerOrder {
@@ -83,8 +86,8 @@ export function reorder(
   return values
 }
 
-/** `blocks[k] ← blocks[order[k]]` for blocks of `size` values: along cycles, with one block of memory. */
-function permute(values: Float32Array, size: number, order: Int32Array): void {
+/** `blocks[k] ← blocks[order[k]]` for blocks of `size` values, in place: along cycles, with one block of memory. */
+export function permute(values: Float32Array, size: number, order: Int32Array): Float32Array {
   const kept = new Float32Array(size)
   const isDone = new Uint8Array(order.length)
   for (let start = 0; start < order.length; start += 1) {
@@ -100,4 +103,5 @@ function permute(values: Float32Array, size: number, order: Int32Array): void {
     }
     values.set(kept, place * size)
   }
+  return values
 }

@@ -60,17 +60,39 @@ export function layerList(
 /** Words that older configs have for attention types. */
 const OLDER_TYPES: Readonly<Record<string, string>> = { attention: FULL }
 
+/** What a layer is: a word for each trait, and what is said of it. */
+type Traits = readonly (readonly [word: string, text: string])[]
+
+function traitsOf({ windows, layerRopes, experts }: ModelConfig, layer: number): Traits {
+  const window = windows[layer] ?? null
+  return [
+    window === null
+      ? ['full', 'full attention']
+      : [`window${window}`, `a window of ${window} tokens`],
+    layerRopes[layer] === 'none' ? ['nope', 'no positions'] : ['rope', 'rotary positions'],
+    experts?.isSparse[layer] === true ? ['experts', 'experts'] : ['dense', 'one MLP'],
+  ]
+}
+
+/** The traits of every layer by which the model's layers differ; where they do not, how they attend. */
+function differingTraits(config: ModelConfig): Traits[] {
+  const all = config.windows.map((_, layer) => traitsOf(config, layer))
+  const differs = (trait: number): boolean =>
+    new Set(all.map((traits) => traits[trait]?.[0])).size > 1
+  const kept = [0, 1, 2].filter(differs)
+  return all.map((traits) => traits.filter((_, trait) => kept.includes(trait)))
+}
+
 /**
- * What kind each layer is, in words: how it attends, whether it turns queries and keys by their positions, and whether it
- * has experts. Layers of one kind are computed alike and have the same tensors.
+ * What type each layer is of, in words, by all in which layers of the model differ: how they attend, whether they turn
+ * queries and keys by their positions, whether they have experts. Those of one type are computed alike and have the same
+ * tensors.
  */
 export function layerTypesOf(config: ModelConfig): string[] {
-  const { windows, layerRopes, experts } = config
-  const isMixed = experts !== null && new Set(experts.isSparse).size > 1
-  return windows.map((window, layer) => {
-    const reach = window === null ? 'full attention' : `a window of ${window} tokens`
-    const positions = layerRopes[layer] === 'none' ? [', no positions'] : []
-    const mlp = isMixed && experts.isSparse[layer] === true ? [', experts'] : []
-    return [reach, ...positions, ...mlp].join('')
-  })
+  return differingTraits(config).map((traits) => traits.map(([, text]) => text).join(', '))
+}
+
+/** A short name for each layer's type, a part of file names: `full`, `window4096_nope`; empty where all are alike. */
+export function typeWordsOf(config: ModelConfig): string[] {
+  return differingTraits(config).map((traits) => traits.map(([word]) => word).join('_'))
 }

@@ -16,6 +16,7 @@ import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
+import { checkMatching, matchingSteps, matchingWork } from '../growth/matchingExperts'
 import { transportedBytes, transportNeed, transportWork } from '../growth/transporting'
 import { closeAll, openAlso } from '../growth/also'
 import { aligningNeed, aligningWork, checkAligning } from '../growth/aligning'
@@ -33,6 +34,7 @@ import {
   neighboursNeed,
   planMemory,
 } from '../lesa/memory'
+import { seriesOf } from '../lesa/series'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { LEARNED_STAGES, learnedWork, type LearnedStage } from '../lesa/work'
 import type { Work } from '../lib/work'
@@ -232,12 +234,21 @@ async function expandCost(
     }
     const growth = { spec, checkpoint, plan }
     if (spec.align === true) checkAligning(growth)
+    checkMatching(growth)
     const last = [
       ...(spec.align === true
         ? [
             {
               label: 'align layers',
               value: await computedSeconds(aligningWork(growth), spec, rates),
+            },
+          ]
+        : []),
+      ...(matchingSteps(growth).length > 0
+        ? [
+            {
+              label: 'match experts',
+              value: await computedSeconds(matchingWork(growth), spec, rates),
             },
           ]
         : []),
@@ -313,9 +324,8 @@ async function expandCost(
     const { device } = await chooseDevice(spec.device)
     const runtime = await Runtime.open(device)
     try {
-      const shapes = checkpoint.weightTypes.map(
-        (type) => new StackedMatrix(checkpoint, type, { also }),
-      )
+      const series = seriesOf(checkpoint, plan)
+      const shapes = series.map((each) => new StackedMatrix(checkpoint, each, { also }))
       const learned = await learnedSeconds(shapes, spec.method, plan.newLayers.length, {
         ...rates,
         runtime,
@@ -323,8 +333,8 @@ async function expandCost(
       const bound = spec.memoryBytes ?? freeMemory * TIGHT_SHARE
       const keeps = request.keepsStages === true || spec.job !== undefined
       const stages = stageBytes(checkpoint, {
-        types: checkpoint.weightTypes,
-        newLayers: plan.newLayers.length,
+        types: series.map(({ id }) => id),
+        plan,
         dtype,
         keeps,
         bound,

@@ -8,13 +8,14 @@ import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } fro
 import { fitsText, isLearned, methodNamed, transports } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
+import { describeExperts } from '@shared/experts'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import type { Alignment } from '../alignment/Alignment'
 import { chooseDamping, dampOf } from './damping'
-import { layOut } from './grownLayout'
+import { layOut, type LayoutOptions } from './grownLayout'
 import { typeWarnings } from './layerTypes'
 import { contentsOf, tiedHead } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
@@ -39,6 +40,7 @@ import {
 } from '../fitting/fittedStart'
 import { requireFittable } from '../fitting/fittable'
 import { StackedMatrix } from '../lesa/StackedMatrix'
+import { seriesNamed, seriesOf } from '../lesa/series'
 import { stageBytes } from '../lesa/disk'
 import { neighboursNeed, requireMemory } from '../lesa/memory'
 import { requireArrays } from '../lib/arrays'
@@ -47,6 +49,7 @@ import { Runtime } from '../onnx/Runtime'
 import { StageStore } from '../stages/StageStore'
 import { ENGINE_VERSION } from '../lib/version'
 import { transportedBytes, transportLayers, transportNeed } from './transporting'
+import { checkMatching, type MatchedExperts } from './matchingExperts'
 import { describeNonFinite, writing } from './writing'
 
 /** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
@@ -66,6 +69,8 @@ export interface Growth {
   readonly plan: ExpansionPlan
   /** Once its layers are matched, where that is asked for. */
   readonly alignment?: Alignment | null
+  /** Once experts are matched, where new ones come from those of several layers. */
+  readonly experts?: MatchedExperts | null
   readonly signal: AbortSignal
   /** What comes along from the base model's folder. */
   readonly sidecars: Sidecars
@@ -85,9 +90,43 @@ export interface Computed {
   readonly damping?: DampingReport | null
 }
 
+/** What new matrices are computed of, by name: with predictors each type of layer has its own. */
+export function typesOf({
+  spec,
+  checkpoint,
+  plan,
+}: Pick<Growth, 'spec' | 'checkpoint' | 'plan'>): readonly string[] {
+  if (!isLearned(spec.method)) return checkpoint.weightTypes
+  return seriesOf(checkpoint, plan).map(({ id }) => id)
+}
+
+/** Those of {@link typesOf} that are left once experts are matched: what does not correspond is not predicted. */
+export function predictedTypes(growth: Growth): readonly string[] {
+  if (!copiesExperts(growth)) return typesOf(growth)
+  const own = seriesOf(growth.checkpoint, growth.plan).filter(({ experts }) => experts === null)
+  return own.map(({ id }) => id)
+}
+
+/** Whether new layers take the experts of one layer as they are, because those of two do not correspond. */
+function copiesExperts({ spec, experts }: Pick<Growth, 'spec' | 'experts'>): boolean {
+  return isLearned(spec.method) && experts?.report.isMeaningful === false
+}
+
+/** How new layers come to their experts, for {@link layOut}. */
+export function expertSource(growth: Pick<Growth, 'spec' | 'experts'>): LayoutOptions['experts'] {
+  if (!growth.experts) return 'as_they_are'
+  return copiesExperts(growth) ? 'copied' : 'matched'
+}
+
 /** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
-export function checkMemory({ spec, checkpoint, also }: Growth, types: readonly string[]): void {
-  const shapes = types.map((type) => new StackedMatrix(checkpoint, type, { also }))
+export function checkMemory(growth: Growth, types: readonly string[]): void {
+  const { spec, checkpoint, also, plan } = growth
+  const shapes = types.map((type) =>
+    isLearned(spec.method)
+      ? new StackedMatrix(checkpoint, seriesNamed(checkpoint, plan, type), { also })
+      : new StackedMatrix(checkpoint, type, { also }),
+  )
+  checkMatching(growth)
   if (fitsText(spec.method.name)) {
     requireFittable(checkpoint)
     requireCalibration(spec.calibration)
@@ -116,7 +155,7 @@ export async function roomOfStages(
     ? { matrices: transportedBytes(growth), decompositions: 0 }
     : stageBytes(checkpoint, {
         types,
-        newLayers: plan.newLayers.length,
+        plan,
         dtype: spec.dtype,
         keeps: kept !== undefined,
         bound: spec.memoryBytes,
@@ -188,7 +227,7 @@ async function* fitBlocks(growth: Growth, store: StageStore): AsyncGenerator<Job
 
 /** What the results of the learned methods' stages depend on, and where they are. */
 export async function stageContext(
-  { spec, checkpoint, also = [], plan, alignment = null, signal }: Growth,
+  { spec, checkpoint, also = [], plan, alignment = null, experts = null, signal }: Growth,
   stages: StageStore,
   device: Device,
 ): Promise<StageContext> {
@@ -203,6 +242,7 @@ export async function stageContext(
     alsoFingerprints: await Promise.all(also.map((each) => each.fingerprint())),
     plan,
     alignment,
+    experts: experts?.chains ?? null,
     method,
     dtype: spec.dtype,
     allowOverflow: spec.allowOverflow ?? false,
@@ -217,12 +257,14 @@ export async function stageContext(
 
 /** The factor that the spec leaves to the text; `null` where it does not. */
 export async function* damp(
-  { spec, checkpoint, plan, alignment = null, signal }: Growth,
+  growth: Growth,
   { types, transport = null }: Computed,
   store: StageStore,
 ): AsyncGenerator<JobEvent, DampingReport | null> {
+  const { spec, checkpoint, plan, alignment = null, signal } = growth
   const { fill } = methodNamed(spec.method.name)
-  const context = { checkpoint, predicted: types, seed: spec.seed, alignment, transport }
+  const experts = growth.experts?.chains ?? null
+  const context = { checkpoint, predicted: types, seed: spec.seed, alignment, experts, transport }
   const filler = fill && fillerOf(fill, context)
   const { layers } = plan
   return yield* chooseDamping({
@@ -237,6 +279,7 @@ export async function* damp(
         dtype: spec.dtype,
         damp: factor,
         aligned: alignment !== null,
+        experts: expertSource(growth),
       }),
   })
 }
@@ -259,6 +302,7 @@ export async function* writeGrown(
     dtype: spec.dtype,
     damp: computed.damping?.factor ?? dampOf(spec),
     aligned: alignment !== null,
+    experts: expertSource(growth),
     dropsHead: head === 'repeats_embeddings',
   })
   const { fill } = methodNamed(spec.method.name)
@@ -270,6 +314,7 @@ export async function* writeGrown(
         predicted: computed.types,
         seed: spec.seed,
         alignment,
+        experts: growth.experts?.chains ?? null,
         transport: computed.transport ?? null,
       })
   const fit = computed.fit?.report
@@ -286,6 +331,7 @@ export async function* writeGrown(
     predictors,
     ...(fit === undefined ? {} : { fit }),
     ...(computed.damping ? { damping: computed.damping } : {}),
+    ...(growth.experts ? { experts: growth.experts.report } : {}),
     perplexities: [],
     base: await readBaseFacts(checkpoint.path, checkpoint.rawConfig),
   }
@@ -330,6 +376,7 @@ export async function* writeGrown(
     predictors,
     ...(fit === undefined ? {} : { fit }),
     ...(computed.damping ? { damping: computed.damping } : {}),
+    ...(growth.experts ? { experts: growth.experts.report } : {}),
     warnings: warningsOf(written.losses, written.nonFinite),
     left_out: written.leftOut,
   }
@@ -343,7 +390,7 @@ async function copyPredictors(types: readonly PredictedType[], folder: string): 
   }
 }
 
-function growthWarnings({ plan, checkpoint }: Growth): string[] {
+function growthWarnings({ plan, checkpoint, spec, experts }: Growth): string[] {
   const factor = plan.layers.length / checkpoint.config.numHiddenLayers
   return [
     ...(factor > MAX_KNOWN_GROWTH
@@ -352,6 +399,9 @@ function growthWarnings({ plan, checkpoint }: Growth): string[] {
         ]
       : []),
     ...typeWarnings(plan, checkpoint),
+    ...(experts && !experts.report.isMeaningful
+      ? [describeExperts(experts.report, isLearned(spec.method))]
+      : []),
   ]
 }
 

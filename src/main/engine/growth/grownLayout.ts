@@ -30,6 +30,9 @@ export interface FilledSlot extends Neighbours {
   readonly part?: RowPart
 }
 
+/** What a router is called among the slots that are filled. */
+export const ROUTER = 'router'
+
 /** Where a tensor of the grown model comes from. */
 export type TensorSource =
   /** A tensor of the base model, in the output's element type. */
@@ -74,6 +77,8 @@ export interface LayoutOptions {
   readonly damp?: number
   /** Whether layers are matched, so that biases of computed layers have to be put into the new layer's order. */
   readonly aligned?: boolean
+  /** How computed layers come to their experts and the router of these: element by element from both sides without it. */
+  readonly experts?: 'as_they_are' | 'matched' | 'copied' | undefined
   /** The base model's head repeats its tied embeddings; the grown one does without it. */
   readonly dropsHead?: boolean
 }
@@ -143,7 +148,7 @@ interface Place {
 
 function sourceOf(
   checkpoint: Checkpoint,
-  { rest, aligned = false }: LayoutOptions,
+  { rest, aligned = false, experts = 'as_they_are' }: LayoutOptions,
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
   const { architecture, config } = checkpoint
@@ -175,6 +180,15 @@ function sourceOf(
   // Silent by the norms behind them, these are not transported: those of the layer whose order the others are in stay.
   if (isIdentity && hasPostNorms && parts.some(({ id }) => residualWriters.includes(id))) {
     return { kind: 'base', tensor: right ?? tensor }
+  }
+  const { router } = architecture.forward.experts ?? {}
+  const isRouter = suffix === `${router}.weight`
+  const isOfExpert = isRouter || parts.some(({ expert }) => expert !== null)
+  if (isOfExpert && experts === 'copied') return { kind: 'base', tensor: left ?? tensor }
+  if (isRouter && experts === 'matched') {
+    const whole = neighbours(tensor.shape)
+    const filled = { type: ROUTER, expert: null, layer: index, sides: layer.sides, ...whole }
+    return { kind: 'filled', slots: [filled] }
   }
   const slots = parts.map(({ id, expert, span }) => ({
     type: id,

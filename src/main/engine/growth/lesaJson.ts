@@ -1,6 +1,7 @@
 /** @file The grown folder's `lesa.json`: what it says of itself to programs. */
 import { basename } from 'node:path'
 import type { DampingReport } from '@shared/damping'
+import type { ExpertReport } from '@shared/experts'
 import type { DeviceDecision } from '@shared/devices'
 import type { CardEdits } from '@shared/exports'
 import type { FitReport } from '@shared/fit'
@@ -31,6 +32,8 @@ export interface GrowthRecord {
   readonly fit?: FitReport | undefined
   /** How the damping was chosen, where it was. */
   readonly damping?: DampingReport | undefined
+  /** Whether experts correspond, where new ones are made from those of several layers. */
+  readonly experts?: ExpertReport | undefined
   readonly perplexities: readonly PublishedPerplexity[]
   readonly base: BaseFacts
   /** What a person wrote into the card. */
@@ -80,6 +83,7 @@ function dataOf(record: GrowthRecord): object {
     predictors: record.predictors,
     ...(record.fit === undefined ? {} : { fit: record.fit }),
     ...(record.damping === undefined ? {} : { damping: record.damping }),
+    ...(record.experts === undefined ? {} : { experts: record.experts }),
     perplexities: record.perplexities.map(({ model, ...rest }) => ({
       model: basename(model),
       ...rest,

@@ -9,6 +9,7 @@ import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps } from '../growth/damping'
 import { layOut } from '../growth/grownLayout'
+import { matchExperts, matchingSteps } from '../growth/matchingExperts'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
 import { transportSteps } from '../growth/transporting'
@@ -16,6 +17,7 @@ import {
   computeTypes,
   damp,
   keptStages,
+  predictedTypes,
   stageContext,
   writeGrown,
   type Computed,
@@ -40,13 +42,15 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     await checkDamping(job, checkpoint)
     const before = [
       ...aligningSteps(growth),
+      ...matchingSteps(growth),
       ...transportSteps(growth),
       ...dampingSteps(job, checkpoint, plan.layers.length),
     ]
     const weight = before.reduce((sum, step) => sum + step.weight, 0) || 1
     yield { type: 'plan', steps: [...before, { id: 'write', label: 'write checkpoint', weight }] }
     const alignment = yield* alignLayers(growth, keptStages(spec.job))
-    const aligned: Growth = { ...growth, alignment }
+    const experts = yield* matchExperts(growth, keptStages(spec.job))
+    const aligned: Growth = { ...growth, alignment, experts }
     const computed = isLearned(job.method)
       ? await collect(aligned, spec.job)
       : yield* computeTypes(aligned, keptStages(spec.job), [])
@@ -75,13 +79,13 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
  */
 async function collect(growth: Growth, folder: string): Promise<Computed> {
   const store = keptStages(folder)
-  const { weightTypes } = growth.checkpoint
+  const types = predictedTypes(growth)
   const found = new Map<string, PredictedType>()
   const damages: string[] = []
   const used = new Set<Device>()
   for (const device of DEVICES) {
     const context = await stageContext(growth, store, device)
-    for (const type of weightTypes) {
+    for (const type of types) {
       const result = found.has(type) ? null : await findPredicted(context, type)
       if (!result) continue
       if ('damage' in result) {
@@ -92,7 +96,7 @@ async function collect(growth: Growth, folder: string): Promise<Computed> {
       used.add(device)
     }
   }
-  const missing = weightTypes.filter((type) => !found.has(type))
+  const missing = types.filter((type) => !found.has(type))
   if (missing.length > 0) {
     const why = damages.length > 0 ? ` ${damages.join('; ')}.` : ''
     throw new AppError('not_found', `The job's folder lacks ${missing.join(', ')}.${why}`, {
@@ -107,6 +111,6 @@ async function collect(growth: Growth, folder: string): Promise<Computed> {
   const [device = 'cpu'] = used
   return {
     device: { device, reason: `the stages ran on ${[...used].join(' and ')}` },
-    types: weightTypes.flatMap((type) => found.get(type) ?? []),
+    types: types.flatMap((type) => found.get(type) ?? []),
   }
 }

@@ -9,6 +9,7 @@ import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps, dampOf } from '../growth/damping'
 import { layOut, writeWork } from '../growth/grownLayout'
+import { matchExperts, matchingSteps } from '../growth/matchingExperts'
 import { transportSteps } from '../growth/transporting'
 import { learnedSteps } from '../lesa/learned'
 import { weightOf } from '../lib/work'
@@ -18,8 +19,10 @@ import {
   computeTypes,
   fitRequest,
   damp,
+  predictedTypes,
   roomOfStages,
   stagesOf,
+  typesOf,
   writeGrown,
   type Growth,
 } from '../growth/grow'
@@ -37,13 +40,14 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec, checkpoint, also, plan, sidecars, signal, started }
-    checkMemory(growth, checkpoint.weightTypes)
+    const types = typesOf(growth)
+    checkMemory(growth, types)
     checkAligning(growth)
     await checkDamping(spec, checkpoint)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
     const kept = spec.job ?? workDir
-    const stageRoom = await roomOfStages(growth, checkpoint.weightTypes, kept)
+    const stageRoom = await roomOfStages(growth, types, kept)
     const output = await prepareOutput(spec.out, {
       overwrite: spec.overwrite,
       reads: [checkpoint.path, ...also.map(({ path }) => path)],
@@ -62,6 +66,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
         steps: [
           ...rangeSteps(layout, spec),
           ...aligningSteps(growth),
+          ...matchingSteps(growth),
           ...steps,
           ...transportSteps(growth),
           ...dampingSteps(spec, checkpoint, plan.layers.length),
@@ -76,8 +81,9 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
       yield* checkRange(checkpoint, layout, spec, signal)
       const stages = stagesOf(spec, workDir, output)
       const alignment = yield* alignLayers(growth, stages)
-      const aligned: Growth = { ...growth, alignment }
-      const computed = yield* computeTypes(aligned, stages, checkpoint.weightTypes)
+      const experts = yield* matchExperts(growth, stages)
+      const aligned: Growth = { ...growth, alignment, experts }
+      const computed = yield* computeTypes(aligned, stages, predictedTypes(aligned))
       // What the pictures need is small; the stages that hold it may go with the output's scratch folder.
       const pictures =
         recordDir === undefined ? null : await recordStages(computed.types, recordDir)

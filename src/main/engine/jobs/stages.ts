@@ -10,13 +10,16 @@ import {
   checkMemory,
   computeTypes,
   keptStages,
+  predictedTypes,
   roomOfStages,
   stageContext,
+  typesOf,
   type Growth,
 } from '../growth/grow'
 import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { layOut } from '../growth/grownLayout'
+import { matchExperts, matchingSteps } from '../growth/matchingExperts'
 import { checkRange, rangeSteps } from '../growth/writing'
 import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
@@ -40,8 +43,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec, checkpoint, also, plan, sidecars, signal, started }
-    const { weightTypes } = checkpoint
-    requireWeightTypes(checkpoint, spec.only)
+    requireWeightTypes(typesOf(growth), spec.only)
     checkMemory(growth, spec.only)
     checkAligning(growth)
     await writeJobFile(spec.job, spec)
@@ -50,20 +52,31 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     const steps = learnedSteps(checkpoint, plan, method, also).filter(({ id }) => wanted(id))
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype })
-    yield { type: 'plan', steps: [...rangeSteps(layout, spec), ...aligningSteps(growth), ...steps] }
+    yield {
+      type: 'plan',
+      steps: [
+        ...rangeSteps(layout, spec),
+        ...aligningSteps(growth),
+        ...matchingSteps(growth),
+        ...steps,
+      ],
+    }
     yield* remarksOf(checkpoint)
     yield* checkRange(checkpoint, layout, spec, signal)
     const store = keptStages(spec.job)
     const alignment = yield* alignLayers(growth, store)
-    const aligned: Growth = { ...growth, alignment }
-    const { device } = yield* computeTypes(aligned, store, spec.only)
+    const experts = yield* matchExperts(growth, store)
+    const aligned: Growth = { ...growth, alignment, experts }
+    const types = predictedTypes(aligned)
+    const wantedTypes = spec.only.filter((type) => types.includes(type))
+    const { device } = yield* computeTypes(aligned, store, wantedTypes)
     const context = await stageContext(aligned, store, device?.device ?? 'cpu')
-    const found = await Promise.all(weightTypes.map((type) => findPredicted(context, type)))
+    const found = await Promise.all(types.map((type) => findPredicted(context, type)))
     return {
       kind: 'stages',
       job: spec.job,
-      done: weightTypes.filter((_, index) => isWhole(found[index])),
-      missing: weightTypes.filter((_, index) => !isWhole(found[index])),
+      done: types.filter((_, index) => isWhole(found[index])),
+      missing: types.filter((_, index) => !isWhole(found[index])),
       device,
       seconds: (performance.now() - started) / 1000,
     }
@@ -76,10 +89,10 @@ function isWhole(found: Awaited<ReturnType<typeof findPredicted>> | undefined): 
   return found !== null && found !== undefined && !('damage' in found)
 }
 
-function requireWeightTypes({ weightTypes }: Checkpoint, wanted: readonly string[]): void {
-  const unknown = wanted.find((type) => !weightTypes.includes(type))
+function requireWeightTypes(types: readonly string[], wanted: readonly string[]): void {
+  const unknown = wanted.find((type) => !types.includes(type))
   if (unknown === undefined) return
-  const expected = weightTypes.join(', ')
+  const expected = types.join(', ')
   throw new AppError('bad_request', `The model has no weight type "${unknown}".`, {
     hint: `It has ${expected}.`,
     context: { field: 'only', expected, actual: unknown },

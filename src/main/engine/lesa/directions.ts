@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExpansionPlan } from '@shared/plan'
+import type { Series } from './series'
 import type { Decomposition } from './decomposition/decompose'
 import { bytesOf, floatsOf } from '../lib/matrix'
 
@@ -36,11 +37,11 @@ export function topDirection(decomposition: Decomposition, weights: Float32Array
   return Float32Array.from(sums)
 }
 
-/** Keeps them in a stage's folder; nothing without a basis. */
+/** Keeps them in a stage's folder, zeros for layers of another type; nothing without a basis. */
 export async function saveDirections(
   folder: string,
   { singularValues, coordinates }: Decomposition,
-  plan: ExpansionPlan,
+  { plan, series }: { readonly plan: ExpansionPlan; readonly series: Series },
   predicted: ReadonlyMap<number, Float32Array>,
 ): Promise<void> {
   if (!singularValues) return
@@ -48,8 +49,9 @@ export async function saveDirections(
   const directions = new Float32Array(plan.layers.length * width)
   plan.layers.forEach(({ source }, index) => {
     const own = predicted.get(index)
+    const place = series.layers.indexOf(source)
     if (own) directions.set(own, index * width)
-    else coordinates.copyRows(source, 0, 1, directions, index * width)
+    else if (place !== -1) coordinates.copyRows(place, 0, 1, directions, index * width)
   })
   await writeFloats(join(folder, DIRECTIONS_FILE), directions)
   await writeFloats(join(folder, SPECTRUM_FILE), singularValues)

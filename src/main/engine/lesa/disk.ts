@@ -1,8 +1,10 @@
 /** @file What the stages of a learned method leave on the disk until the model is written, or for later runs. */
 import type { OutputDtype } from '@shared/jobs'
+import type { ExpansionPlan } from '@shared/plan'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import { planMemory, storeBytes } from './memory'
+import { computedIn, seriesNamed } from './series'
 import { StackedMatrix } from './StackedMatrix'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -24,20 +26,22 @@ export function stageBytes(
   checkpoint: Checkpoint,
   options: {
     readonly types: readonly string[]
-    readonly newLayers: number
+    readonly plan: ExpansionPlan
     readonly dtype: OutputDtype
     readonly keeps: boolean
     readonly bound: number | undefined
     readonly also?: readonly Checkpoint[] | undefined
   },
 ): StageBytes {
-  const { types, newLayers, keeps, bound, also } = options
+  const { types, plan, keeps, bound, also } = options
   let [matrices, decompositions] = [0, 0]
   for (const type of types) {
-    const source = new StackedMatrix(checkpoint, type, { also })
-    const { rows, width } = source
-    const dtype = newDtype(new StackedMatrix(checkpoint, type).dtypes(), options.dtype)
-    matrices += newLayers * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
+    const series = seriesNamed(checkpoint, plan, type)
+    const source = new StackedMatrix(checkpoint, series, { also })
+    const { rows, width, ownChains } = source
+    const dtype = newDtype(new StackedMatrix(checkpoint, series).dtypes(), options.dtype)
+    const count = computedIn(series, plan).length * ownChains
+    matrices += count * rows * width * (isTensorDtype(dtype) ? bytesPerElement(dtype) : FLOAT)
     const own = storeBytes(source) + rows * rows * FLOAT
     if (keeps) decompositions += own
     else if (planMemory(source, bound).coordinates === 'file')

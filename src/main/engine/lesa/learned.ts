@@ -11,9 +11,10 @@ import {
   type TensorDtype,
 } from '@shared/jobs'
 import type { LearnedMethodSpec } from '@shared/methods'
-import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
+import type { ExpansionPlan } from '@shared/plan'
 import { saveDirections, topDirection } from './directions'
 import type { Alignment } from '../alignment/Alignment'
+import type { ExpertChains } from '../alignment/ExpertChains'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { decodeToFloat32, encodeFromFloat32, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import { describeLosses, RangeCount, refuseLosses, type RangeLoss } from '../checkpoint/range'
@@ -29,7 +30,7 @@ import { writePredictor } from './predictor/predictorFile'
 import { layersStay, planMemory, residentBytes } from './memory'
 import type { Runtime } from '../onnx/Runtime'
 import { PredictorKernel, type RowReader } from './predictor/PredictorKernel'
-import { HeldOutTrainings, type Train } from './predictor/heldOut'
+import { HeldOutTrainings, type HeldOut, type Train } from './predictor/heldOut'
 import { measurePredictor } from './predictor/quality'
 import { Samples, targetsIn } from './predictor/Samples'
 import { trainPredictor, type TrainedPredictor } from './predictor/train'
@@ -41,19 +42,17 @@ import { reporting } from '../lib/reporting'
 import { readError } from '@system/errors'
 import { ENGINE_VERSION } from '../lib/version'
 import { weightOf } from '../lib/work'
+import {
+  computedIn,
+  computedLayers,
+  heldOutIn,
+  seriesNamed,
+  seriesOf,
+  wholeSeries,
+  type Series,
+} from './series'
 import { StackedMatrix } from './StackedMatrix'
 import { LEARNED_STAGES, learnedWork } from './work'
-
-type ComputedLayer = Extract<PlannedLayer, { kind: 'computed' }>
-
-/** The layers to be computed with their indices in the grown model, neighbours before those that need them. */
-export function computedLayers(
-  plan: ExpansionPlan,
-): (ComputedLayer & { readonly index: number })[] {
-  return plan.layers
-    .flatMap((layer, index) => (layer.kind === 'computed' ? [{ ...layer, index }] : []))
-    .sort((a, b) => a.depth - b.depth || a.index - b.index)
-}
 
 /** What a weight type's results depend on, and where they are kept. */
 export interface StageContext {
@@ -67,6 +66,8 @@ export interface StageContext {
   readonly plan: ExpansionPlan
   /** Orders in which all layers' neurons and heads go together; without them each layer is as it is. */
   readonly alignment?: Alignment | null
+  /** Which experts of the layers go together. */
+  readonly experts?: ExpertChains | null
   readonly method: LearnedMethodSpec
   readonly dtype: OutputDtype
   /** Predictions that the element type cannot hold become infinite, which is otherwise refused. */
@@ -82,8 +83,14 @@ export interface StageContext {
   readonly deviceMemoryBytes: number | undefined
 }
 
-/** Computes a weight type's matrix `[rows, width]` of a new layer, given by its index in the grown model. */
-export type MatrixFiller = (type: string, layer: number) => Promise<Float32Array>
+/** A matrix of a new layer: its index in the grown model and, of experts, which chain it is of. */
+export interface FilledPlace {
+  readonly layer: number
+  readonly chain: number
+}
+
+/** Computes a weight type's matrix `[rows, width]`. */
+export type MatrixFiller = (type: string, place: FilledPlace) => Promise<Float32Array>
 
 export interface LearnedContext extends StageContext {
   readonly runtime: Runtime
@@ -91,7 +98,10 @@ export interface LearnedContext extends StageContext {
 
 /** A finished weight type. */
 export interface PredictedType {
+  /** Of its series. */
   readonly type: string
+  /** As of `Slot`. */
+  readonly slot: string
   readonly report: PredictorReport
   /** Holds {@link predictedFile} of every new layer and `predictor.safetensors`. */
   readonly folder: string
@@ -99,17 +109,21 @@ export interface PredictedType {
   readonly dtypes: ReadonlyMap<number, TensorDtype>
 }
 
-/** A new layer's matrix within a type's folder: elements in the output dtype, little-endian, row-major. */
-export function predictedFile(folder: string, index: number): string {
-  return join(folder, `${index}.bin`)
+/**
+ * A new layer's matrix within a type's folder, or one of its experts': elements in the output dtype, little-endian,
+ * row-major.
+ */
+export function predictedFile(folder: string, index: number, expert: number | null = null): string {
+  return join(folder, expert === null ? `${index}.bin` : `${index}-${expert}.bin`)
 }
 
 /** The values of {@link predictedFile}, some at a time. */
 export async function* readPredicted(
   { folder, dtypes }: PredictedType,
   index: number,
+  expert: number | null = null,
 ): AsyncGenerator<Float32Array> {
-  const file = predictedFile(folder, index)
+  const file = predictedFile(folder, index, expert)
   const dtype = dtypes.get(index)
   if (dtype === undefined) throw new AppError('bug', `Layer ${index} was not predicted.`)
   const handle = await open(file).catch((error: unknown) => {
@@ -143,12 +157,12 @@ export function learnedSteps(
   method: LearnedMethodSpec,
   also: readonly Checkpoint[] = [],
 ): JobStep[] {
-  return checkpoint.weightTypes.flatMap((type) => {
-    const source = new StackedMatrix(checkpoint, type, { also })
-    const work = learnedWork(source, method, plan.newLayers.length)
+  return seriesOf(checkpoint, plan).flatMap((series) => {
+    const source = new StackedMatrix(checkpoint, series, { also })
+    const work = learnedWork(source, method, computedIn(series, plan).length)
     return LEARNED_STAGES.map((stage) => ({
-      id: `${type}/${stage}`,
-      label: `${type}: ${STAGE_LABELS[stage]}`,
+      id: `${series.id}/${stage}`,
+      label: `${series.id}: ${STAGE_LABELS[stage]}`,
       weight: weightOf(work[stage]),
     }))
   })
@@ -174,14 +188,27 @@ function dependencies(context: StageContext, type: string): unknown {
     device: context.device,
     type,
     method,
-    // As they were before layers had a position and a label: earlier results are still found.
-    layers: computedLayers(context.plan).map(({ position: _, label: __, ...layer }) => layer),
+    // As they were before layers had a position, a label and sides: earlier results are still found.
+    layers: computedLayers(context.plan).map(
+      ({ position: _, label: __, sides: ___, ...layer }) => layer,
+    ),
+    ...partOf(context, type),
     dtype: context.dtype,
     // As they were before layers could differ in type: earlier results are still found.
     ...(new Set(types.values()).size > 1 ? { types: [...types] } : {}),
     ...(context.allowOverflow ? { allowOverflow: true } : {}),
     ...(context.alignment ? { align: true } : {}),
     seed: context.seed,
+  }
+}
+
+/** What is not as in models whose layers are all alike: which layers a series has, and whether experts were matched. */
+function partOf({ checkpoint, plan, experts }: StageContext, type: string): object {
+  const series = seriesNamed(checkpoint, plan, type)
+  const whole = wholeSeries(checkpoint, series.slot)
+  return {
+    ...(series.layers.length < whole.layers.length ? { of: series.layers } : {}),
+    ...(series.experts !== null ? { experts: experts ? 'matched' : 'as they are' } : {}),
   }
 }
 
@@ -194,7 +221,8 @@ export async function findPredicted(
   if (found === null || 'damage' in found) return found
   const { folder } = found
   const report = JSON.parse(await readFile(reportFile(folder), 'utf8')) as PredictorReport
-  return { type, report, folder, dtypes: predictedDtypes(context, type) }
+  const { slot } = seriesNamed(context.checkpoint, context.plan, type)
+  return { type, slot, report, folder, dtypes: predictedDtypes(context, type) }
 }
 
 /** That something kept is of no use. */
@@ -234,7 +262,8 @@ export async function* predictWeightType(
       await writeCourse(draft.folder, course)
       await assertUnchanged(context)
       const dtypes = predictedDtypes(context, type)
-      return { type, report, folder: await draft.commit(), dtypes }
+      const { slot } = seriesNamed(context.checkpoint, context.plan, type)
+      return { type, slot, report, folder: await draft.commit(), dtypes }
     } finally {
       decomposition.coordinates.close()
     }
@@ -250,7 +279,7 @@ async function* decomposeStage(
   scratch: string,
 ): AsyncGenerator<JobEvent, Decomposition> {
   const { method, stages } = context
-  const source = new StackedMatrix(context.checkpoint, type, context)
+  const source = sourceOf(context, type)
   const inMemory = planMemory(source, context.memoryBytes).coordinates === 'memory'
   const id = `${type}/decompose`
   yield { type: 'step', id, done: 0, total: 1 }
@@ -263,6 +292,7 @@ async function* decomposeStage(
     energy: method.energy,
     precision: source.precision,
     ...(context.alignment ? { align: true } : {}),
+    ...partOf(context, type),
   }
   const stage = `decomposition-${type}`
   const kept = await stages.find(stage, depends)
@@ -316,13 +346,14 @@ async function* computeDecomposition(
 }
 
 async function* trainStage(
-  { runtime, method, seed, signal, deviceMemoryBytes, also = [] }: LearnedContext,
+  context: LearnedContext,
   type: string,
   decomposition: Decomposition,
 ): AsyncGenerator<JobEvent, { predictor: TrainedPredictor; report: PredictorReport }> {
+  const { runtime, method, seed, signal, deviceMemoryBytes } = context
   const { coordinates } = decomposition
-  const checkpoints = 1 + also.length
-  const samples = new Samples(coordinates, targetsIn(coordinates, checkpoints))
+  const { chains, ownChains, series } = sourceOf(context, type)
+  const samples = new Samples(coordinates, targetsIn(coordinates, chains))
   const resident = residentBytes(samples.width, deviceMemoryBytes)
   const train: Train = (own, ownSettings) =>
     // The same start and the same draws for all: they differ in what they see.
@@ -334,7 +365,12 @@ async function* trainStage(
       resident,
     )
   const { holdout = [], predictor: settings } = method
-  const without = new HeldOutTrainings(coordinates, checkpoints, holdout, settings)
+  const without = new HeldOutTrainings(
+    coordinates,
+    { chains, judged: ownChains },
+    heldOutIn(series, holdout),
+    settings,
+  )
   const training = train(samples, settings)
   const id = `${type}/train`
   let next = await training.next()
@@ -367,9 +403,23 @@ async function* trainStage(
     steps: predictor.steps,
     lossPerEpoch: predictor.lossPerEpoch,
     ...quality,
-    ...(trial.value ? { holdout: trial.value } : {}),
+    ...(trial.value ? { holdout: namedBy(series, trial.value) } : {}),
   }
   return { predictor, report }
+}
+
+/** The layers that were held out, by their numbers in the model. */
+function namedBy({ layers }: Series, holdout: HeldOut): HeldOut {
+  return {
+    ...holdout,
+    layers: holdout.layers.map((each) => ({ ...each, layer: layers[each.layer] ?? each.layer })),
+  }
+}
+
+/** A type's matrices as its stages read them. */
+function sourceOf(context: StageContext, type: string): StackedMatrix {
+  const { checkpoint, plan } = context
+  return new StackedMatrix(checkpoint, seriesNamed(checkpoint, plan, type), context)
 }
 
 async function* predictStage(
@@ -380,49 +430,59 @@ async function* predictStage(
   folder: string,
 ): AsyncGenerator<JobEvent, void> {
   const { runtime, plan, signal } = context
+  const source = sourceOf(context, type)
+  const { series } = source
   const kernel = await PredictorKernel.create(runtime, predictor.shape, predictor.weights)
   const reconstructor = await Reconstructor.create(runtime, decomposition)
-  const layers = computedLayers(plan)
+  const layers = computedIn(series, plan)
   // A layer predicted between two others may itself be a neighbour of the next one; keep only those that are.
   const neighbours = new Set(layers.flatMap(({ left, right }) => [left, right]))
   const predicted = new Map<number, Float32Array>()
   const directions = new Map<number, Float32Array>()
   const { coordinates: store, rank } = decomposition
-  const readerOf = (index: number): RowReader => {
+  const readerOf = (index: number, chain: number): RowReader => {
     const own = predicted.get(index)
-    const source = plan.layers[index]?.source ?? 0
+    const place = series.layers.indexOf(plan.layers[index]?.source ?? 0)
+    const layer = chain * series.layers.length + place
     return (first, into) => {
       const start = first * store.width
       if (own) into.set(own.subarray(start, start + into.length))
-      else store.copyRows(source, first, into.length / store.width, into, 0)
+      else store.copyRows(layer, first, into.length / store.width, into, 0)
     }
   }
   const dtypes = predictedDtypes(context, type)
   const losses: RangeLoss[] = []
   const id = `${type}/predict`
   const sides = new Map(layers.map(({ index, left, right }) => [index, { left, right }]))
-  const fill = context.finish(async (_, index) => {
-    const { left = 0, right = 0 } = sides.get(index) ?? {}
-    const coordinates = await kernel.predict(rank, readerOf(left), readerOf(right))
-    if (neighbours.has(index)) predicted.set(index, coordinates.slice())
+  const fill = context.finish(async (_, { layer, chain }) => {
+    const { left = 0, right = 0 } = sides.get(layer) ?? {}
+    const coordinates = await kernel.predict(rank, readerOf(left, chain), readerOf(right, chain))
+    if (neighbours.has(layer)) predicted.set(layer, coordinates.slice())
     return reconstructor.weights(coordinates)
   })
+  const total = layers.length * source.ownChains
   try {
-    for (const [done, { index, source }] of layers.entries()) {
-      signal.throwIfAborted()
-      const weights = await fill(type, index)
-      const dtype = dtypes.get(index) ?? 'F32'
-      const count = new RangeCount(`${type} of new layer ${index}`, dtype)
-      count.add(weights)
-      if (count.loss) losses.push(count.loss)
-      if (!context.allowOverflow) refuseLosses(losses)
-      directions.set(index, topDirection(decomposition, weights))
-      // The new layer stands where its left neighbour's residual stream, norms and biases are: in that one's order.
-      const own = context.alignment?.restore(weights, store.width, type, source) ?? weights
-      await writeFile(predictedFile(folder, index), encodeFromFloat32(own, dtype))
-      yield { type: 'step', id, done: done + 1, total: layers.length }
+    for (let chain = 0; chain < source.ownChains; chain += 1) {
+      predicted.clear()
+      for (const [done, { index, source: layer }] of layers.entries()) {
+        signal.throwIfAborted()
+        const weights = await fill(type, { layer: index, chain })
+        const dtype = dtypes.get(index) ?? 'F32'
+        const expert = series.experts === null ? null : expertOf(context, layer, chain)
+        const which = expert === null ? '' : `, expert ${expert}`
+        const count = new RangeCount(`${type} of new layer ${index}${which}`, dtype)
+        count.add(weights)
+        if (count.loss) losses.push(count.loss)
+        if (!context.allowOverflow) refuseLosses(losses)
+        // Of experts, those of the first chain stand for all.
+        if (chain === 0) directions.set(index, topDirection(decomposition, weights))
+        // The new layer stands where its left neighbour's residual stream, norms and biases are: in that one's order.
+        const own = source.restored(weights, layer, chain)
+        await writeFile(predictedFile(folder, index, expert), encodeFromFloat32(own, dtype))
+        yield { type: 'step', id, done: chain * layers.length + done + 1, total }
+      }
     }
-    await saveDirections(folder, decomposition, plan, directions)
+    await saveDirections(folder, decomposition, { plan, series }, directions)
     if (losses.length > 0) {
       yield { type: 'log', level: 'warning', text: `Predicted: ${describeLosses(losses)}.` }
     }
@@ -432,17 +492,31 @@ async function* predictStage(
   }
 }
 
+/** The number that a chain's expert has in a layer. */
+function expertOf({ experts }: StageContext, layer: number, chain: number): number {
+  return experts?.expertOf(layer, chain) ?? chain
+}
+
 /** Element types of a type's new matrices, by index in the grown model: what the layout announces for them. */
 function predictedDtypes(
   { checkpoint, plan, dtype }: StageContext,
   type: string,
 ): ReadonlyMap<number, TensorDtype> {
-  const source = new StackedMatrix(checkpoint, type)
+  const series = seriesNamed(checkpoint, plan, type)
+  const source = new StackedMatrix(checkpoint, series)
+  const perChain = series.layers.length
   return new Map(
-    computedLayers(plan).map(({ index, gap }) => {
-      const stored = newDtype(source.dtypes([gap, gap + 1]), dtype)
+    computedIn(series, plan).map(({ index, sides }) => {
+      // Of all experts: those that are matched need not have the same number.
+      const places = sides.flatMap((side) =>
+        Array.from(
+          { length: source.chains },
+          (_, chain) => chain * perChain + Math.max(0, series.layers.indexOf(side)),
+        ),
+      )
+      const stored = newDtype(source.dtypes(places), dtype)
       if (isTensorDtype(stored)) return [index, stored]
-      const name = source.nameOf(gap)
+      const name = source.nameOf(places[0] ?? 0)
       throw new AppError('unsupported_dtype', `The tensor "${name}" cannot be predicted.`, {
         context: { tensor: name, expected: TENSOR_DTYPES.join(', '), actual: stored },
       })

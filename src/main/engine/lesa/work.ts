@@ -2,19 +2,22 @@ import type { LearnedMethodSpec } from '@shared/methods'
 import { holdoutSteps, trainingSteps } from '@shared/predictorSettings'
 import { bytesPerElement, isTensorDtype } from '../checkpoint/dtypes'
 import { predictorParameters, type Work } from '../lib/work'
+import { heldOutIn } from './series'
 import type { StackedMatrix } from './StackedMatrix'
 
 /** The three stages of a weight type, as steps of the job. */
 export const LEARNED_STAGES = ['decompose', 'train', 'predict'] as const
 export type LearnedStage = (typeof LEARNED_STAGES)[number]
 
-/** What each stage does for one weight type and so many new layers. */
+/** What each stage does for one weight type and so many new layers, experts included. */
 export function learnedWork(
   source: StackedMatrix,
   method: LearnedMethodSpec,
   newLayers: number,
 ): Record<LearnedStage, Work> {
-  const { rows, width, layerCount } = source
+  const { rows, width, layerCount, series, ownChains } = source
+  const matrices = newLayers * ownChains
+  const holdout = heldOutIn(series, method.holdout ?? [])
   const elements = source
     .dtypes()
     .map((each) => (isTensorDtype(each) ? bytesPerElement(each) : Float32Array.BYTES_PER_ELEMENT))
@@ -31,15 +34,15 @@ export function learnedWork(
       : { converted: stored },
     train: {
       training: {
-        steps: trainingSteps(method, source) + holdoutSteps(method, source),
+        steps: trainingSteps(method, source) + holdoutSteps({ ...method, holdout }, source),
         width,
         settings: method.predictor,
       },
     },
     predict: {
-      products: newLayers * ((method.useSvd ? 2 * rows ** 2 * width : 0) + 2 * rows * parameters),
+      products: matrices * ((method.useSvd ? 2 * rows ** 2 * width : 0) + 2 * rows * parameters),
       // Coordinates in, weights out and into their file.
-      converted: newLayers * rows * width * Float32Array.BYTES_PER_ELEMENT,
+      converted: matrices * rows * width * Float32Array.BYTES_PER_ELEMENT,
     },
   }
 }

@@ -100,8 +100,8 @@ describe('noise in the place of another fill', () => {
   it('wraps predictions where they are made', async () => {
     const prediction = Float32Array.of(3, 4)
     const give = () => Promise.resolve(prediction)
-    expect(await wrapped(predicted, give, 0)('q_proj', 1)).toBe(prediction)
-    const noise = await wrapped(noiseLike(predicted), give, 0)('q_proj', 1)
+    expect(await wrapped(predicted, give, 0)('q_proj', { layer: 1, chain: 0 })).toBe(prediction)
+    const noise = await wrapped(noiseLike(predicted), give, 0)('q_proj', { layer: 1, chain: 0 })
     expect(norm(noise)).toBeCloseTo(5, 5)
     expect(noise).not.toEqual(prediction)
   })

@@ -114,7 +114,7 @@ async function predicted(context: StageContext): Promise<PredictedType> {
 describe('the layers of several checkpoints', () => {
   it('are read one checkpoint after the other, with their names', async () => {
     const matrix = both()
-    expect([matrix.layerCount, matrix.checkpoints]).toEqual([2 * LAYERS, 2])
+    expect([matrix.layerCount, matrix.chains]).toEqual([2 * LAYERS, 2])
     for (const [index, [checkpoint, layer]] of [
       ...[0, 1, 2, 3, 4].map((layer) => [first, layer] as const),
       ...[0, 1, 2, 3, 4].map((layer) => [second, layer] as const),
@@ -328,7 +328,7 @@ describe('growing with further checkpoints', () => {
     const disk = (also: Checkpoint[]) =>
       stageBytes(first, {
         types: ['k_proj'],
-        newLayers: 1,
+        plan: planExpansion(METHOD, LAYERS),
         dtype: 'keep',
         keeps: true,
         bound: undefined,

@@ -6,7 +6,6 @@ import { holdoutSteps, PRESET_SETTINGS, trainingSteps } from '@shared/predictorS
 import { beforeEach, describe, expect, it } from 'vitest'
 import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
 import {
-  computedLayers,
   findPredicted,
   learnedSteps,
   predictedFile,
@@ -20,6 +19,7 @@ import { PredictorKernel } from '../../../../src/main/engine/lesa/predictor/Pred
 import { measurePredictor } from '../../../../src/main/engine/lesa/predictor/quality'
 import { Samples } from '../../../../src/main/engine/lesa/predictor/Samples'
 import { trainPredictor } from '../../../../src/main/engine/lesa/predictor/train'
+import { computedLayers } from '../../../../src/main/engine/lesa/series'
 import { Random } from '../../../../src/main/engine/lib/random'
 import { StackedMatrix } from '../../../../src/main/engine/lesa/StackedMatrix'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'

@@ -1,10 +1,12 @@
 /** @file How the matrices of a grown model's computed layers come about, by what its method asks for. */
 import { isPredicted, type Fill } from '@shared/methods/define'
 import type { Alignment } from '../../alignment/Alignment'
+import type { ExpertChains } from '../../alignment/ExpertChains'
 import type { Checkpoint } from '../../checkpoint/Checkpoint'
 import type { MatrixFiller, PredictedType } from '../../lesa/learned'
 import type { Filler } from '../grownTensors'
 import { alignedFiller } from './aligned'
+import { expertFiller } from './experts'
 import { byElement, wholeMatrix } from './neighbours'
 import { noiseLike } from './noise'
 import { predictedMatrices } from './predicted'
@@ -17,12 +19,20 @@ export interface FillContext {
   readonly seed: number
   /** Where layers were matched. */
   readonly alignment?: Alignment | null
+  /** Where experts were matched. */
+  readonly experts?: ExpertChains | null
   /** Where layers were transported. */
   readonly transport?: TransportedFill | null
 }
 
 /** What gives the new layers' matrices while the checkpoint is written. */
 export function fillerOf(fill: Fill, context: FillContext): Filler {
+  const { experts, checkpoint } = context
+  const filler = slotFiller(fill, context)
+  return experts ? expertFiller({ fill, checkpoint, experts, others: filler }) : filler
+}
+
+function slotFiller(fill: Fill, context: FillContext): Filler {
   const { checkpoint, predicted, seed, alignment, transport } = context
   if (transport) return transportedFiller(checkpoint, transport)
   if (alignment) return alignedFiller(fill, { ...context, alignment })
@@ -33,7 +43,7 @@ export function fillerOf(fill: Fill, context: FillContext): Filler {
   }
   return async function* (matrix) {
     const fillMatrix = wrapped(fill, () => wholeMatrix(checkpoint, matrix, fill), seed)
-    yield await fillMatrix(matrix.type, matrix.layer)
+    yield await fillMatrix(matrix.type, { layer: matrix.layer, chain: matrix.expert ?? 0 })
   }
 }
 

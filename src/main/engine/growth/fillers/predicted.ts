@@ -4,10 +4,9 @@ import type { Filler } from '../grownTensors'
 
 /** The matrices that the learned stages left in their folders. */
 export function predictedMatrices(types: readonly PredictedType[]): Filler {
-  const byType = new Map(types.map((each) => [each.type, each]))
-  return ({ type, layer }) => {
-    const predicted = byType.get(type)
+  return ({ type, layer, expert }) => {
+    const predicted = types.find(({ slot, dtypes }) => slot === type && dtypes.has(layer))
     if (predicted === undefined) throw new AppError('bug', `${type} was not predicted.`)
-    return readPredicted(predicted, layer)
+    return readPredicted(predicted, layer, expert)
   }
 }

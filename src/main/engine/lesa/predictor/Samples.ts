@@ -31,17 +31,18 @@ function emptyPlaces(count: number): SamplePlaces {
 /**
  * Layers of a store whose samples a training may see.
  *
- * @param checkpoints How many have their layers in the store, one after the other; no sample has layers of several.
- * @param keptOut Layers that no sample may have, of any checkpoint: a further one's is nearly the same.
+ * @param chains How many chains of layers are in the store, one after the other: of checkpoints, of experts. No sample has
+ *   layers of several.
+ * @param keptOut Places that no sample may have, of any chain: a further checkpoint's is nearly the same.
  */
 export function targetsIn(
   { layerCount }: Pick<CoordinateStore, 'layerCount'>,
-  checkpoints: number,
+  chains: number,
   keptOut: readonly number[] = [],
 ): number[] {
-  const own = layerCount / checkpoints
+  const own = layerCount / chains
   const left = layersLeft(keptOut, own)
-  return Array.from({ length: checkpoints }, (_, index) => index * own).flatMap((first) =>
+  return Array.from({ length: chains }, (_, index) => index * own).flatMap((first) =>
     left.map((layer) => first + layer),
   )
 }

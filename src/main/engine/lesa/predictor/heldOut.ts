@@ -9,7 +9,7 @@ import { measurePredictor } from './quality'
 import { Samples, targetsIn } from './Samples'
 import type { TrainedPredictor, TrainingProgress } from './train'
 
-type HeldOut = NonNullable<PredictorReport['holdout']>
+export type HeldOut = NonNullable<PredictorReport['holdout']>
 
 /** One of these trainings. */
 interface Fold {
@@ -32,18 +32,19 @@ export class HeldOutTrainings {
   private readonly folds: readonly Fold[]
 
   /**
-   * @param checkpoints Whose layers are in the store, the first one's first.
-   * @param layers Of the first, to be predicted by predictors that have not seen them.
+   * @param stored How many chains of layers are in the store, and how many of them, the first ones, are judged.
+   * @param layers Places in a chain, to be predicted by predictors that have not seen them.
    */
   constructor(
     private readonly store: CoordinateStore,
-    checkpoints: number,
+    private readonly stored: { readonly chains: number; readonly judged: number },
     layers: readonly number[],
     settings: PredictorSettings,
   ) {
-    const { count } = new Samples(store, targetsIn(store, checkpoints))
-    this.folds = holdoutFolds(layers, store.layerCount / checkpoints).map((fold) => {
-      const samples = new Samples(store, targetsIn(store, checkpoints, fold))
+    const { chains } = stored
+    const { count } = new Samples(store, targetsIn(store, chains))
+    this.folds = holdoutFolds(layers, store.layerCount / chains).map((fold) => {
+      const samples = new Samples(store, targetsIn(store, chains, fold))
       const length = holdoutLength(settings.length, samples.count, count)
       return { layers: fold, samples, settings: { ...settings, length } }
     })
@@ -56,6 +57,8 @@ export class HeldOutTrainings {
 
   /** Trains them, one after the other, and measures each on its layers. Yields the steps done; `null` without any. */
   async *run(runtime: Runtime, train: Train): AsyncGenerator<number, HeldOut | null> {
+    const { chains, judged } = this.stored
+    const perChain = this.store.layerCount / chains
     const measured: HeldOut['layers'][number][] = []
     let before = 0
     for (const { layers, samples, settings } of this.folds) {
@@ -69,7 +72,8 @@ export class HeldOutTrainings {
       before += steps
       const kernel = await PredictorKernel.create(runtime, shape, weights)
       for (const layer of layers) {
-        const own = new Samples(this.store, [layer])
+        const targets = Array.from({ length: judged }, (_, chain) => chain * perChain + layer)
+        const own = new Samples(this.store, targets)
         measured.push({ layer, ...(await measurePredictor(kernel, own)) })
       }
       await kernel.dispose()

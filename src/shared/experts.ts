@@ -1,0 +1,53 @@
+/** @file Whether the experts of neighbouring layers correspond, and what is said of it. */
+
+/** How well the experts of two layers go together. */
+export interface ExpertPairReport {
+  /** Base layers. */
+  readonly left: number
+  readonly right: number
+  /** Mean distance of an expert and the one that it is matched with: 0 for the same, 1 for ones that nothing connects. */
+  readonly matched: number
+  /** … of experts in random order: the mean over {@link RANDOM_ORDERS} of them. */
+  readonly random: number
+  /** … after matching distances that were shuffled, which nothing connects: the least of as many. */
+  readonly shuffled: number
+}
+
+export interface ExpertReport {
+  readonly pairs: readonly ExpertPairReport[]
+  /** How much nearer matched experts are than random ones: 1 − matched/random, of all pairs. */
+  readonly gain: number
+  /** Whether that is more than matching finds where there is nothing to find, in most pairs. */
+  readonly isMeaningful: boolean
+  /** Share of the experts whose match has another number. */
+  readonly moved: number
+}
+
+/** Random orders, and shuffled distances, that a match is compared with. */
+export const RANDOM_ORDERS = 100
+
+/** Less nearness than this is not worth going by. */
+const LEAST_GAIN = 0.05
+
+export function expertReport(pairs: readonly ExpertPairReport[], moved: number): ExpertReport {
+  const sum = (of: (pair: ExpertPairReport) => number): number =>
+    pairs.reduce((total, pair) => total + of(pair), 0)
+  const gain =
+    pairs.length === 0 ? 0 : 1 - sum(({ matched }) => matched) / sum(({ random }) => random)
+  const found = pairs.filter(({ matched, shuffled }) => matched < shuffled).length
+  return { pairs, gain, moved, isMeaningful: gain >= LEAST_GAIN && found > pairs.length / 2 }
+}
+
+/** @param copies Whether new layers take experts from one layer where matching means nothing. */
+export function describeExperts(
+  { pairs, gain, isMeaningful, moved }: ExpertReport,
+  copies: boolean,
+): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`
+  const found = pairs.filter(({ matched, shuffled }) => matched < shuffled).length
+  const measured = `matched experts of neighbouring layers are ${percent(gain)} nearer than in ${RANDOM_ORDERS} random orders, and nearer than any that matching finds among shuffled distances in ${found} of ${pairs.length} pairs of layers`
+  if (isMeaningful) {
+    return `Experts correspond along the layers: ${measured}; ${percent(moved)} of them have another number in the next layer.`
+  }
+  return `Matching experts means nothing here: ${measured}. ${copies ? 'New layers take the experts and the router of the layer before them as they are; only the rest is predicted.' : 'What is computed from matched experts is no more than a mixture of unrelated ones.'}`
+}
