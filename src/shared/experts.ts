@@ -23,6 +23,37 @@ export interface ExpertReport {
   readonly moved: number
 }
 
+/** How the routers of new layers were scaled on a text. */
+export interface RoutingReport {
+  readonly text: string
+  readonly tokens: number
+  readonly layers: readonly {
+    /** In the grown model. */
+    readonly layer: number
+    /** Of the router's weights. */
+    readonly factor: number
+    readonly before: RouterChoice
+    readonly after: RouterChoice
+    /** The mean of both layers that the new one lies between, in the base model. */
+    readonly neighbours: RouterChoice
+  }[]
+}
+
+export interface RouterChoice {
+  /** Of the softmax over all experts, in nats, the mean over tokens. */
+  readonly entropy: number
+  /** Share of all choices that go to the expert which is chosen most. */
+  readonly busiest: number
+}
+
+export function describeRouting({ text, tokens, layers }: RoutingReport): string {
+  const list = layers.map(
+    ({ layer, factor, before, after, neighbours }) =>
+      `layer ${layer} × ${factor.toPrecision(3)} (entropy ${before.entropy.toFixed(2)} → ${after.entropy.toFixed(2)} nats, beside it ${neighbours.entropy.toFixed(2)}; busiest expert ${(100 * after.busiest).toFixed(0)} %, beside it ${(100 * neighbours.busiest).toFixed(0)} %)`,
+  )
+  return `The routers of new layers were scaled on ${tokens} tokens of ${text}: ${list.join(', ')}.`
+}
+
 /** Random orders, and shuffled distances, that a match is compared with. */
 export const RANDOM_ORDERS = 100
 

@@ -10,7 +10,7 @@ import {
 import { usesPredictions } from '@shared/heldOut'
 import { defaultHoldout, someLayers } from '@shared/holdout'
 import type { CalibrationSpec } from '@shared/jobs/growth'
-import { fitsText, methodNamed, type Method, type MethodSpec } from '@shared/methods'
+import { canAlign, fitsText, methodNamed, type Method, type MethodSpec } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
 import { defaultOf, isLayoutOption, isOptional } from '@shared/methods/options'
 import {
@@ -172,8 +172,9 @@ function calibrationOf(
     if (lonely) throw new UsageError(`${flagOf(lonely[0])} needs --text`)
     return {}
   }
-  if (!fitsText(method) && damp !== 'auto') {
-    throw new UsageError(`--text is not used by ${method} without --damp auto`)
+  // Whether there are experts to match the model's folder says.
+  if (!fitsText(method) && damp !== 'auto' && !canAlign(method)) {
+    throw new UsageError(`--text is not used by ${method}`)
   }
   return {
     calibration: {

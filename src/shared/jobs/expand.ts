@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { DampingReport } from '../damping'
 import type { DeviceDecision } from '../devices'
-import type { ExpertReport } from '../experts'
+import type { ExpertReport, RoutingReport } from '../experts'
 import type { LeftOutFile } from '../exports'
 import type { FitReport } from '../fit'
 import { METHOD_NAMES, type Method } from '../methods'
@@ -70,6 +70,8 @@ export interface ExpandResult {
   readonly damping?: DampingReport
   /** Whether the base model's experts correspond along its layers, where new ones are made from several. */
   readonly experts?: ExpertReport
+  /** How new routers were scaled, where a text is given. */
+  readonly routing?: RoutingReport
   readonly warnings: readonly string[]
   /** Files of the base model that were not copied; absent from results of earlier versions. */
   readonly left_out?: readonly LeftOutFile[]

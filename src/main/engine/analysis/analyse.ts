@@ -73,15 +73,17 @@ export async function* analyseGrown({
   const checkpoint = await Checkpoint.open(result.out)
   try {
     const types: Record<string, WeightTypeAnalysis> = {}
-    for (const [type, measured] of yield* measureTypes(checkpoint, plan.layers.length, signal)) {
-      const picture = pictures.get(type)
-      types[type] = {
-        rank: picture?.singularValues.length ?? null,
-        singularValues: picture ? sample(picture.singularValues) : null,
-        energy: picture ? sample(energyOf(picture.singularValues)) : null,
-        hasDirections: picture !== undefined,
-        ...measured,
-        predictor: result.predictors.find(({ weightType }) => weightType === type) ?? null,
+    for (const [slot, measured] of yield* measureTypes(checkpoint, plan.layers.length, signal)) {
+      for (const type of typesOf(slot, result)) {
+        const picture = pictures.get(type)
+        types[type] = {
+          rank: picture?.singularValues.length ?? null,
+          singularValues: picture ? sample(picture.singularValues) : null,
+          energy: picture ? sample(energyOf(picture.singularValues)) : null,
+          hasDirections: picture !== undefined,
+          ...measured,
+          predictor: result.predictors.find(({ weightType }) => weightType === type) ?? null,
+        }
       }
     }
     const analysis: RunAnalysis = {
@@ -95,7 +97,18 @@ export async function* analyseGrown({
   }
 }
 
-/** Norms and resemblances of each weight type's matrices, two of them in memory at a time. */
+/** The names by which a slot was predicted: more than one where layers are of several types. */
+function typesOf(slot: string, { predictors }: ExpandResult): readonly string[] {
+  const own = predictors
+    .map(({ weightType }) => weightType)
+    .filter((type) => type === slot || type.startsWith(`${slot}.`))
+  return own.length > 0 ? own : [slot]
+}
+
+/**
+ * Norms and resemblances of each slot's matrices, two of them in memory at a time; the experts of a layer count as one
+ * matrix. A layer without the slot has a norm of 0.
+ */
 export async function* measureTypes(
   checkpoint: Checkpoint,
   layers: number,
@@ -104,49 +117,77 @@ export async function* measureTypes(
   JobEvent,
   ReadonlyMap<string, Pick<WeightTypeAnalysis, 'norms' | 'neighbourCosines'>>
 > {
-  const total = checkpoint.weightTypes.length * layers
+  const sources = checkpoint.weightTypes.map((type) => new StackedMatrix(checkpoint, type))
+  const total = sources.reduce((sum, { layerCount }) => sum + layerCount, 0)
   let done = 0
   const measured = new Map<string, Pick<WeightTypeAnalysis, 'norms' | 'neighbourCosines'>>()
-  for (const type of checkpoint.weightTypes) {
-    const measure = new NeighbourMeasure()
-    const source = new StackedMatrix(checkpoint, type)
-    for (let layer = 0; layer < layers; layer += 1) {
-      signal.throwIfAborted()
-      measure.add(await source.read(layer))
-      done += 1
-      yield { type: 'step', id: ANALYSIS_STEP.id, done, total }
+  for (const source of sources) {
+    const { series, chains } = source
+    const measure = new NeighbourMeasure(layers)
+    for (let chain = 0; chain < chains; chain += 1) {
+      for (const [place, layer] of series.layers.entries()) {
+        signal.throwIfAborted()
+        measure.add(layer, await source.read(chain * series.layers.length + place))
+        done += 1
+        yield { type: 'step', id: ANALYSIS_STEP.id, done, total }
+      }
     }
-    measured.set(type, { norms: measure.norms, neighbourCosines: measure.cosines })
+    measured.set(series.slot, { norms: measure.norms, neighbourCosines: measure.cosines })
   }
   return measured
 }
 
-/** Norms of a sequence of matrices and the cosines between one and the next. Sums are float64. */
+/** Norms of the layers' matrices and the cosines between one layer's and the next one's. Sums are float64. */
 export class NeighbourMeasure {
-  readonly norms: number[] = []
-  readonly cosines: number[] = []
-  #previous: Float32Array | null = null
+  readonly #squares: Float64Array
+  /** Of each layer with the next one. */
+  readonly #products: Float64Array
+  #previous: { readonly layer: number; readonly weights: Float32Array } | null = null
 
-  /** @param weights May be reused by the caller afterwards. Entries that are not finite count as zero. */
-  add(weights: Float32Array): void {
+  constructor(layers: number) {
+    this.#squares = new Float64Array(layers)
+    this.#products = new Float64Array(Math.max(0, layers - 1))
+  }
+
+  /**
+   * Adds a matrix of a layer, or one of its parts; a part is compared with the one that was added before it, if that is of
+   * the layer before.
+   *
+   * @param weights May be reused by the caller afterwards. Entries that are not finite count as zero.
+   */
+  add(layer: number, weights: Float32Array): void {
     let square = 0
     for (const value of weights) square += value * value
     // Squares of finite float32 values cannot overflow float64.
     if (!Number.isFinite(square)) {
-      this.add(weights.map((value) => (Number.isFinite(value) ? value : 0)))
+      this.add(
+        layer,
+        weights.map((value) => (Number.isFinite(value) ? value : 0)),
+      )
       return
     }
+    this.#squares[layer]! += square
     const before = this.#previous
-    let product = 0
-    if (before) {
-      for (let i = 0; i < weights.length; i += 1) product += weights[i]! * before[i]!
-      before.set(weights)
-    } else this.#previous = weights.slice()
-    const norm = Math.sqrt(square)
-    const left = this.norms.at(-1)
-    // A matrix of zeros (LLaMA Pro's output projections) has no direction: it resembles nothing.
-    if (left !== undefined) this.cosines.push(left * norm > 0 ? product / (left * norm) : 0)
-    this.norms.push(norm)
+    if (before?.layer === layer - 1) {
+      let product = 0
+      for (let i = 0; i < weights.length; i += 1) product += weights[i]! * before.weights[i]!
+      this.#products[layer - 1]! += product
+    }
+    const kept = before?.weights ?? new Float32Array(weights.length)
+    kept.set(weights)
+    this.#previous = { layer, weights: kept }
+  }
+
+  get norms(): number[] {
+    return Array.from(this.#squares, Math.sqrt)
+  }
+
+  /** A matrix of zeros (LLaMA Pro's output projections) has no direction: it resembles nothing. */
+  get cosines(): number[] {
+    return Array.from(this.#products, (product, layer) => {
+      const norms = Math.sqrt(this.#squares[layer]!) * Math.sqrt(this.#squares[layer + 1]!)
+      return norms > 0 ? product / norms : 0
+    })
   }
 }
 

@@ -8,7 +8,7 @@ import type { AssembleSpec, ExpandResult, ExpandSpec, JobEvent, StagesSpec } fro
 import { fitsText, isLearned, methodNamed, transports } from '@shared/methods'
 import type { ExpansionPlan } from '@shared/plan'
 import { FEW_STEPS } from '@shared/predictorSettings'
-import { describeExperts } from '@shared/experts'
+import { describeExperts, type RoutingReport } from '@shared/experts'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
@@ -17,7 +17,7 @@ import type { Alignment } from '../alignment/Alignment'
 import { chooseDamping, dampOf } from './damping'
 import { layOut, type LayoutOptions } from './grownLayout'
 import { typeWarnings } from './layerTypes'
-import { contentsOf, tiedHead } from './grownTensors'
+import { contentsOf, tiedHead, type Filler } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
 import type { TransportedFill } from './fillers/transported'
 import { fittedMatrices } from './fillers/fitted'
@@ -50,6 +50,7 @@ import { StageStore } from '../stages/StageStore'
 import { ENGINE_VERSION } from '../lib/version'
 import { transportedBytes, transportLayers, transportNeed } from './transporting'
 import { checkMatching, type MatchedExperts } from './matchingExperts'
+import { scaleRouters } from './routing'
 import { describeNonFinite, writing } from './writing'
 
 /** The paper's stated limit: nothing is known of LESA beyond three times the depth (ACL 2025, Limitations). */
@@ -86,6 +87,8 @@ export interface Computed {
   readonly fit?: FittedStart
   /** Of a method that transports layers. */
   readonly transport?: TransportedFill | null
+  /** How new routers were scaled, where a text is given. */
+  readonly routing?: RoutingReport | null
   /** How the damping was chosen, where it is not given. */
   readonly damping?: DampingReport | null
 }
@@ -255,23 +258,60 @@ export async function stageContext(
   }
 }
 
+/** How the grown model's matrices come about; none where all of it is copied. */
+function fillerFor(growth: Growth, computed: Computed): Filler | undefined {
+  const { spec, checkpoint, plan, alignment = null } = growth
+  if (computed.fit) return fittedMatrices(computed.fit, plan)
+  const { fill } = methodNamed(spec.method.name)
+  return (
+    fill &&
+    fillerOf(fill, {
+      checkpoint,
+      predicted: computed.types,
+      seed: spec.seed,
+      alignment,
+      experts: growth.experts?.chains ?? null,
+      routing: computed.routing ?? null,
+      transport: computed.transport ?? null,
+    })
+  )
+}
+
+/** How the routers of new layers are to be scaled; `null` where that is not asked for, or there are none. */
+export async function* scaleNewRouters(
+  growth: Growth,
+  computed: Computed,
+  store: StageStore,
+): AsyncGenerator<JobEvent, RoutingReport | null> {
+  const { spec, checkpoint, plan, alignment = null } = growth
+  const experts = expertSource(growth)
+  if (experts !== 'matched') return null
+  const layout = layOut(checkpoint, {
+    layers: plan.layers,
+    rest: spec.rest,
+    dtype: spec.dtype,
+    damp: dampOf(spec),
+    aligned: alignment !== null,
+    experts,
+  })
+  const filler = fillerFor(growth, computed)
+  const model = { checkpoint, layers: plan.layers, layout, filler }
+  return yield* scaleRouters({ growth, store, model })
+}
+
 /** The factor that the spec leaves to the text; `null` where it does not. */
 export async function* damp(
   growth: Growth,
-  { types, transport = null }: Computed,
+  computed: Computed,
   store: StageStore,
 ): AsyncGenerator<JobEvent, DampingReport | null> {
   const { spec, checkpoint, plan, alignment = null, signal } = growth
-  const { fill } = methodNamed(spec.method.name)
-  const experts = growth.experts?.chains ?? null
-  const context = { checkpoint, predicted: types, seed: spec.seed, alignment, experts, transport }
-  const filler = fill && fillerOf(fill, context)
   const { layers } = plan
   return yield* chooseDamping({
     spec,
     store,
     signal,
-    model: { checkpoint, layers, filler },
+    model: { checkpoint, layers, filler: fillerFor(growth, computed) },
     layoutOf: (factor) =>
       layOut(checkpoint, {
         layers,
@@ -305,18 +345,7 @@ export async function* writeGrown(
     experts: expertSource(growth),
     dropsHead: head === 'repeats_embeddings',
   })
-  const { fill } = methodNamed(spec.method.name)
-  const filler = computed.fit
-    ? fittedMatrices(computed.fit, plan)
-    : fill &&
-      fillerOf(fill, {
-        checkpoint,
-        predicted: computed.types,
-        seed: spec.seed,
-        alignment,
-        experts: growth.experts?.chains ?? null,
-        transport: computed.transport ?? null,
-      })
+  const filler = fillerFor(growth, computed)
   const fit = computed.fit?.report
   const predictors = computed.types.map(({ report }) => report)
   const record = {
@@ -332,6 +361,7 @@ export async function* writeGrown(
     ...(fit === undefined ? {} : { fit }),
     ...(computed.damping ? { damping: computed.damping } : {}),
     ...(growth.experts ? { experts: growth.experts.report } : {}),
+    ...(computed.routing ? { routing: computed.routing } : {}),
     perplexities: [],
     base: await readBaseFacts(checkpoint.path, checkpoint.rawConfig),
   }
@@ -377,6 +407,7 @@ export async function* writeGrown(
     ...(fit === undefined ? {} : { fit }),
     ...(computed.damping ? { damping: computed.damping } : {}),
     ...(growth.experts ? { experts: growth.experts.report } : {}),
+    ...(computed.routing ? { routing: computed.routing } : {}),
     warnings: warningsOf(written.losses, written.nonFinite),
     left_out: written.leftOut,
   }

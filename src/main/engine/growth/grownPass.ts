@@ -27,7 +27,8 @@ export function passThrough(
   )
 }
 
-async function* streamGrown(
+/** The layers as they would be written, one in memory at a time, before they are rounded. */
+export async function* streamGrown(
   { checkpoint, layers, layout, filler }: UnwrittenModel,
   runtime: Runtime,
   signal: AbortSignal,

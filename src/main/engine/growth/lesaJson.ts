@@ -1,7 +1,7 @@
 /** @file The grown folder's `lesa.json`: what it says of itself to programs. */
 import { basename } from 'node:path'
 import type { DampingReport } from '@shared/damping'
-import type { ExpertReport } from '@shared/experts'
+import type { ExpertReport, RoutingReport } from '@shared/experts'
 import type { DeviceDecision } from '@shared/devices'
 import type { CardEdits } from '@shared/exports'
 import type { FitReport } from '@shared/fit'
@@ -34,6 +34,8 @@ export interface GrowthRecord {
   readonly damping?: DampingReport | undefined
   /** Whether experts correspond, where new ones are made from those of several layers. */
   readonly experts?: ExpertReport | undefined
+  /** How new routers were scaled, where a text was given. */
+  readonly routing?: RoutingReport | undefined
   readonly perplexities: readonly PublishedPerplexity[]
   readonly base: BaseFacts
   /** What a person wrote into the card. */
@@ -84,6 +86,7 @@ function dataOf(record: GrowthRecord): object {
     ...(record.fit === undefined ? {} : { fit: record.fit }),
     ...(record.damping === undefined ? {} : { damping: record.damping }),
     ...(record.experts === undefined ? {} : { experts: record.experts }),
+    ...(record.routing === undefined ? {} : { routing: record.routing }),
     perplexities: record.perplexities.map(({ model, ...rest }) => ({
       model: basename(model),
       ...rest,

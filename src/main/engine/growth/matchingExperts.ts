@@ -50,6 +50,11 @@ function groupsOf({ spec, checkpoint, plan }: Planned): number[][] {
     .filter((layers) => layers.length > 1)
 }
 
+/** Whether experts are matched for a growth. */
+export function isMatching(growth: Planned): boolean {
+  return groupsOf(growth).length > 0
+}
+
 function pairsOf(groups: readonly (readonly number[])[]): number {
   return groups.reduce((sum, layers) => sum + layers.length - 1, 0)
 }

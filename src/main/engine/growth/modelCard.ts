@@ -1,6 +1,6 @@
 /** @file The grown folder's model card: what it says of itself to people. */
 import { describeDamping } from '@shared/damping'
-import { describeExperts } from '@shared/experts'
+import { describeExperts, describeRouting } from '@shared/experts'
 import type { CardDefaults } from '@shared/exports'
 import { modelNameOf, shortRevision } from '@shared/hub'
 import type { FitReport } from '@shared/fit'
@@ -69,6 +69,7 @@ export function modelCard(record: GrowthRecord): string {
     ...(record.damping === undefined ? [] : [[describeDamping(record.damping)]]),
     // Where they do not correspond it is among the warnings.
     ...(record.experts?.isMeaningful === true ? [[describeExperts(record.experts, false)]] : []),
+    ...(record.routing === undefined ? [] : [[describeRouting(record.routing)]]),
     ...(record.perplexities.length > 0
       ? [['## Perplexity', '', perplexityTable(record.perplexities)]]
       : []),

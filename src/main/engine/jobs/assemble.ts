@@ -12,12 +12,14 @@ import { layOut } from '../growth/grownLayout'
 import { matchExperts, matchingSteps } from '../growth/matchingExperts'
 import { findPredicted, type PredictedType } from '../lesa/learned'
 import { readJobFile } from '../stages/jobFile'
+import { checkRouting, routingSteps } from '../growth/routing'
 import { transportSteps } from '../growth/transporting'
 import {
   computeTypes,
   damp,
   keptStages,
   predictedTypes,
+  scaleNewRouters,
   stageContext,
   writeGrown,
   type Computed,
@@ -40,10 +42,12 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     const growth: Growth = { spec: job, checkpoint, also, plan, sidecars, signal, started }
     checkAligning(growth)
     await checkDamping(job, checkpoint)
+    await checkRouting(growth)
     const before = [
       ...aligningSteps(growth),
       ...matchingSteps(growth),
       ...transportSteps(growth),
+      ...routingSteps(growth),
       ...dampingSteps(job, checkpoint, plan.layers.length),
     ]
     const weight = before.reduce((sum, step) => sum + step.weight, 0) || 1
@@ -62,8 +66,10 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
     try {
       yield* remarksOf(checkpoint)
       yield* tellLeftOut(sidecars)
-      const chosen = yield* damp(aligned, computed, keptStages(spec.job))
-      return yield* writeGrown(aligned, { ...computed, damping: chosen }, output, spec)
+      const routing = yield* scaleNewRouters(aligned, computed, keptStages(spec.job))
+      const routed = { ...computed, routing }
+      const chosen = yield* damp(aligned, routed, keptStages(spec.job))
+      return yield* writeGrown(aligned, { ...routed, damping: chosen }, output, spec)
     } finally {
       await output.discard()
     }

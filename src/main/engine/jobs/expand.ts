@@ -10,6 +10,7 @@ import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { checkDamping, dampingSteps, dampOf } from '../growth/damping'
 import { layOut, writeWork } from '../growth/grownLayout'
 import { matchExperts, matchingSteps } from '../growth/matchingExperts'
+import { checkRouting, routingSteps, tellUnusedText } from '../growth/routing'
 import { transportSteps } from '../growth/transporting'
 import { learnedSteps } from '../lesa/learned'
 import { weightOf } from '../lib/work'
@@ -21,6 +22,7 @@ import {
   damp,
   predictedTypes,
   roomOfStages,
+  scaleNewRouters,
   stagesOf,
   typesOf,
   writeGrown,
@@ -44,6 +46,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
     checkMemory(growth, types)
     checkAligning(growth)
     await checkDamping(spec, checkpoint)
+    await checkRouting(growth)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
     const kept = spec.job ?? workDir
@@ -69,6 +72,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
           ...matchingSteps(growth),
           ...steps,
           ...transportSteps(growth),
+          ...routingSteps(growth),
           ...dampingSteps(spec, checkpoint, plan.layers.length),
           { id: 'write', label: 'write checkpoint', weight: weightOf(writeWork(layout)) },
           ...(recordDir === undefined
@@ -78,12 +82,15 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
       }
       yield* remarksOf(checkpoint)
       yield* tellLeftOut(sidecars)
+      yield* tellUnusedText(growth)
       yield* checkRange(checkpoint, layout, spec, signal)
       const stages = stagesOf(spec, workDir, output)
       const alignment = yield* alignLayers(growth, stages)
       const experts = yield* matchExperts(growth, stages)
       const aligned: Growth = { ...growth, alignment, experts }
-      const computed = yield* computeTypes(aligned, stages, predictedTypes(aligned))
+      const found = yield* computeTypes(aligned, stages, predictedTypes(aligned))
+      const routing = yield* scaleNewRouters(aligned, found, stages)
+      const computed = { ...found, routing }
       // What the pictures need is small; the stages that hold it may go with the output's scratch folder.
       const pictures =
         recordDir === undefined ? null : await recordStages(computed.types, recordDir)

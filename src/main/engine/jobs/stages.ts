@@ -20,6 +20,7 @@ import { closeAll, openAlso } from '../growth/also'
 import { aligningSteps, alignLayers, checkAligning } from '../growth/aligning'
 import { layOut } from '../growth/grownLayout'
 import { matchExperts, matchingSteps } from '../growth/matchingExperts'
+import { checkRouting } from '../growth/routing'
 import { checkRange, rangeSteps } from '../growth/writing'
 import { remarksOf } from './remarks'
 import type { JobRunner } from './runner'
@@ -46,6 +47,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
     requireWeightTypes(typesOf(growth), spec.only)
     checkMemory(growth, spec.only)
     checkAligning(growth)
+    await checkRouting(growth)
     await writeJobFile(spec.job, spec)
     await requireRoom([{ path: spec.job, bytes: await roomOfStages(growth, spec.only, spec.job) }])
     const wanted = (id: string): boolean => spec.only.some((type) => id.startsWith(`${type}/`))

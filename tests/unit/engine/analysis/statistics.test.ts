@@ -134,23 +134,37 @@ describe('the statistics of a checkpoint', () => {
 
 describe('neighbours', () => {
   it('are compared as vectors, whatever their buffer is used for afterwards', () => {
-    const measure = new NeighbourMeasure()
+    const measure = new NeighbourMeasure(4)
     const buffer = Float32Array.of(3, 4)
-    measure.add(buffer)
+    measure.add(0, buffer)
     buffer.set([8, 6])
-    measure.add(buffer)
+    measure.add(1, buffer)
     buffer.fill(0)
-    measure.add(buffer)
+    measure.add(2, buffer)
     buffer.set([-1, 0])
-    measure.add(buffer)
+    measure.add(3, buffer)
     expect(measure.norms).toEqual([5, 10, 0, 1])
     expect(measure.cosines).toEqual([0.96, 0, 0])
   })
 
+  it('of a layer in parts are compared as one, and none with a layer that is not beside it', () => {
+    const measure = new NeighbourMeasure(4)
+    for (const part of [Float32Array.of(3), Float32Array.of(4)]) {
+      measure.add(0, part)
+      measure.add(
+        1,
+        part.map((value) => 2 * value),
+      )
+      measure.add(3, part)
+    }
+    expect(measure.norms).toEqual([5, 10, 0, 5])
+    expect(measure.cosines).toEqual([1, 0, 0])
+  })
+
   it('that hold something not finite are compared without it', () => {
-    const measure = new NeighbourMeasure()
-    measure.add(Float32Array.of(3, NaN, 4))
-    measure.add(Float32Array.of(6, 1, -Infinity))
+    const measure = new NeighbourMeasure(2)
+    measure.add(0, Float32Array.of(3, NaN, 4))
+    measure.add(1, Float32Array.of(6, 1, -Infinity))
     expect(measure.norms).toEqual([5, Math.sqrt(37)])
     expect(measure.cosines[0]).toBeCloseTo(18 / (5 * Math.sqrt(37)), 12)
   })

@@ -325,8 +325,8 @@ describe('buildExpandSpec', () => {
       calibration: { text: resolve(cwd, 'far.txt') },
     })
     await expect(build({ damp: 'auto' })).rejects.toThrow('--damp auto needs --text')
-    await expect(build({ damp: 0.5, text: 'far.txt' })).rejects.toThrow(
-      '--text is not used by lesa without --damp auto',
+    await expect(build({ method: 'solar', damp: 0.5, text: 'far.txt' })).rejects.toThrow(
+      '--text is not used by solar',
     )
     await expect(build({ calibrationTokens: 4096 })).rejects.toThrow(
       '--calibration-tokens needs --text',

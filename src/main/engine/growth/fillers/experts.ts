@@ -12,14 +12,25 @@ interface ExpertFill {
   readonly fill: Fill
   readonly checkpoint: Checkpoint
   readonly experts: ExpertChains
+  /** By the new layer's index in the grown model; 1 without it. */
+  readonly routerFactors: ReadonlyMap<number, number>
   /** Of what does not belong to experts, and of what is predicted. */
   readonly others: Filler
 }
 
 /** New experts are in the left neighbour's order, whose place the new layer takes, and so are their neurons. */
-export function expertFiller({ fill, checkpoint, experts, others }: ExpertFill): Filler {
+export function expertFiller({
+  fill,
+  checkpoint,
+  experts,
+  routerFactors,
+  others,
+}: ExpertFill): Filler {
   return (matrix) => {
-    if (matrix.type === ROUTER) return routerRows(checkpoint, experts, matrix)
+    if (matrix.type === ROUTER) {
+      const scale = routerFactors.get(matrix.layer) ?? 1
+      return routerRows(checkpoint, experts, matrix, scale)
+    }
     if (matrix.expert === null || isPredicted(fill)) return others(matrix)
     return combined(checkpoint, experts, matrix, fill)
   }
@@ -33,6 +44,7 @@ async function* routerRows(
   checkpoint: Checkpoint,
   experts: ExpertChains,
   { left, right, sides, position: t }: FilledSlot,
+  scale: number,
 ): AsyncGenerator<Float32Array> {
   const count = left.shape[0] ?? 0
   const width = (left.shape[1] ?? 0) || 1
@@ -45,7 +57,8 @@ async function* routerRows(
     const next = b.subarray(other * width, (other + 1) * width)
     const row = own.map((value, index) => weightedMean(value, next[index]!, t))
     const length = norm(row)
-    const factor = length === 0 ? 0 : weightedMean(norm(own), norm(next), t) / length
+    const mean = weightedMean(norm(own), norm(next), t)
+    const factor = length === 0 ? 0 : (scale * mean) / length
     mixed.set(
       row.map((value) => value * factor),
       expert * width,

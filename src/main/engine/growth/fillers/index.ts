@@ -1,4 +1,5 @@
 /** @file How the matrices of a grown model's computed layers come about, by what its method asks for. */
+import type { RoutingReport } from '@shared/experts'
 import { isPredicted, type Fill } from '@shared/methods/define'
 import type { Alignment } from '../../alignment/Alignment'
 import type { ExpertChains } from '../../alignment/ExpertChains'
@@ -21,15 +22,19 @@ export interface FillContext {
   readonly alignment?: Alignment | null
   /** Where experts were matched. */
   readonly experts?: ExpertChains | null
+  /** Of routers that were scaled on a text. */
+  readonly routing?: RoutingReport | null
   /** Where layers were transported. */
   readonly transport?: TransportedFill | null
 }
 
 /** What gives the new layers' matrices while the checkpoint is written. */
 export function fillerOf(fill: Fill, context: FillContext): Filler {
-  const { experts, checkpoint } = context
-  const filler = slotFiller(fill, context)
-  return experts ? expertFiller({ fill, checkpoint, experts, others: filler }) : filler
+  const { experts, checkpoint, routing } = context
+  const others = slotFiller(fill, context)
+  if (!experts) return others
+  const factors = (routing?.layers ?? []).map(({ layer, factor }) => [layer, factor] as const)
+  return expertFiller({ fill, checkpoint, experts, routerFactors: new Map(factors), others })
 }
 
 function slotFiller(fill: Fill, context: FillContext): Filler {
