@@ -67,7 +67,9 @@ export interface ModelScales {
   readonly logits: number
   /** c of c·tanh(x/c), applied to scores before the mask; `null` without. */
   readonly attentionCap: number | null
-  /** The same of the logits, once they are scaled. */
+  /** What no element of queries, keys and values exceeds, once they are normalised; `null` without. */
+  readonly projectionBound: number | null
+  /** A bound of the logits as of scores, once they are scaled. */
   readonly logitCap: number | null
 }
 
@@ -109,7 +111,7 @@ export interface ConfigRules {
   readonly defaultSlidingWindow: number | null
   readonly window: WindowRule | null
   /** For families with experts: what the config says of them. */
-  readonly experts: ((fields: Fields, layers: number) => ExpertConfig) | null
+  readonly experts: ((fields: Fields, layers: number) => ExpertConfig | null) | null
   /** Lists with one entry per layer that the family goes by, and what a loader takes where the config has none. */
   readonly layerLists: Readonly<Record<string, LayerList>>
   readonly rope: RopeRules
@@ -181,6 +183,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
       queries: sizeOfHead ** -0.5,
       logits: 1,
       attentionCap: null,
+      projectionBound: null,
       logitCap: null,
       ...rules.scales(fields, hiddenSize),
     },

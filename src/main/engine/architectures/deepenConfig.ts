@@ -80,6 +80,14 @@ export function deepenConfig(
     const own = sources.map((source) => list[source])
     if (fields.has(key) || isSpelledOut(fields, rules, key, own)) deepened[key] = own
   }
+  const sparse = rules.experts?.(fields, layers)?.isSparse
+  if (sparse?.includes(false)) {
+    // A step in the numbers of layers would give experts to others once some are inserted.
+    deepened['mlp_only_layers'] = sources.flatMap((source, layer) =>
+      sparse[source] === true ? [] : [layer],
+    )
+    deepened['decoder_sparse_step'] = 1
+  }
   const start = rules.window?.startKey
   if (start && fields.flag('use_sliding_window') && rawConfig['sliding_window'] !== null) {
     const types = layerList(fields, rules, 'layer_types', layers)

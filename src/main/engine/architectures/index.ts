@@ -16,14 +16,18 @@ import { glm4 } from './glm4'
 import { granite } from './granite'
 import { hunyuanV1Dense } from './hunyuanV1Dense'
 import { llama } from './llama'
+import { mixtral } from './mixtral'
 import { ministral } from './ministral'
 import { ministral3 } from './ministral3'
 import { mistral } from './mistral'
 import { olmo2 } from './olmo2'
 import { olmo3 } from './olmo3'
+import { olmoe } from './olmoe'
 import { phi3 } from './phi3'
 import { qwen2 } from './qwen2'
+import { qwen2Moe } from './qwen2Moe'
 import { qwen3 } from './qwen3'
+import { qwen3Moe } from './qwen3Moe'
 import { seedOss } from './seedOss'
 import { smollm3 } from './smollm3'
 
@@ -47,6 +51,10 @@ export const ARCHITECTURES: readonly Architecture[] = [
   gemma3,
   glm4,
   exaone4,
+  mixtral,
+  qwen2Moe,
+  qwen3Moe,
+  olmoe,
 ]
 
 /** What `model_type` and `architectures` of a config say, where they are well formed. */

@@ -16,7 +16,7 @@ export const OLMO_FORWARD: ForwardRules = {
 }
 
 /** Over all heads together. */
-const PROJECTION_NORMS: readonly NormModule[] = [
+export const PROJECTION_NORMS: readonly NormModule[] = [
   norm(QUERY_KEY_NORMS.queries, 'q_proj'),
   norm(QUERY_KEY_NORMS.keys, 'k_proj'),
 ]

@@ -8,6 +8,7 @@ import type { Architecture, Slot, Span } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import type { LayerRope, RopeConfig } from '../architectures/ropeConfig'
 import { Graph, type Shape, type Value } from '../onnx/graph'
+import { mixture } from './experts'
 import { normOf } from './norms'
 
 /** Queries that are scored against their keys at once: bounds the scores, and skips keys that none of them sees. */
@@ -193,7 +194,7 @@ export interface LayerParts {
   readonly context: Value
   /** `[rows, hiddenSize]`: what `o_proj` gives, before any norm or factor. */
   readonly attention: Value
-  /** `[rows, intermediateSize]`: what `down_proj` is applied to. */
+  /** `[rows, intermediateSize]`: what `down_proj` is applied to; of a layer with experts, `[rows, hiddenSize]`, what they see. */
   readonly features: Value
   /** `[rows, hiddenSize]`: what `down_proj` gives. */
   readonly mlp: Value
@@ -232,6 +233,14 @@ export function layerParts(
   }
   const project = (x: Value, slot: string): Value =>
     g.linear(x, weight(slot), weights.get(`${slot}.bias`))
+  const act = activation(config.hiddenAct)
+  /** What a `down_proj` is applied to. */
+  const featuresOf = (x: Value, of = ''): Value => {
+    const up = project(x, `${of}up_proj`)
+    const hasGate = weights.has(`${of}gate_proj.weight`)
+    return hasGate ? g.mul(act(g, project(x, `${of}gate_proj`)), up) : act(g, up)
+  }
+  const bounded = (x: Value): Value => within(g, x, scales.projectionBound)
 
   const residual = g.reshape(hidden, [rows, hiddenSize])
   const x = norm(residual, forward.beforeAttention)
@@ -245,7 +254,8 @@ export function layerParts(
     perm: readonly number[],
   ): Value => {
     const projected = project(x, slot)
-    const apart = g.reshape(over === 'projection' ? norm(projected, name) : projected, dims)
+    const whole = bounded(over === 'projection' ? norm(projected, name) : projected)
+    const apart = g.reshape(whole, dims)
     const placed = turn(g.transpose(over === 'head' ? norm(apart, name) : apart, perm))
     return over === 'turned_head' ? norm(placed, name) : placed
   }
@@ -254,7 +264,7 @@ export function layerParts(
   const keyDims = [batch, length, groups, headDim]
   const q = g.mul(heads('q_proj', queries, queryDims, [0, 2, 3, 1, 4]), scales.queries)
   const here = heads('k_proj', keys, keyDims, [0, 2, 1, 3])
-  const values = g.transpose(g.reshape(project(x, 'v_proj'), keyDims), [0, 2, 1, 3])
+  const values = g.transpose(g.reshape(bounded(project(x, 'v_proj')), keyDims), [0, 2, 1, 3])
   const kept = past
     ? { keys: g.concat([past.keys, here], 2), values: g.concat([past.values, values], 2) }
     : { keys: here, values }
@@ -274,12 +284,17 @@ export function layerParts(
   const middle = isIdentity ? residual : added(residual, attention, forward.afterAttention)
 
   const y = norm(middle, forward.beforeMlp)
-  const act = activation(config.hiddenAct)
-  const up = project(y, 'up_proj')
-  const features = weights.has('gate_proj.weight')
-    ? g.mul(act(g, project(y, 'gate_proj')), up)
-    : act(g, up)
-  const mlp = isIdentity ? residual : project(features, 'down_proj')
+  const isSparse = config.experts?.isSparse[shape.form ?? 0] === true
+  const features = isSparse ? y : featuresOf(y)
+  const throughMlp = (): Value =>
+    isSparse
+      ? mixture(g, config, architecture, {
+          x: y,
+          weight,
+          mlp: (z, of) => project(featuresOf(z, `${of}.`), `${of}.down_proj`),
+        })
+      : project(features, 'down_proj')
+  const mlp = isIdentity ? residual : throughMlp()
   const next = isIdentity
     ? hidden
     : g.reshape(added(middle, mlp, forward.afterMlp), [batch, length, hiddenSize])
@@ -370,6 +385,11 @@ function attendToAll(g: Graph, { q, k, v, mask, cap }: AttentionInputs): Value {
   const scores = g.reshape(products, [batch, groups, repeat, queries, keys])
   const weights = g.reshape(g.softmax(g.add(scores, mask)), [batch, groups, repeat * queries, keys])
   return g.reshape(g.matmul(weights, v), [batch, groups, repeat, queries, headDim])
+}
+
+/** Elements that exceed a bound are set to it. */
+function within(g: Graph, x: Value, bound: number | null): Value {
+  return bound === null ? x : g.neg(g.max(g.neg(g.max(x, -bound)), -bound))
 }
 
 /** c·tanh(x/c). */

@@ -16,7 +16,7 @@ import {
 
 /** Operators through which no gradient flows: piecewise constant, integer-valued, or control. */
 type NotDifferentiable =
-  'Greater' | 'GreaterOrEqual' | 'Equal' | 'QuantizeRows' | 'ScatterAdd' | 'Loop'
+  'Greater' | 'GreaterOrEqual' | 'Equal' | 'QuantizeRows' | 'NonZeroRows' | 'Loop'
 export type DifferentiableOperator = Exclude<OperatorName, NotDifferentiable>
 
 interface RuleContext<K extends OperatorName> {
@@ -112,6 +112,9 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
     return [g.slice(dy, axis, before, before + knownSize(need(x), axis))]
   },
   Gather: ({ g, dy }, x, indices) => [g.scatterAdd(need(x), need(indices), dy), null],
+  ScatterAdd: ({ g, dy }, _like, indices) => [null, null, g.gather(dy, need(indices))],
+  // Which elements are kept is taken for constant.
+  TopOnly: ({ g, y, dy }) => [g.where(g.equal(y, 0), scalarLike(g, 0, dy), dy)],
   GatherLast: ({ g, dy }, x, indices) => {
     // One-hot of the index along the last axis, times the gradient.
     const source = need(x)

@@ -52,6 +52,10 @@ export interface Operators {
   ScatterAdd: None
   /** Picks one element a row: inputs `[..., n]` and integer `[..., 1]`. */
   GatherLast: None
+  /** The `k` largest elements of each row of a matrix in their places, the first of equal ones; 0 elsewhere. */
+  TopOnly: { k: number }
+  /** The numbers of the rows of a column `[n, 1]` that are not 0, in order, int64. */
+  NonZeroRows: None
   ReduceSum: { axes: readonly number[]; keepdims: boolean }
   ReduceMean: { axes: readonly number[]; keepdims: boolean }
   ReduceMax: { axes: readonly number[]; keepdims: boolean }
@@ -413,6 +417,16 @@ export class Graph {
   /** `x[..., indices]`, one element for each leading position; indices `[..., 1]`. */
   gatherLast(x: Value, indices: Value): Value {
     return this.emit('GatherLast', [x, indices], {}, indices.shape, x.dtype)
+  }
+
+  /** The `k` largest elements of each row of a matrix in their places, the first of equal ones, and 0 elsewhere. */
+  topOnly(x: Value, k: number): Value {
+    return this.emit('TopOnly', [x], { k }, x.shape, x.dtype)
+  }
+
+  /** The rows of a column `[n, 1]` that are not 0, int64; their number is called `name`. */
+  nonZeroRows(column: Value, name: string): Value {
+    return this.emit('NonZeroRows', [column], {}, [name], 'int64')
   }
 
   // ---- reduction ----------------------------------------------------------------------------------------------

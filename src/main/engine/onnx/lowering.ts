@@ -108,6 +108,18 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
     inputs: [context.zerosLike(like), context.unsqueezeLast(indices), updates],
     attributes: { reduction: { kind: 'string', value: 'add' } },
   }),
+  TopOnly: ({ attributes: { k } }, [x = ''], context) => {
+    const [values, indices] = context.largest(x, k)
+    return {
+      opType: 'ScatterElements',
+      inputs: [context.zerosLike(x), indices, values],
+      attributes: { axis: int(1) },
+    }
+  },
+  NonZeroRows: (_, [column = ''], context) => ({
+    opType: 'Squeeze',
+    inputs: [context.nonZero(column), context.integers([0])],
+  }),
   GatherLast: () => ({ opType: 'GatherElements', attributes: { axis: int(-1) } }),
   ReduceSum: ({ attributes: { axes, keepdims } }, [x = ''], context) => ({
     inputs: [x, context.integers(axes)],
@@ -187,6 +199,19 @@ class Lowering {
 
   unsqueezeLast(name: string): string {
     return this.helper('Unsqueeze', [name, this.integers([-1])])
+  }
+
+  /** Of each row, with their places. */
+  largest(name: string, k: number): readonly [values: string, indices: string] {
+    const outputs = [this.graph.freshName('h'), this.graph.freshName('h')] as const
+    const inputs = [name, this.integers([k])]
+    this.nodes.push({ opType: 'TopK', inputs, outputs, attributes: { axis: int(-1) } })
+    return outputs
+  }
+
+  /** Of a column `[n, 1]`, `[1, found]`. */
+  nonZero(column: string): string {
+    return this.helper('NonZero', [this.helper('Squeeze', [column, this.integers([1])])])
   }
 
   body(body: LoopBody): GraphProto {
