@@ -2,7 +2,7 @@
  * @file Which experts of a layer are those of another: by their router's rows and by what they do to random directions, which
  * no order of their neurons changes; then which neurons, by weight matching inside each pair (as `matching.ts`).
  */
-import { RANDOM_ORDERS, type ExpertPairReport } from '@shared/experts'
+import { CHANCE, RANDOM_ORDERS, type ExpertPairReport } from '@shared/experts'
 import { elementsOf, type Slot } from '../architectures/Architecture'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { transposed } from '../lib/matrix'
@@ -201,15 +201,17 @@ async function compared(
   const mean = (order: ArrayLike<number>, of: Float32Array): number =>
     Array.from(order).reduce((sum, f, e) => sum + of[e * n + f]!, 0) / n
   let orders = 0
-  let shuffled = Infinity
+  const shuffled: number[] = []
   for (let trial = 0; trial < RANDOM_ORDERS; trial += 1) {
     const order = random.shuffle(Uint32Array.from({ length: n }, (_, index) => index))
     orders += mean(order, cost) / RANDOM_ORDERS
     const places = random.shuffle(Uint32Array.from({ length: n * n }, (_, index) => index))
     const other = Float32Array.from(places, (place) => cost[place]!)
-    shuffled = Math.min(shuffled, mean(await assign(other.slice(), n), other))
+    shuffled.push(mean(await assign(other.slice(), n), other))
   }
-  return { matched: mean(experts, cost), random: orders, shuffled }
+  shuffled.sort((a, b) => a - b)
+  const chance = shuffled[Math.floor(CHANCE * RANDOM_ORDERS)] ?? 0
+  return { matched: mean(experts, cost), random: orders, shuffled: chance }
 }
 
 /** Vectors less their mean, in place. */

@@ -47,7 +47,7 @@ export class LayerMatcher {
     const n = this.checkpoint.config.intermediateSize
     const cost = new Float32Array(n * n)
     const parts = ['gate_proj', 'up_proj', 'down_proj'].filter((slot) =>
-      this.checkpoint.hasSlot(slot, left),
+      [left, right].every((layer) => this.checkpoint.hasSlot(slot, layer)),
     )
     for (const [index, slot] of parts.entries()) {
       await this.units.subtractNeurons(cost, slot, left, right)

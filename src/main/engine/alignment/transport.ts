@@ -22,6 +22,28 @@ const HEAD_SLOTS = ['q_proj', 'k_proj', 'v_proj'] as const
 const NEURON_SLOTS = ['gate_proj', 'up_proj'] as const
 export const TRANSPORTED_SLOTS: readonly string[] = [...HEAD_SLOTS, ...NEURON_SLOTS]
 
+/**
+ * Refuses models whose layers have several MLPs.
+ *
+ * @throws AppError `unsupported_architecture`.
+ */
+export function requireTransportable({ config, path }: Pick<Checkpoint, 'config' | 'path'>): void {
+  if (config.experts === null) return
+  throw new AppError(
+    'unsupported_architecture',
+    `OpT-DeUS does not grow models with experts: ${config.architectureName}.`,
+    {
+      hint: 'It transports the neurons of one MLP onto those of another, and says nothing of experts. Choose LESA or the mean of neighbours, which match them.',
+      context: {
+        file: path,
+        field: 'architectures',
+        expected: 'layers with one MLP each',
+        actual: `${config.experts.count} experts`,
+      },
+    },
+  )
+}
+
 /** Transports one layer onto another at a time. */
 export class LayerTransport {
   private constructor(

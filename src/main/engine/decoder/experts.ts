@@ -29,16 +29,14 @@ export function mixture(
   const scores = g.softmax(g.linear(x, weight(router)))
   const chosen = g.topOnly(scores, experts.perToken)
   const shares = experts.normalises ? g.div(chosen, g.sum(chosen, [-1], true)) : chosen
-  const places: Value[] = []
-  const parts: Value[] = []
+  let sum: Value | null = null
   for (let expert = 0; expert < experts.count; expert += 1) {
-    const own = (of: Value): Value => g.slice(of, 1, expert, expert + 1)
-    const rows = g.nonZeroRows(own(chosen), `rows of ${expert}`)
-    const given = g.mul(mlp(g.gather(x, rows), `experts.${expert}`), g.gather(own(shares), rows))
-    places.push(rows)
-    parts.push(given)
+    const share = g.slice(shares, 1, expert, expert + 1)
+    const rows = g.nonZeroRows(share, `rows of ${expert}`)
+    const given = g.mul(mlp(g.gather(x, rows), `experts.${expert}`), g.gather(share, rows))
+    sum = sum ? g.addRows(sum, rows, given) : g.scatterAdd(x, rows, given)
   }
-  const sum = g.scatterAdd(x, g.concat(places, 0), g.concat(parts, 0))
+  if (!sum) throw new AppError('bug', 'The model has no experts.')
   if (sharedGate === null) return sum
   const shared = g.mul(mlp(x, 'shared_expert'), g.sigmoid(g.linear(x, weight(sharedGate))))
   return g.add(sum, shared)

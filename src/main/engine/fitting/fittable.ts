@@ -3,15 +3,31 @@ import type { Checkpoint } from '../checkpoint/Checkpoint'
 
 /**
  * Refuses models whose output matrices have norms behind them: at zero such a norm divides by almost nothing, and beyond it
- * takes out the size of what a fit has found.
+ * takes out the size of what a fit has found. And those with experts, each of which sees other tokens.
  *
  * @throws AppError `unsupported_architecture`.
  */
 export function requireFittable({
   architecture,
+  config,
   path,
-}: Pick<Checkpoint, 'architecture' | 'path'>): void {
+}: Pick<Checkpoint, 'architecture' | 'config' | 'path'>): void {
   const { hasPostNorms, architectureName, forward } = architecture
+  if (config.experts !== null) {
+    throw new AppError(
+      'unsupported_architecture',
+      `New layers of ${architectureName} cannot be fitted to a text.`,
+      {
+        hint: 'A fit finds one output matrix from all tokens, and here each expert sees a few of them. Choose another method.',
+        context: {
+          file: path,
+          field: 'architectures',
+          expected: 'layers with one MLP each',
+          actual: `${config.experts.count} experts`,
+        },
+      },
+    )
+  }
   if (!hasPostNorms) return
   throw new AppError(
     'unsupported_architecture',

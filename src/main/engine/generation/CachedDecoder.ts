@@ -155,10 +155,10 @@ export class CachedDecoder {
     ])
     return yield* this.#through(ids, start, async ({ layer, weights }, hidden) => {
       const before = this.#cache[layer]
-      const shape = { length: 1, window: null, rope: config.layerRopes[layer] ?? 'main' }
+      const shape = { ...this.#shapes.shapeOf(layer, 1), window: null }
       // The past grows with each run, so no plan of memory fits the next one.
       const kernel = await this.#kernels.get(
-        `next/${shape.rope}`,
+        `next/${shapeKey(shape)}`,
         () => buildNextLayer(config, architecture, shape),
         { resident: RESIDENT, plansMemory: false },
       )

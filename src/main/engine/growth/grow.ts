@@ -14,6 +14,7 @@ import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import type { Alignment } from '../alignment/Alignment'
+import { requireTransportable } from '../alignment/transport'
 import { chooseDamping, dampOf } from './damping'
 import { layOut, type LayoutOptions } from './grownLayout'
 import { typeWarnings } from './layerTypes'
@@ -135,8 +136,10 @@ export function checkMemory(growth: Growth, types: readonly string[]): void {
     requireCalibration(spec.calibration)
   }
   if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
-  else if (transports(spec.method.name)) requireArrays(transportNeed(checkpoint))
-  else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
+  else if (transports(spec.method.name)) {
+    requireTransportable(checkpoint)
+    requireArrays(transportNeed(checkpoint))
+  } else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
     for (const shape of shapes) requireArrays(neighboursNeed(shape))
   }
 }

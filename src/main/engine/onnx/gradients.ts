@@ -113,6 +113,7 @@ export const GRADIENT_RULES: { readonly [K in DifferentiableOperator]: Rule<K> }
   },
   Gather: ({ g, dy }, x, indices) => [g.scatterAdd(need(x), need(indices), dy), null],
   ScatterAdd: ({ g, dy }, _like, indices) => [null, null, g.gather(dy, need(indices))],
+  AddRows: ({ g, dy }, _base, indices) => [dy, null, g.gather(dy, need(indices))],
   // Which elements are kept is taken for constant.
   TopOnly: ({ g, y, dy }) => [g.where(g.equal(y, 0), scalarLike(g, 0, dy), dy)],
   GatherLast: ({ g, dy }, x, indices) => {

@@ -50,6 +50,8 @@ export interface Operators {
   Gather: None
   /** Inputs: like (gives the shape), indices, updates. Zeros with `updates` added at the first axis's `indices`. */
   ScatterAdd: None
+  /** Inputs: base, indices, updates. The base with `updates` added at the first axis's `indices`. */
+  AddRows: None
   /** Picks one element a row: inputs `[..., n]` and integer `[..., 1]`. */
   GatherLast: None
   /** The `k` largest elements of each row of a matrix in their places, the first of equal ones; 0 elsewhere. */
@@ -412,6 +414,11 @@ export class Graph {
   /** Zeros in the shape of `like` with `updates` added at `indices` of the first axis: the transpose of `gather`. */
   scatterAdd(like: Value, indices: Value, updates: Value): Value {
     return this.emit('ScatterAdd', [like, indices, updates], {}, like.shape, like.dtype)
+  }
+
+  /** `base` with `updates` added at `indices` of the first axis, of which each is named once. */
+  addRows(base: Value, indices: Value, updates: Value): Value {
+    return this.emit('AddRows', [base, indices, updates], {}, base.shape, base.dtype)
   }
 
   /** `x[..., indices]`, one element for each leading position; indices `[..., 1]`. */

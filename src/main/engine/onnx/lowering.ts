@@ -108,6 +108,11 @@ const RULES: { readonly [K in OperatorName]: LoweringRule<K> } = {
     inputs: [context.zerosLike(like), context.unsqueezeLast(indices), updates],
     attributes: { reduction: { kind: 'string', value: 'add' } },
   }),
+  AddRows: (_, [base = '', indices = '', updates = ''], context) => ({
+    opType: 'ScatterND',
+    inputs: [base, context.unsqueezeLast(indices), updates],
+    attributes: { reduction: { kind: 'string', value: 'add' } },
+  }),
   TopOnly: ({ attributes: { k } }, [x = ''], context) => {
     const [values, indices] = context.largest(x, k)
     return {

@@ -835,16 +835,48 @@ function chunks<T>(list: readonly T[], size: number): T[][] {
   )
 }
 
-/** The layers in order. @throws AppError `bad_request` for one that there is not, or none at all. */
+/**
+ * The layers in order.
+ *
+ * @throws AppError `bad_request` for one that there is not, none at all, or some with other tensors than the rest.
+ */
 function checkLayers(checkpoint: Checkpoint, layers: readonly number[]): number[] {
   const { numHiddenLayers } = checkpoint.config
   const wrong = layers.find(
     (layer) => !Number.isInteger(layer) || layer < 0 || layer >= numHiddenLayers,
   )
-  if (wrong === undefined && layers.length > 0) return [...new Set(layers)].sort((a, b) => a - b)
+  if (wrong === undefined && layers.length > 0) {
+    const asked = [...new Set(layers)].sort((a, b) => a - b)
+    requireOneForm(checkpoint, asked)
+    return asked
+  }
   const expected = `layers 0 to ${numHiddenLayers - 1}`
   const actual = wrong === undefined ? 'none' : String(wrong)
   throw new AppError('bad_request', `There is no layer ${actual} to train.`, {
     context: { file: checkpoint.path, field: 'train', expected, actual },
   })
+}
+
+/** A state has the same tensors for every layer. */
+function requireOneForm(
+  { architecture, config, path }: Checkpoint,
+  layers: readonly number[],
+): void {
+  const [first = 0] = layers
+  const form = architecture.formOf(config, first)
+  const other = layers.find((layer) => architecture.formOf(config, layer) !== form)
+  if (other === undefined) return
+  throw new AppError(
+    'bad_request',
+    `Layers ${first} and ${other} cannot be trained together: one has experts and the other none.`,
+    {
+      hint: 'Train the layers with experts, or those without.',
+      context: {
+        file: path,
+        field: 'train',
+        expected: 'layers of one kind',
+        actual: layers.join(', '),
+      },
+    },
+  )
 }

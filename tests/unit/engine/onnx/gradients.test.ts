@@ -205,6 +205,23 @@ const CASES: { readonly [K in DifferentiableOperator]: readonly Case[] } = {
   Slice: [{ shapes: [[5, 2]], build: (g, v) => g.slice(at(v, 0), 0, 1, 4) }],
   Pad: [{ shapes: [[2, 3]], build: (g, v) => g.pad(at(v, 0), 1, 2, 1) }],
   Gather: [{ shapes: [[4, 2]], build: (g, v) => g.gather(at(v, 0), g.integers([3, 0, 3])) }],
+  ScatterAdd: [
+    {
+      shapes: [[3, 2]],
+      build: (g, v) =>
+        g.scatterAdd(g.constant(Array(8).fill(0), [4, 2]), g.integers([3, 0, 3]), at(v, 0)),
+    },
+  ],
+  AddRows: [
+    {
+      shapes: [
+        [4, 2],
+        [2, 2],
+      ],
+      build: (g, v) => g.addRows(at(v, 0), g.integers([3, 1]), at(v, 1)),
+    },
+  ],
+  TopOnly: [{ shapes: [[3, 5]], build: (g, v) => g.topOnly(at(v, 0), 2) }],
   GatherLast: [
     {
       shapes: [[2, 4]],
