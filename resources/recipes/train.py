@@ -46,7 +46,7 @@ try:
     import transformers
     from safetensors import safe_open
     from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+    from transformers import AutoConfig, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
 except ImportError as problem:
     say(f'error: {problem}.\n  pip install "torch>=2.7" "transformers>=5" accelerate safetensors')
     sys.exit(1)
@@ -304,7 +304,8 @@ class Blocks(torch.utils.data.Dataset):
 
 def end_of_text(model, tokenizer):
     """The id that stands between documents: the config's, or else the tokenizer's."""
-    given = model.config.eos_token_id
+    configs = (model.config, model.config.get_text_config())
+    given = next((found for each in configs if (found := getattr(each, "eos_token_id", None)) is not None), None)
     first = given[0] if isinstance(given, list) and given else given
     return first if isinstance(first, int) else tokenizer.eos_token_id
 
@@ -324,8 +325,9 @@ def load_model(a, recipe, precision):
         raise Refusal(f"recipe.json is of a model with {depth} layers, {a.model}/config.json has {found}.")
     stored = getattr(torch, recipe["dtype"])
     dtype = torch.float32 if precision == "fp32" else stored
-    model = AutoModelForCausalLM.from_pretrained(a.model, dtype=dtype, local_files_only=True)
-    model.config.use_cache = False
+    kind = getattr(transformers, recipe.get("model_class", "AutoModelForCausalLM"))
+    model = kind.from_pretrained(a.model, dtype=dtype, local_files_only=True)
+    model.config.get_text_config().use_cache = False
 
     parameters = dict(model.named_parameters())
     expected = {each["name"]: tuple(each["shape"]) for each in recipe["trained"]}
@@ -458,13 +460,18 @@ def same_bits(a, b):
     return a.shape == b.shape and torch.equal(as_bytes(a), as_bytes(b))
 
 
-def write_checkpoint(a, model, trained, record):
-    """Writes trained tensors in their stored types, and what was frozen byte for byte, once that is seen to be as it was."""
+def write_checkpoint(a, model, trained, record, renamed):
+    """Writes trained tensors in their stored types, and what was frozen byte for byte, once that is seen to be as it was.
+
+    renamed: what begins names of the model's modules, and what begins the same names in the files.
+    """
     source, partial = a.model.resolve(), a.out.with_name(a.out.name + ".partial")
     if RANK == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-    parameters = dict(model.named_parameters())
+    stored = lambda name: next((f + name[len(m):] for m, f in renamed.items() if name.startswith(m)), name)  # noqa: E731
+    parameters = {stored(name): parameter for name, parameter in model.named_parameters()}
+    trained = {stored(name) for name in trained}
     files = stored_files(source)
     stored_names = {name for names in files.values() for name in names}
     # Biases that the files leave out are zero; once they are trained they are not.
@@ -675,7 +682,7 @@ def main():
     record = record_of(a, recipe, trainer, steps, warmup, parts, device)
     if not math.isfinite(record["loss"]["last"]):
         raise Refusal("The loss is not a number: nothing is written. Try a lower --lr.")
-    write_checkpoint(a, trainer.model, trained, record)
+    write_checkpoint(a, trainer.model, trained, record, recipe.get("stored_names", {}))
     say(f"Wrote {a.out}. {a.work} holds tokens and states, and can be removed.")
 
 

@@ -19,6 +19,8 @@ export interface ModelSummary {
   readonly max_position_embeddings: number | null
   readonly tie_word_embeddings: boolean
   readonly parameters: number
+  /** Those of the text decoder, of a model that sees or hears as well. */
+  readonly decoder_parameters?: number
   readonly parameters_per_layer: number
   /** Parameters by stored element type. */
   readonly dtypes: Readonly<Record<string, number>>

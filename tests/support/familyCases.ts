@@ -1,15 +1,25 @@
 /** @file Small models of every family, made with transformers, and what it computes with them: `tests/fixtures/families`. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { decodeSafetensors, encodeSafetensors, type FixtureTensor } from './checkpoints'
+import { tempFolder } from './tempFolder'
 
-const FOLDER = resolve(import.meta.dirname, '../fixtures/families')
+const FAMILIES = resolve(import.meta.dirname, '../fixtures/families')
+const WRAPPERS = resolve(import.meta.dirname, '../fixtures/wrappers')
+
+const foldersIn = (folder: string): readonly string[] =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
 
 /** By `model_type`. */
-export const FAMILY_CASES: readonly string[] = readdirSync(FOLDER, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map(({ name }) => name)
+export const FAMILY_CASES = foldersIn(FAMILIES)
 
-/** What `reference.json` holds; `make.py` beside it says how it came about. */
+/** Further models that see, whose decoder is one of these; of them only likelihoods are kept. */
+export const WRAPPER_CASES = foldersIn(WRAPPERS)
+
+/** What `reference.json` holds; `make.py` of the families says how it came about. */
 export interface FamilyReference {
   readonly ids: readonly number[]
   /** −ln p of each token but the first. */
@@ -29,10 +39,36 @@ export interface FamilyReference {
   readonly tokens: readonly number[]
 }
 
+function folderOf(name: string): string {
+  return join(WRAPPER_CASES.includes(name) ? WRAPPERS : FAMILIES, name)
+}
+
 export function familyModel(name: string): string {
-  return join(FOLDER, name, 'model')
+  return join(folderOf(name), 'model')
 }
 
 export function familyReference(name: string): FamilyReference {
-  return JSON.parse(readFileSync(join(FOLDER, name, 'reference.json'), 'utf8')) as FamilyReference
+  return JSON.parse(readFileSync(join(folderOf(name), 'reference.json'), 'utf8')) as FamilyReference
+}
+
+/** A copy of such a model with other tensors, or another config. */
+export async function changedModel(
+  name: string,
+  changes: {
+    readonly tensors?: (tensors: readonly FixtureTensor[]) => readonly FixtureTensor[]
+    readonly config?: (config: Record<string, unknown>) => Record<string, unknown>
+  },
+): Promise<string> {
+  const folder = join(await tempFolder(), 'changed')
+  await cp(familyModel(name), folder, { recursive: true })
+  const [weights, config] = [join(folder, 'model.safetensors'), join(folder, 'config.json')]
+  if (changes.tensors) {
+    const { tensors } = await decodeSafetensors(weights)
+    await writeFile(weights, encodeSafetensors(changes.tensors(tensors)))
+  }
+  if (changes.config) {
+    const raw = JSON.parse(await readFile(config, 'utf8')) as Record<string, unknown>
+    await writeFile(config, JSON.stringify(changes.config(raw)))
+  }
+  return folder
 }

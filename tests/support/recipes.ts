@@ -36,6 +36,7 @@ export function subjectOf(
     method: method.name,
     architectureName: 'LlamaForCausalLM',
     layerPrefix: 'model.layers.',
+    storedNames: null,
     layersBefore,
     layers: plan.layers.map(({ kind, source }) => ({
       kind: kind === 'computed' ? method.name : kind,

@@ -32,10 +32,7 @@ export function formatModel(model: ModelSummary): string {
       model.max_position_embeddings === null ? '–' : String(model.max_position_embeddings),
     ],
     ['tied embeddings', model.tie_word_embeddings ? 'yes' : 'no'],
-    [
-      'parameters',
-      `${formatCount(model.parameters)} (${formatCount(model.parameters_per_layer)} a layer)`,
-    ],
+    ['parameters', `${parametersOf(model)} (${formatCount(model.parameters_per_layer)} a layer)`],
     ['element types', dtypes],
     [
       'size',
@@ -44,6 +41,11 @@ export function formatModel(model: ModelSummary): string {
     ['tokenizer', model.has_tokenizer ? 'yes' : 'none'],
     ...model.remarks.map((remark) => ['note', remark] as const),
   ])
+}
+
+function parametersOf({ parameters, decoder_parameters: decoder }: ModelSummary): string {
+  const all = formatCount(parameters)
+  return decoder === undefined ? all : `${all}, ${formatCount(decoder)} in the text decoder`
 }
 
 export function formatExpansion(result: ExpandResult): string {

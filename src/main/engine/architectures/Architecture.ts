@@ -150,9 +150,22 @@ export interface Family {
   readonly forward: ForwardRules
 }
 
+/** How a decoder lies in a model that sees or hears as well. */
+export interface Wrapping {
+  /** The names that files may have for it; those of the modules first. */
+  readonly layouts: readonly TensorNames[]
+  /** After how many of the first layers what was seen is added once more, by the config; `null` where nothing is. */
+  readonly deepFeatures: ((rawConfig: RawConfig) => number) | null
+}
+
 /** Everything the product knows about one model family. */
 export interface Architecture extends Omit<Family, 'moduleOrder'>, TensorOrder {
   readonly configRules: ConfigRules
+  /**
+   * Of a decoder inside another model: how files name its tensors, the modules' own names first. They are read and written
+   * under the names that they have. `null` where the decoder is all there is.
+   */
+  readonly wrapping: Wrapping | null
   /**
    * What scales all that a layer adds to the residual stream, full name within the layer: the matrices that write to it and
    * their biases; where norms stand behind them, which take their scale out, those norms' weights.
@@ -176,7 +189,7 @@ export interface Architecture extends Omit<Family, 'moduleOrder'>, TensorOrder {
 }
 
 /** Derives what follows from a family's description. */
-export function defineArchitecture(family: Family): Architecture {
+export function defineArchitecture(family: Family, wrapping: Wrapping | null = null): Architecture {
   const { modules, names, moduleOrder } = family
   const configRules: ConfigRules = {
     modelType: family.modelType,
@@ -199,6 +212,7 @@ export function defineArchitecture(family: Family): Architecture {
     ...names,
     moduleOrder: moduleOrder ?? (typeof modules === 'function' ? [] : modules),
     configRules,
+    wrapping,
     residualScales: (config, layer) =>
       hasPostNorms ? postNorms : formsOf(config).of(layer).writers,
     silentValue: hasPostNorms && norm === 'rms_plus_one' ? -1 : 0,
@@ -247,6 +261,21 @@ class Forms {
     if (form) return form
     throw new AppError('bug', `There is no layer ${layer} among ${this.#byLayer.length}.`)
   }
+}
+
+/** The same family as it lies in files that name its tensors so. */
+export function withNames(architecture: Architecture, names: TensorNames): Architecture {
+  return { ...architecture, ...names }
+}
+
+/** Whether a tensor is of another part than the decoder: of what sees, or of what lies between. */
+export function isOutsideDecoder({ wrapping, ...names }: Architecture, name: string): boolean {
+  return wrapping !== null && name !== names.lmHead && !name.startsWith(decoderPrefix(names))
+}
+
+/** What all of the decoder's names begin with, its head aside: `model.`. */
+export function decoderPrefix({ layerPrefix }: Pick<TensorNames, 'layerPrefix'>): string {
+  return layerPrefix.slice(0, layerPrefix.lastIndexOf('.', layerPrefix.length - 2) + 1)
 }
 
 /** What of its slots lies in a layer's tensor, in the order of its elements; empty when it holds none. */

@@ -90,6 +90,19 @@ export interface KeyRule<Value> {
   readonly absent: Value
 }
 
+/** Values of the reference's configuration class for keys without which a config says nothing. */
+export type Sizes = Readonly<
+  Record<
+    | 'vocab_size'
+    | 'hidden_size'
+    | 'intermediate_size'
+    | 'num_hidden_layers'
+    | 'num_attention_heads'
+    | 'max_position_embeddings',
+    number
+  >
+>
+
 /** Where a family's config says what, and what it means where it says nothing: the reference implementation's defaults. */
 export interface ConfigRules {
   readonly modelType: string
@@ -104,6 +117,13 @@ export interface ConfigRules {
   readonly activation: KeyRule<string>
   /** When `tie_word_embeddings` is absent. */
   readonly tiedByDefault: boolean
+  /**
+   * Where the decoder's keys lie under a path: whether `tie_word_embeddings` at the top counts by itself, or the decoder's
+   * own as well, and what its absence at the top means.
+   */
+  readonly outerTie: { readonly absent: boolean; readonly orDecoder: boolean } | null
+  /** What a decoder's config may leave out inside another; `null` where nothing. Of its own, a model says all of it. */
+  readonly sizes: Sizes | null
   readonly biases: Readonly<Record<'attention' | 'output' | 'mlp', KeyRule<boolean>>>
   /** What differs from the scales of a model without any. */
   readonly scales: (fields: Fields, hiddenSize: number) => Partial<ModelScales>
@@ -140,8 +160,7 @@ export function windowOfLayer(config: ModelConfig, layer: number): number | null
  * @throws AppError `bad_checkpoint` naming the field, what was expected and what was found.
  */
 export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): ModelConfig {
-  const top = new Fields(raw, file)
-  const fields = rules.path === null ? top : top.section(rules.path)
+  const fields = decoderFields(raw, rules, file)
   refuseLayerConfigs(fields)
   refuseBidirectional(fields)
   const numHiddenLayers = fields.natural('num_hidden_layers', { max: MAX_LAYERS })
@@ -170,7 +189,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     vocabSize: fields.natural('vocab_size'),
     rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, least: 0 }),
     hiddenAct: fields.text(rules.activation.key, rules.activation.absent),
-    tieWordEmbeddings: fields.flag('tie_word_embeddings', rules.tiedByDefault),
+    tieWordEmbeddings: isTied(new Fields(raw, file), fields, rules),
     attentionBias: flag(biases.attention),
     outputBias: flag(biases.output),
     mlpBias: flag(biases.mlp),
@@ -191,6 +210,30 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     windows: parseWindows(fields, rules, numHiddenLayers),
     experts: rules.experts?.(fields, numHiddenLayers) ?? null,
   }
+}
+
+/** The decoder's part of a config, filled up with what may be left out there. */
+export function decoderFields(raw: RawConfig, { path, sizes }: ConfigRules, file: string): Fields {
+  const top = new Fields(raw, file)
+  if (path === null) return top
+  const inner = top.section(path)
+  return new Fields({ ...sizes, ...inner.raw }, file, inner.prefix)
+}
+
+function isTied(top: Fields, decoder: Fields, { tiedByDefault, outerTie }: ConfigRules): boolean {
+  const key = 'tie_word_embeddings'
+  if (outerTie === null) return decoder.flag(key, tiedByDefault)
+  const { absent, orDecoder } = outerTie
+  return top.flag(key, absent) || (orDecoder && decoder.flag(key, tiedByDefault))
+}
+
+/** Says in a config that the head is a matrix of its own, wherever a loader looks for that. */
+export function untie(config: Record<string, unknown>, { path, outerTie }: ConfigRules): void {
+  const key = 'tie_word_embeddings'
+  config[key] = false
+  if (path === null) return
+  const inner = config[path] as RawConfig
+  if (key in inner || outerTie?.orDecoder === true) config[path] = { ...inner, [key]: false }
 }
 
 /** Layers that each have a shape of their own are another architecture, whatever it calls itself. */

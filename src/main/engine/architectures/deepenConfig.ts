@@ -1,5 +1,5 @@
 import { AppError } from '@shared/errors'
-import { Fields, type ConfigRules, type RawConfig } from './config'
+import { decoderFields, type ConfigRules, type Fields, type RawConfig } from './config'
 import { layerList, SLIDING } from './layerTypes'
 
 /** Where the window begins in a config of Qwen's that does not say so. */
@@ -54,11 +54,23 @@ export function deepenConfig(
   rules: ConfigRules,
 ): Record<string, unknown> {
   const { path } = rules
-  if (path !== null) {
-    const inner = rawConfig[path] as RawConfig
-    return { ...rawConfig, [path]: deepenConfig(inner, sources, { ...rules, path: null }) }
-  }
-  const layers = Number(rawConfig['num_hidden_layers'])
+  const fields = decoderFields(rawConfig, rules, 'config.json')
+  if (path === null) return deepened(rawConfig, fields, sources, rules)
+  const inner = deepened(rawConfig[path] as RawConfig, fields, sources, rules)
+  // Some have the decoder's keys a second time at the top, which other loaders read.
+  const isTwice = rawConfig['num_hidden_layers'] === fields.raw['num_hidden_layers']
+  const outer = isTwice ? deepened(rawConfig, fields.with(rawConfig), sources, rules) : rawConfig
+  return { ...outer, [path]: inner }
+}
+
+/** @param fields The same keys, with what the config leaves out. */
+function deepened(
+  rawConfig: RawConfig,
+  fields: Fields,
+  sources: readonly number[],
+  rules: ConfigRules,
+): Record<string, unknown> {
+  const layers = Number(fields.raw['num_hidden_layers'])
   const outside = sources.find(
     (source) => !Number.isInteger(source) || source < 0 || source >= layers,
   )
@@ -67,26 +79,25 @@ export function deepenConfig(
       context: { expected: `0 to ${layers - 1}`, actual: String(outside ?? 'none') },
     })
   }
-  const deepened: Record<string, unknown> = {}
+  const grown: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(rawConfig)) {
-    deepened[key] = rules.layerIndexLists.includes(key)
+    grown[key] = rules.layerIndexLists.includes(key)
       ? followIndices(value, sources)
       : followLayers(key, value, layers, sources)
   }
-  deepened['num_hidden_layers'] = sources.length
-  const fields = new Fields(rawConfig, 'config.json')
+  grown['num_hidden_layers'] = sources.length
   for (const key of Object.keys(rules.layerLists)) {
     const list = layerList(fields, rules, key, layers)
     const own = sources.map((source) => list[source])
-    if (fields.has(key) || isSpelledOut(fields, rules, key, own)) deepened[key] = own
+    if (fields.has(key) || isSpelledOut(fields, rules, key, own)) grown[key] = own
   }
   const sparse = rules.experts?.(fields, layers)?.isSparse
   if (sparse?.includes(false)) {
     // A step in the numbers of layers would give experts to others once some are inserted.
-    deepened['mlp_only_layers'] = sources.flatMap((source, layer) =>
+    grown['mlp_only_layers'] = sources.flatMap((source, layer) =>
       sparse[source] === true ? [] : [layer],
     )
-    deepened['decoder_sparse_step'] = 1
+    grown['decoder_sparse_step'] = 1
   }
   const start = rules.window?.startKey
   if (start && fields.flag('use_sliding_window') && rawConfig['sliding_window'] !== null) {
@@ -94,9 +105,9 @@ export function deepenConfig(
     const firstSliding = sources.findIndex((source) => types[source] === SLIDING)
     const begin = Number(rawConfig[start] ?? DEFAULT_WINDOW_START)
     // Without a sliding layer the window must begin beyond the last one.
-    deepened[start] = firstSliding === -1 ? Math.max(begin, sources.length) : firstSliding
+    grown[start] = firstSliding === -1 ? Math.max(begin, sources.length) : firstSliding
   }
-  return deepened
+  return grown
 }
 
 /** Whether a list that the config leaves to the loader would come out otherwise, or only just comes out the same. */
@@ -129,9 +140,9 @@ function followLayers(
 
 /** The names of lists that have as many entries as the model has layers, and are not known to follow them or not to. */
 export function unknownLists(rawConfig: RawConfig, rules: ConfigRules): string[] {
-  const inner = rules.path === null ? rawConfig : (rawConfig[rules.path] as RawConfig)
-  const layers = Number(inner['num_hidden_layers'])
-  return Object.entries(inner)
+  const { raw } = decoderFields(rawConfig, rules, 'config.json')
+  const layers = Number(raw['num_hidden_layers'])
+  return Object.entries(raw)
     .filter(
       ([key, value]) =>
         Array.isArray(value) && value.length === layers && layers > 1 && isUnknown(key, rules),

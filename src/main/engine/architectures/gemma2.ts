@@ -53,6 +53,14 @@ export const gemma2 = llamaShaped({
     norms: GEMMA_NORMS,
   }),
   config: {
+    sizes: {
+      vocab_size: 256_000,
+      hidden_size: 2304,
+      intermediate_size: 9216,
+      num_hidden_layers: 26,
+      num_attention_heads: 8,
+      max_position_embeddings: 8192,
+    },
     ...GEMMA_CONFIG,
     layerLists: { layer_types: slidesBut(2) },
     scales: (fields, hiddenSize) => ({

@@ -1,35 +1,11 @@
-import { GEMMA_CONFIG, GEMMA_FORWARD, GEMMA_NORMS, gemmaScales, softCap } from './gemma2'
-import { slidesBut } from './layerTypes'
-import { HEAD_NORMS, llamaModules, llamaShaped, QUERY_KEY_NORMS } from './llamaShape'
-import { LLAMA_ROPE } from './ropeConfig'
+import { gemma3Text } from './gemma3Text'
+import { LLAVA_LAYOUTS, type Wrapper } from './wrapped'
 
-/** Gemma 3's text model on its own, as the smallest is published. */
-export const gemma3 = llamaShaped({
-  modelType: 'gemma3_text',
-  architectureName: 'Gemma3ForCausalLM',
-  modules: llamaModules({
-    qkvBias: 'attentionBias',
-    outputBias: 'outputBias',
-    headNorms: HEAD_NORMS,
-    norms: GEMMA_NORMS,
-  }),
-  config: {
-    ...GEMMA_CONFIG,
-    layerLists: {
-      layer_types: (fields, layer) =>
-        slidesBut(fields.natural('sliding_window_pattern', { absent: 6 }))(fields, layer),
-    },
-    // The reference has a bound of scores in the config, and does not apply it.
-    scales: (fields, hiddenSize) => ({
-      ...gemmaScales(fields, hiddenSize),
-      logitCap: softCap(fields, 'final_logit_softcapping', null),
-    }),
-    rope: {
-      ...LLAMA_ROPE,
-      defaultTheta: 1_000_000,
-      layers: 'by_type',
-      localTheta: { key: 'rope_local_base_freq', absent: 10_000 },
-    },
-  },
-  forward: { ...GEMMA_FORWARD, queryKeyNorms: QUERY_KEY_NORMS },
-})
+/** Gemma 3 with its eyes, as all but the smallest are published. */
+export const gemma3: Wrapper = {
+  modelType: 'gemma3',
+  architectureName: 'Gemma3ForConditionalGeneration',
+  decoder: gemma3Text,
+  layouts: LLAVA_LAYOUTS,
+  tie: { absent: true, orDecoder: false },
+}

@@ -3,8 +3,8 @@
  * as in the reference implementation's configuration and modelling files) and add it to the list.
  */
 import { AppError } from '@shared/errors'
-import { fewOf, shown } from '@shared/text'
-import type { Architecture, TensorOrder } from './Architecture'
+import { fewOf, shown, shownValue } from '@shared/text'
+import type { Architecture, TensorOrder, Wrapping } from './Architecture'
 import type { RawConfig } from './config'
 import { unknownLists } from './deepenConfig'
 import { arcee } from './arcee'
@@ -12,24 +12,36 @@ import { ernie45 } from './ernie45'
 import { exaone4 } from './exaone4'
 import { gemma2 } from './gemma2'
 import { gemma3 } from './gemma3'
+import { gemma3Text } from './gemma3Text'
 import { glm4 } from './glm4'
 import { granite } from './granite'
 import { hunyuanV1Dense } from './hunyuanV1Dense'
+import { idefics3 } from './idefics3'
+import { internVl } from './internVl'
 import { llama } from './llama'
 import { mixtral } from './mixtral'
+import { llava } from './llava'
+import { llavaNext } from './llavaNext'
+import { llavaOnevision } from './llavaOnevision'
 import { ministral } from './ministral'
 import { ministral3 } from './ministral3'
 import { mistral } from './mistral'
+import { mistral3 } from './mistral3'
 import { olmo2 } from './olmo2'
 import { olmo3 } from './olmo3'
 import { olmoe } from './olmoe'
 import { phi3 } from './phi3'
 import { qwen2 } from './qwen2'
 import { qwen2Moe } from './qwen2Moe'
-import { qwen3 } from './qwen3'
 import { qwen3Moe } from './qwen3Moe'
+import { qwen25Vl } from './qwen25Vl'
+import { qwen2Vl } from './qwen2Vl'
+import { qwen3 } from './qwen3'
+import { qwen3Vl } from './qwen3Vl'
 import { seedOss } from './seedOss'
 import { smollm3 } from './smollm3'
+import { smolVlm } from './smolVlm'
+import { decoderTypeOf, unwrap, type Wrapper } from './wrapped'
 
 export const ARCHITECTURES: readonly Architecture[] = [
   llama,
@@ -48,13 +60,28 @@ export const ARCHITECTURES: readonly Architecture[] = [
   olmo2,
   olmo3,
   gemma2,
-  gemma3,
+  gemma3Text,
   glm4,
   exaone4,
   mixtral,
   qwen2Moe,
   qwen3Moe,
   olmoe,
+]
+
+/** Models that see or hear as well, whose decoder is one of these. */
+export const WRAPPERS: readonly Wrapper[] = [
+  gemma3,
+  mistral3,
+  qwen2Vl,
+  qwen25Vl,
+  qwen3Vl,
+  llava,
+  llavaNext,
+  llavaOnevision,
+  idefics3,
+  smolVlm,
+  internVl,
 ]
 
 /** What `model_type` and `architectures` of a config say, where they are well formed. */
@@ -73,6 +100,8 @@ export function architectureNamesOf(rawConfig: RawConfig): {
 
 /** Classes of a decoder with another head than the one that predicts the next token. */
 const OTHER_HEAD = /For(?!CausalLM)[A-Z]|Reward|Classif/
+/** The same of one that sees; those that bring a class for text with them are built otherwise. */
+const OTHER_CLASS_OF_WRAPPER = /For(?!ConditionalGeneration)[A-Z]|Reward|Classif/
 
 /**
  * The architecture a config belongs to: `model_type` decides, as in the reference loader, whatever the class is called.
@@ -81,10 +110,14 @@ const OTHER_HEAD = /For(?!CausalLM)[A-Z]|Reward|Classif/
  * @throws AppError `unsupported_architecture`, naming what is supported.
  */
 export function architectureOf(rawConfig: RawConfig, file: string): Architecture {
-  const found = findArchitecture(rawConfig)
+  const wrapper = findWrapper(rawConfig)
+  const found = wrapper
+    ? unwrap(wrapper, rawConfig, { families: ARCHITECTURES, file })
+    : findFamily(rawConfig)
   if (found) return found
+  if (wrapper) throw unknownDecoder(rawConfig, wrapper, file)
   const { modelType, architectureName } = architectureNamesOf(rawConfig)
-  const supported = ARCHITECTURES.map((each) => each.architectureName).join(', ')
+  const supported = [...ARCHITECTURES, ...WRAPPERS].map((each) => each.architectureName).join(', ')
   const actual = [architectureName ?? 'no architecture', modelType ?? 'no model type'].join(', ')
   throw new AppError(
     'unsupported_architecture',
@@ -92,6 +125,19 @@ export function architectureOf(rawConfig: RawConfig, file: string): Architecture
     {
       hint: `Supported are ${supported}.`,
       context: { file, field: 'architectures, model_type', expected: supported, actual },
+    },
+  )
+}
+
+function unknownDecoder(rawConfig: RawConfig, wrapper: Wrapper, file: string): AppError {
+  const known = ARCHITECTURES.map((each) => each.modelType).join(', ')
+  const actual = shownValue(decoderTypeOf(rawConfig, wrapper))
+  return new AppError(
+    'unsupported_architecture',
+    `The decoder of this ${wrapper.architectureName} is of a kind that cannot be grown: ${actual}.`,
+    {
+      hint: `Supported are decoders of the types ${known}.`,
+      context: { file, field: 'text_config.model_type', expected: known, actual },
     },
   )
 }
@@ -123,14 +169,33 @@ export function configRemarks(rawConfig: RawConfig, architecture: Architecture):
 }
 
 /** The order of a model's tensors; of an unknown architecture, as if it were Llama's. */
-export function tensorOrderOf(rawConfig: RawConfig): TensorOrder {
-  return findArchitecture(rawConfig) ?? llama
+export function tensorOrderOf(
+  rawConfig: RawConfig,
+): TensorOrder & { readonly wrapping: Wrapping | null } {
+  try {
+    return architectureOf(rawConfig, 'config.json')
+  } catch (error) {
+    if (error instanceof AppError) return llama
+    throw error
+  }
 }
 
-function findArchitecture(rawConfig: RawConfig): Architecture | undefined {
+function findFamily(rawConfig: RawConfig): Architecture | undefined {
+  return find(ARCHITECTURES, rawConfig, OTHER_HEAD)
+}
+
+function findWrapper(rawConfig: RawConfig): Wrapper | undefined {
+  return find(WRAPPERS, rawConfig, OTHER_CLASS_OF_WRAPPER)
+}
+
+function find<T extends Pick<Architecture, 'modelType' | 'architectureName'>>(
+  among: readonly T[],
+  rawConfig: RawConfig,
+  otherHead: RegExp,
+): T | undefined {
   const { modelType, architectureName } = architectureNamesOf(rawConfig)
-  if (architectureName !== null && OTHER_HEAD.test(architectureName)) return undefined
-  if (modelType !== null) return ARCHITECTURES.find((each) => each.modelType === modelType)
+  if (architectureName !== null && otherHead.test(architectureName)) return undefined
+  if (modelType !== null) return among.find((each) => each.modelType === modelType)
   const name = architectureName?.toLowerCase()
-  return ARCHITECTURES.find((each) => each.architectureName.toLowerCase() === name)
+  return among.find((each) => each.architectureName.toLowerCase() === name)
 }

@@ -108,6 +108,8 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     defaultRmsNormEps: 1e-6,
     activation: { key: 'hidden_act', absent: 'silu' },
     tiedByDefault: false,
+    outerTie: null,
+    sizes: null,
     biases: {
       attention: { key: 'attention_bias', absent: false },
       output: { key: 'attention_bias', absent: false },

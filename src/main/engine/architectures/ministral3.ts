@@ -6,6 +6,14 @@ export const ministral3 = llamaShaped({
   modelType: 'ministral3',
   architectureName: 'Ministral3ForCausalLM',
   config: {
+    sizes: {
+      vocab_size: 131_072,
+      hidden_size: 4096,
+      intermediate_size: 14_336,
+      num_hidden_layers: 34,
+      num_attention_heads: 32,
+      max_position_embeddings: 262_144,
+    },
     defaultKeyValueHeads: 8,
     defaultHeadDim: 128,
     defaultRmsNormEps: 1e-5,

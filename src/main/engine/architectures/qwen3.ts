@@ -5,6 +5,14 @@ export const qwen3 = llamaShaped({
   modelType: 'qwen3',
   architectureName: 'Qwen3ForCausalLM',
   config: {
+    sizes: {
+      vocab_size: 151_936,
+      hidden_size: 4096,
+      intermediate_size: 22_016,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      max_position_embeddings: 32_768,
+    },
     defaultKeyValueHeads: 32,
     defaultHeadDim: 128,
     window: QWEN_WINDOW,

@@ -5,7 +5,7 @@ import type { TensorDtype } from '@shared/jobs'
 import type { ModelSummary } from '@shared/model'
 import { modelFolderOf } from '@system/hubCache'
 import { explainFolder } from '@system/modelFolder'
-import { architectureOf, configRemarks, tensorOrderOf } from '../architectures'
+import { architectureOf, configRemarks } from '../architectures'
 import { elementsOf, type Architecture, type Slot } from '../architectures/Architecture'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
@@ -16,6 +16,7 @@ import { quantisedTensors, refuseQuantised } from './quantised'
 import { inStateDictOrder } from './sharding'
 import type { SourceFiles } from './SourceFiles'
 import { measure, summarizeForeign } from './summary'
+import { asStored, orderOf } from './tensorNames'
 
 export { MAX_CONFIG_BYTES, type TensorInfo } from './folder'
 
@@ -107,7 +108,7 @@ export class Checkpoint {
    */
   static async listTensors(path: string): Promise<readonly TensorInfo[]> {
     const { tensors, rawConfig } = await explained(path, () => readFolder(path))
-    return inStateDictOrder([...tensors.values()], tensorOrderOf(rawConfig))
+    return inStateDictOrder([...tensors.values()], orderOf(rawConfig, [...tensors.keys()]))
   }
 
   /**
@@ -145,7 +146,8 @@ export class Checkpoint {
   }
 
   static #fromFolder(folder: Folder): Checkpoint {
-    const architecture = architectureOf(folder.rawConfig, folder.configFile)
+    const family = architectureOf(folder.rawConfig, folder.configFile)
+    const architecture = asStored(family, [...folder.tensors.keys()])
     refuseQuantised(folder)
     const config = parseConfig(folder.rawConfig, architecture.configRules, folder.configFile)
     try {
@@ -290,7 +292,7 @@ export class Checkpoint {
   summarize(): ModelSummary {
     const { config } = this
     return {
-      ...measure(this.#folder, this.tensors, config.numHiddenLayers),
+      ...measure(this.#folder, this.tensors, config.numHiddenLayers, this.architecture),
       architecture: config.architectureName,
       model_type: config.modelType,
       supported: true,

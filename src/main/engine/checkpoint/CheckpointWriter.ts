@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AppError } from '@shared/errors'
-import { tensorOrderOf } from '../architectures'
+import type { TensorOrder } from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from './Checkpoint'
 import { bitsPerElement, bytesPerElement, encodeFromFloat32, isTensorDtype } from './dtypes'
 import { systemCode, writeError } from '@system/errors'
@@ -16,6 +16,7 @@ import { encodeSafetensorsHeader } from './safetensors'
 import { SequentialFile, WriteBlocks } from './SequentialFile'
 import { findSidecars, type LeftOut, type Sidecars } from './sidecars'
 import { inFileOrder, inStateDictOrder, shardName, splitIntoShards } from './sharding'
+import { orderOf } from './tensorNames'
 
 export { prepareOutput, type PreparedOutput } from './preparedOutput'
 
@@ -93,7 +94,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
   try {
     signal?.throwIfAborted()
     checkTensors(options.tensors)
-    const tensors = inStateDictOrder(options.tensors, tensorOrderOf(options.config))
+    const tensors = inStateDictOrder(options.tensors, orderIn(options))
     // Others may have filled the disk since the job began.
     await requireRoom([{ path: output.partial, bytes }])
     const shards = splitIntoShards(tensors, options.maxShardBytes)
@@ -163,16 +164,27 @@ function elements(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1)
 }
 
+function orderIn({
+  config,
+  tensors,
+}: Pick<WriteCheckpointOptions, 'config' | 'tensors'>): TensorOrder {
+  return orderOf(
+    config,
+    tensors.map(({ name }) => name),
+  )
+}
+
 async function writeShards(
   folder: string,
   shards: readonly (readonly OutputTensor[])[],
   totalBytes: number,
-  { config, sidecarsFrom, signal, onProgress, allowOverflow = false }: WriteCheckpointOptions,
+  options: WriteCheckpointOptions,
 ): Promise<
   Pick<WrittenCheckpoint, 'losses' | 'nonFinite'> & { readonly names: readonly string[] }
 > {
   const names = shards.map((_, index) => shardName(index, shards.length))
-  const order = tensorOrderOf(config)
+  const { sidecarsFrom, signal, onProgress, allowOverflow = false } = options
+  const order = orderIn(options)
   const sources = new FilePool(typeof sidecarsFrom === 'string' ? undefined : sidecarsFrom.sources)
   const blocks = new WriteBlocks()
   let done = 0

@@ -6,6 +6,7 @@ import { AppError } from '@shared/errors'
 import { fewOf } from '@shared/text'
 import {
   elementsOf,
+  isOutsideDecoder,
   placeInLayers,
   type Architecture,
   type LayerTensorRole,
@@ -13,6 +14,7 @@ import {
 import type { ModelConfig } from '../architectures/config'
 import { isTensorDtype } from './dtypes'
 import { storedTwice, unfoundError, type Folder, type TensorInfo } from './folder'
+import { savedInside } from './tensorNames'
 
 export interface FittedTensors {
   /** By the architecture's names; those that it does not know included, under their own. */
@@ -27,9 +29,6 @@ interface Expected {
   readonly shape: readonly number[]
   readonly role: LayerTensorRole | null
 }
-
-/** What programs put before every name when they save a module inside another: DataParallel, torch.compile. */
-const WRAPPERS = ['module.', '_orig_mod.']
 
 /** Tables that older versions of the reference stored and newer ones compute. */
 const COMPUTED = /(?:^|\.)(?:rotary_emb\.inv_freq|position_ids)$/
@@ -52,6 +51,7 @@ export function fitTensors(
   dropOtherLayers(tensors, architecture, config, remarks)
   const zeros = checkExpected(folder, tensors, expected, rename, architecture, config)
   remarks.push(
+    ...outsideRemarks(tensors, architecture),
     ...zeroRemarks(zeros, architecture, config),
     ...unusedRemarks(tensors, expected, architecture, config),
     ...unfoundRemarks(folder),
@@ -85,12 +85,7 @@ function namingOf(
   { embedTokens, layerPrefix }: Architecture,
   expected: ReadonlyMap<string, Expected>,
 ): (name: string) => string {
-  let wrapper = ''
-  for (;;) {
-    const next = WRAPPERS.find((each) => names.every((name) => name.startsWith(wrapper + each)))
-    if (next === undefined || names.length === 0) break
-    wrapper += next
-  }
+  const wrapper = savedInside(names)
   // `model.`, which files saved from the decoder without its head lack.
   const base = embedTokens.slice(0, embedTokens.indexOf('.') + 1)
   const isKnown = (name: string): boolean =>
@@ -233,6 +228,21 @@ export function unreadable(tensor: TensorInfo): AppError {
   })
 }
 
+/** What comes along of a model that sees or hears. */
+function outsideRemarks(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  architecture: Architecture,
+): string[] {
+  if (architecture.wrapping === null) return []
+  const outside = [...tensors.keys()].filter((name) => isOutsideDecoder(architecture, name))
+  const parts = [...new Set(outside.map((name) => /^(?:model\.)?([^.]+)/.exec(name)?.[1] ?? name))]
+  return [
+    outside.length === 0
+      ? `Of ${architecture.architectureName} the files have the text decoder alone.`
+      : `The text decoder of ${architecture.architectureName} is what is measured, grown and trained. ${outside.length} tensors outside of it (${fewOf(parts)}) are copied byte for byte, whatever element type is chosen.`,
+  ]
+}
+
 function zeroRemarks(
   zeros: ReadonlyMap<string, number>,
   architecture: Architecture,
@@ -253,7 +263,9 @@ function unusedRemarks(
   architecture: Architecture,
   { numHiddenLayers }: ModelConfig,
 ): string[] {
-  const unused = [...tensors.keys()].filter((name) => !expected.has(name) && !COMPUTED.test(name))
+  const unused = [...tensors.keys()].filter(
+    (name) => !expected.has(name) && !COMPUTED.test(name) && !isOutsideDecoder(architecture, name),
+  )
   const isBias = (name: string): boolean => name.endsWith('.bias')
   const biases = unused.filter(isBias)
   const others = unused.filter((name) => !isBias(name))

@@ -1,4 +1,4 @@
-import { placeInLayers, type TensorOrder } from '../architectures/Architecture'
+import { decoderPrefix, placeInLayers, type TensorOrder } from '../architectures/Architecture'
 
 /** What the sharding needs to know of a tensor. */
 interface Sized {
@@ -15,9 +15,8 @@ interface Place {
 
 /** The place of each name; unknown ones of a layer follow what they stand beside, or come last. */
 function placesIn({ moduleOrder: modules, ...names }: TensorOrder): (name: string) => Place {
-  const { layerPrefix } = names
   const [embedding, head] = [moduleOf(names.embedTokens), moduleOf(names.lmHead)]
-  const decoder = layerPrefix.slice(0, layerPrefix.lastIndexOf('.', layerPrefix.length - 2) + 1)
+  const decoder = decoderPrefix(names)
   const within = (suffix: string): number => {
     const exact = modules.findIndex(({ name }) => suffix.startsWith(name))
     if (exact !== -1) return exact

@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import type { ModelSummary } from '@shared/model'
 import { shown } from '@shared/text'
 import { architectureNamesOf } from '../architectures'
+import { isOutsideDecoder, placeInLayers, type Architecture } from '../architectures/Architecture'
 import type { RawConfig } from '../architectures/config'
 import type { Folder, TensorInfo } from './folder'
 
@@ -10,6 +11,7 @@ type Measured = Pick<
   ModelSummary,
   | 'path'
   | 'parameters'
+  | 'decoder_parameters'
   | 'parameters_per_layer'
   | 'dtypes'
   | 'bytes'
@@ -18,14 +20,16 @@ type Measured = Pick<
   | 'has_tokenizer'
 >
 
-/** What can be counted without knowing the architecture. */
+/** What can be counted of any architecture; of one that is known, its layers are. */
 export function measure(
   folder: Folder,
   tensors: ReadonlyMap<string, TensorInfo>,
   layers: number,
+  architecture?: Architecture,
 ): Measured {
   const dtypes: Record<string, number> = {}
   let parameters = 0
+  let inDecoder = 0
   let inLayers = 0
   let bytes = 0
   for (const { name, dtype, shape, byteLength } of tensors.values()) {
@@ -33,11 +37,16 @@ export function measure(
     dtypes[dtype] = (dtypes[dtype] ?? 0) + count
     parameters += count
     bytes += byteLength
-    if (/(?:^|\.)(?:layers|h|blocks)\.\d+\./.test(name)) inLayers += count
+    if (!architecture || !isOutsideDecoder(architecture, name)) inDecoder += count
+    const isInLayer = architecture
+      ? placeInLayers(architecture, name) !== null
+      : /(?:^|\.)(?:layers|h|blocks)\.\d+\./.test(name)
+    if (isInLayer) inLayers += count
   }
   return {
     path: folder.path,
     parameters,
+    ...(architecture?.wrapping ? { decoder_parameters: inDecoder } : {}),
     parameters_per_layer: layers > 0 ? Math.round(inLayers / layers) : 0,
     dtypes,
     bytes,

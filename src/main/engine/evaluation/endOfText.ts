@@ -22,17 +22,20 @@ export interface EndOfText {
  * else `eos_token` as the tokenizer's files name it.
  */
 export async function findEndOfText(
-  { path, rawConfig, config: { vocabSize } }: Checkpoint,
+  { path, rawConfig, architecture, config: { vocabSize } }: Checkpoint,
   tokenizer: Pick<TokenizerSession, 'encode'>,
   signal: AbortSignal,
 ): Promise<EndOfText> {
   const remarks: string[] = []
+  const { path: section } = architecture.configRules
+  const within = section === null ? [] : [section]
   const named = new Set<number>()
   const read = (name: string) => readObject(join(path, name), MAX_BYTES)
   const isToken = (id: unknown): id is number =>
     typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize
   for (const [name, fields] of [
     ['config.json', rawConfig],
+    ...within.map((key) => [`config.json, ${key}`, objectOf(rawConfig[key])] as const),
     ['generation_config.json', await read('generation_config.json')],
   ] as const) {
     const given = fields?.['eos_token_id']

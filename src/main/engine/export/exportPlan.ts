@@ -5,6 +5,7 @@ import { findSidecars, type Sidecars } from '../checkpoint/sidecars'
 import { ENGINE_VERSION } from '../lib/version'
 import { layOut, type GrownLayout } from '../growth/grownLayout'
 import { readBaseFacts } from '../growth/baseFacts'
+import { pipelineTagOf } from '../growth/frontMatter'
 import { setDtype } from '../growth/grownConfig'
 import { readLesaFile } from '../growth/lesaFile'
 import type { GrowthRecord } from '../growth/lesaJson'
@@ -30,7 +31,7 @@ export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<E
     dtype: spec.dtype,
   })
   const config: Record<string, unknown> = { ...grown.rawConfig }
-  setDtype(config, spec.dtype)
+  setDtype(config, spec.dtype, grown.architecture.configRules.path)
   return {
     layout,
     config,
@@ -44,6 +45,7 @@ export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<E
       },
       plan: growth,
       architecture: grown.config.architectureName,
+      pipeline: pipelineTagOf(grown.architecture),
       layersBefore,
       parameters: layout.parameters,
       dtypes: layout.dtypes,

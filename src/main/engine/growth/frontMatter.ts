@@ -1,7 +1,15 @@
 /** @file The YAML block at the head of a model card: its flat fields are read, and one is written. */
+import type { Architecture } from '../architectures/Architecture'
 
 /** Texts, and lists of texts. */
 export type Fields = Readonly<Record<string, string | readonly string[]>>
+
+/** What hubs list a model under. */
+export type PipelineTag = 'text-generation' | 'image-text-to-text'
+
+export function pipelineTagOf({ wrapping }: Pick<Architecture, 'wrapping'>): PipelineTag {
+  return wrapping === null ? 'text-generation' : 'image-text-to-text'
+}
 
 /**
  * The fields of a card's head whose values are plain or quoted texts, or lists of them. Others (nested, folded over

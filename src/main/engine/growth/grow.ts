@@ -17,7 +17,7 @@ import type { Alignment } from '../alignment/Alignment'
 import { requireTransportable } from '../alignment/transport'
 import { chooseDamping, dampOf } from './damping'
 import { layOut, type LayoutOptions } from './grownLayout'
-import { typeWarnings } from './layerTypes'
+import { deepFeatureWarnings, typeWarnings } from './layerTypes'
 import { contentsOf, tiedHead, type Filler } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
 import type { TransportedFill } from './fillers/transported'
@@ -25,6 +25,7 @@ import { fittedMatrices } from './fillers/fitted'
 import { grownConfig } from './grownConfig'
 import { grownRecipes } from './grownRecipes'
 import { readBaseFacts } from './baseFacts'
+import { pipelineTagOf } from './frontMatter'
 import { lesaJson } from './lesaJson'
 import { modelCard } from './modelCard'
 import {
@@ -355,6 +356,7 @@ export async function* writeGrown(
     spec: { ...spec, maxShardBytes },
     plan,
     architecture: checkpoint.config.architectureName,
+    pipeline: pipelineTagOf(checkpoint.architecture),
     layersBefore: checkpoint.config.numHiddenLayers,
     parameters: layout.parameters,
     dtypes: layout.dtypes,
@@ -436,6 +438,7 @@ function growthWarnings({ plan, checkpoint, spec, experts }: Growth): string[] {
     ...(experts && !experts.report.isMeaningful
       ? [describeExperts(experts.report, isLearned(spec.method))]
       : []),
+    ...deepFeatureWarnings(plan, checkpoint),
   ]
 }
 

@@ -3,7 +3,13 @@ import type { OutputDtype } from '@shared/jobs'
 import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
 import { hasOrderedRows } from '../alignment/orders'
-import { elementsOf, partsOf, placeInLayers, type RowPart } from '../architectures/Architecture'
+import {
+  elementsOf,
+  isOutsideDecoder,
+  partsOf,
+  placeInLayers,
+  type RowPart,
+} from '../architectures/Architecture'
 import type { Checkpoint, TensorInfo } from '../checkpoint/Checkpoint'
 import { bytesPerElement, isTensorDtype, newDtype } from '../checkpoint/dtypes'
 import type { Work } from '../lib/work'
@@ -93,7 +99,9 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
   const byLayer = new Map<number, Map<string, TensorInfo>>()
   const tensors: LaidOutTensor[] = []
   const put = (name: string, like: TensorInfo, source: TensorSource, change?: Change): void => {
-    const size = sizeOf(like, newDtype(madeOf(source, like), dtype))
+    // Another part of the model stays as it is.
+    const wanted = isOutsideDecoder(checkpoint.architecture, name) ? 'keep' : dtype
+    const size = sizeOf(like, newDtype(madeOf(source, like), wanted))
     const isChanged = change && change.factor !== 1 && source.kind !== 'constant'
     tensors.push({ name, ...size, source, ...(isChanged ? { change } : {}) })
   }

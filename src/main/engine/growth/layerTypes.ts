@@ -31,3 +31,21 @@ export function typeWarnings(
       : []),
   ]
 }
+
+/**
+ * A warning for new layers among the first ones, after each of which a model adds what it sees once more: these go by
+ * their numbers.
+ */
+export function deepFeatureWarnings(
+  { layers }: Pick<ExpansionPlan, 'layers'>,
+  { architecture, rawConfig }: Pick<Checkpoint, 'architecture' | 'rawConfig'>,
+): string[] {
+  const count = architecture.wrapping?.deepFeatures?.(rawConfig) ?? 0
+  const among = layers
+    .slice(0, count)
+    .flatMap(({ kind }, index) => (kind === 'original' ? [] : [String(index)]))
+  if (among.length === 0) return []
+  return [
+    `Of images, ${architecture.architectureName} adds features after each of the first ${count} layers, by their numbers. New layers are among these (${fewOf(among)}), so that original ones behind them no longer get what they got; with text alone nothing changes.`,
+  ]
+}

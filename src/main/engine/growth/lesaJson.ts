@@ -9,6 +9,7 @@ import { modelNameOf } from '@shared/hub'
 import type { ExpandSpec, PredictorReport, PublishedPerplexity } from '@shared/jobs'
 import { PROJECT } from '../lib/version'
 import type { BaseFacts } from './baseFacts'
+import type { PipelineTag } from './frontMatter'
 import { methodSpecSchema } from '@shared/methods/schema'
 import type { ExpansionPlan } from '@shared/plan'
 import type { TrainingRecord } from '@shared/pretraining'
@@ -21,6 +22,7 @@ export interface GrowthRecord {
   readonly spec: Omit<ExpandSpec, 'kind' | 'out' | 'overwrite' | 'job'>
   readonly plan: ExpansionPlan
   readonly architecture: string
+  readonly pipeline: PipelineTag
   readonly layersBefore: number
   readonly parameters: number
   readonly dtypes: readonly string[]

@@ -40,7 +40,7 @@ export function modelCard(record: GrowthRecord): string {
   const isSameLicense = license === base.license
   const head = writeFrontMatter({
     library_name: 'transformers',
-    pipeline_tag: 'text-generation',
+    pipeline_tag: record.pipeline,
     base_model: baseModel,
     // Of what the hub knows (adapter, finetune, merge, quantized) the one that may have other weights and layers.
     base_model_relation: baseModel === '' ? '' : 'finetune',

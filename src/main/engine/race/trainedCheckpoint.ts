@@ -16,7 +16,7 @@ import type {
 import { bytesPerElement, isTensorDtype } from '../checkpoint/dtypes'
 import type { Sidecars } from '../checkpoint/sidecars'
 import { PREDICTORS } from '../export/exportPlan'
-import { writeFrontMatter } from '../growth/frontMatter'
+import { pipelineTagOf, writeFrontMatter } from '../growth/frontMatter'
 import { withTraining, type LesaFile } from '../growth/lesaFile'
 import { oneLine } from '../growth/markdown'
 import { trainingSection } from '../growth/trainingSection'
@@ -82,7 +82,7 @@ export async function* writeTrained(
   if ((await stat(predictors).catch(() => null))?.isDirectory()) {
     await cp(predictors, join(output.partial, PREDICTORS), { recursive: true })
   }
-  const card = await cardOf(checkpoint.path)
+  const card = await cardOf(checkpoint)
   const { architectureName, numHiddenLayers } = checkpoint.config
   const events = writing(
     signal,
@@ -169,15 +169,15 @@ function refuseNonFinite(tensors: readonly string[]): void {
 }
 
 /** The model's own card; of one that has none a title, and what hubs read. */
-async function cardOf(folder: string): Promise<string> {
+async function cardOf({ path, architecture }: Checkpoint): Promise<string> {
   try {
-    const bytes = await boundedRead(join(folder, 'README.md'), MAX_CARD_BYTES, 'bad_checkpoint')
+    const bytes = await boundedRead(join(path, 'README.md'), MAX_CARD_BYTES, 'bad_checkpoint')
     return Buffer.from(bytes).toString()
   } catch {
     const head = writeFrontMatter({
       library_name: 'transformers',
-      pipeline_tag: 'text-generation',
+      pipeline_tag: pipelineTagOf(architecture),
     })
-    return `${head}\n\n# ${oneLine(basename(folder))}`
+    return `${head}\n\n# ${oneLine(basename(path))}`
   }
 }

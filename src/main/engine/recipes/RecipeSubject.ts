@@ -22,8 +22,13 @@ export interface RecipeSubject {
   readonly method: Method
   /** `architectures[0]`: `LlamaForCausalLM`. */
   readonly architectureName: string
-  /** `model.layers.` */
+  /** Of the modules: `model.layers.` */
   readonly layerPrefix: string
+  /**
+   * Of a decoder inside a model that sees or hears: what begins names of modules, and what begins the same names in the
+   * files. `null` where the decoder is all there is.
+   */
+  readonly storedNames: Readonly<Record<string, string>> | null
   readonly layersBefore: number
   /** One for each layer of the grown model. */
   readonly layers: readonly RecipeLayer[]

@@ -22,8 +22,12 @@ const WRITERS: readonly ((subject: RecipeSubject) => RecipeFiles)[] = [
   mergekit,
 ]
 
+/** Those for a decoder inside a model that sees or hears: other trainers load it by classes and names of their own. */
+const WRITERS_WITHIN: typeof WRITERS = [trainRecipe, slurm, accelerateConfig]
+
 /** All files of a grown model's recipes. */
 export function recipeFiles(subject: RecipeSubject): RecipeFiles {
-  const files = Object.assign({}, ...WRITERS.map((write) => write(subject))) as RecipeFiles
+  const writers = subject.storedNames === null ? WRITERS : WRITERS_WITHIN
+  const files = Object.assign({}, ...writers.map((write) => write(subject))) as RecipeFiles
   return { ...files, ...readme(subject, files) }
 }

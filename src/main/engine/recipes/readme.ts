@@ -107,7 +107,52 @@ The learning rate here is ${COURSE.learningRate}, LLaMA Pro's for its new blocks
       : ''
   } The schedule warms up, stays level and falls at the end (the last fifth): what grows late in the level part loses least (arXiv 2511.04981), and a training can be made longer without a new plan.
 
-## axolotl
+${subject.storedNames === null ? otherTrainers(subject) : WITHIN}
+
+## DeepSpeed and Accelerate
+
+\`train.py\` sets FSDP2 itself under \`torchrun\`. With Accelerate's launcher:
+
+\`\`\`sh
+accelerate launch --config_file recipes/accelerate_fsdp2.yaml recipes/train.py --text ${CORPUS} --out ../trained --batch ${BATCH}
+\`\`\`
+
+Prefer it to DeepSpeed where parameters are frozen. Known faults there (github.com/deepspeedai/DeepSpeed): frozen weights have no place in the optimiser's state and were lost in ZeRO-3 checkpoints (issues 2653, 3090; repaired), ZeRO-2 with frozen layers (issue 4055, open), ZeRO-3 with checkpointing computed frozen parameters again as empty ones (pull request 8130), DeepCompile ends with a KeyError (pull request 8214). FSDP1 needs \`use_orig_params: true\`. With FSDP2 keep \`cpu_ram_efficient_loading\` off: frozen and trained parameters were mixed up by it (axolotl, pull request 3977).
+
+## The way back
+
+In LESA Workbench, *Add a trained checkpoint* in Compare takes the folder that any of these trainers wrote. On the command line:
+
+\`\`\`sh
+lesa compare ../trained --start .          # what changed in each layer, and whether an original one was touched
+lesa evaluate . ../trained --text TEXT     # perplexity on a text, and whether the difference is one
+\`\`\`
+
+${'recipes/eval.sh' in others ? evaluationText(subject) : ''}${
+    'recipes/mergekit.yaml' in others
+      ? `
+## mergekit
+
+The layers are copies, so mergekit can make this model from ${inline(subject.baseModel)} as well:
+
+\`\`\`sh
+mergekit-yaml recipes/mergekit.yaml ../merged
+\`\`\`
+
+\`lesa expand BASE --plan recipes/mergekit.yaml --out OUT\` reads such a recipe back.
+`
+      : ''
+  }`
+}
+
+/** Said in place of other trainers. */
+const WITHIN = `## Other trainers
+
+The layers lie in the text decoder of a model that sees or hears as well. \`train.py\` trains them on text alone, and copies every other part as it is. No files are written for axolotl, ms-swift, LLaMA-Factory, mergekit and lm-evaluation-harness, whose ways with such models differ from each other.`
+
+function otherTrainers(subject: RecipeSubject): string {
+  const { newLayers } = subject
+  return `## axolotl
 
 \`\`\`sh
 axolotl train recipes/axolotl.yaml
@@ -133,48 +178,17 @@ ${
   hasProStride(subject)
     ? `The new layers are the last of ${newLayers.length} equal groups, which is what \`use_llama_pro\` trains, at full rank.`
     : `LoRA on the new layers' modules by their full names. At full rank LLaMA-Factory trains the first or the last layers, or the last of equal groups; layers ${newLayers.join(', ')} are neither, and \`freeze_trainable_layers: ${newLayers.length}\` would train others without a word. For full rank take \`train.py\` or axolotl.`
-} \`dataset_info.json\` tells it where the texts are.
+} \`dataset_info.json\` tells it where the texts are.`
+}
 
-## DeepSpeed and Accelerate
-
-\`train.py\` sets FSDP2 itself under \`torchrun\`. With Accelerate's launcher:
-
-\`\`\`sh
-accelerate launch --config_file recipes/accelerate_fsdp2.yaml recipes/train.py --text ${CORPUS} --out ../trained --batch ${BATCH}
-\`\`\`
-
-Prefer it to DeepSpeed where parameters are frozen. Known faults there (github.com/deepspeedai/DeepSpeed): frozen weights have no place in the optimiser's state and were lost in ZeRO-3 checkpoints (issues 2653, 3090; repaired), ZeRO-2 with frozen layers (issue 4055, open), ZeRO-3 with checkpointing computed frozen parameters again as empty ones (pull request 8130), DeepCompile ends with a KeyError (pull request 8214). FSDP1 needs \`use_orig_params: true\`. With FSDP2 keep \`cpu_ram_efficient_loading\` off: frozen and trained parameters were mixed up by it (axolotl, pull request 3977).
-
-## The way back
-
-In LESA Workbench, *Add a trained checkpoint* in Compare takes the folder that any of these trainers wrote. On the command line:
-
-\`\`\`sh
-lesa compare ../trained --start .          # what changed in each layer, and whether an original one was touched
-lesa evaluate . ../trained --text TEXT     # perplexity on a text, and whether the difference is one
-\`\`\`
-
-Tasks, with lm-evaluation-harness (\`pip install "lm_eval[hf]"\`); \`BASE\` is the folder of ${inline(subject.baseModel)}:
+function evaluationText(subject: RecipeSubject): string {
+  return `Tasks, with lm-evaluation-harness (\`pip install "lm_eval[hf]"\`); \`BASE\` is the folder of ${inline(subject.baseModel)}:
 
 \`\`\`sh
 bash recipes/eval.sh fetch                 # once, where there is a network
 bash recipes/eval.sh BASE . ../trained
 \`\`\`
-${
-  'recipes/mergekit.yaml' in others
-    ? `
-## mergekit
-
-The layers are copies, so mergekit can make this model from ${inline(subject.baseModel)} as well:
-
-\`\`\`sh
-mergekit-yaml recipes/mergekit.yaml ../merged
-\`\`\`
-
-\`lesa expand BASE --plan recipes/mergekit.yaml --out OUT\` reads such a recipe back.
 `
-    : ''
-}`
 }
 
 /** In the order in which they are explained. */

@@ -2,7 +2,13 @@
 import { z } from 'zod'
 import { AppError } from '@shared/errors'
 import { METHODS, methodNamed, type Method } from '@shared/methods'
-import { elementsOf, placeInLayers, type Architecture } from '../architectures/Architecture'
+import {
+  decoderPrefix,
+  elementsOf,
+  isOutsideDecoder,
+  placeInLayers,
+  type Architecture,
+} from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import type { RecipeLayer, RecipeParameter, RecipeSubject } from './RecipeSubject'
 
@@ -52,7 +58,7 @@ const DTYPES: Readonly<Record<string, string>> = {
 export function recipeSubject(facts: GrownFacts): RecipeSubject {
   const { architecture, config } = facts
   const lesa = readLesa(facts)
-  const { layerPrefix, embedTokens, finalNorm, lmHead } = architecture
+  const { embedTokens, finalNorm, lmHead, names } = architecture
   const perLayer = Array.from({ length: config.numHiddenLayers }, (_, layer) =>
     sum(architecture.layerTensors(config, layer).map(({ shape }) => elementsOf(shape))),
   )
@@ -61,7 +67,7 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
   // What the model has and not what the files hold: they may leave out biases, and keep tables that are no parameters.
   const trained = newLayers.flatMap((layer) =>
     architecture.layerTensors(config, layer).map(({ suffix, shape }): RecipeParameter => ({
-      name: `${layerPrefix}${layer}.${suffix}`,
+      name: `${names.layerPrefix}${layer}.${suffix}`,
       shape,
     })),
   )
@@ -74,7 +80,8 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
     baseModel: lesa.base_model,
     method: lesa.method,
     architectureName: config.architectureName,
-    layerPrefix,
+    layerPrefix: names.layerPrefix,
+    storedNames: storedNames(architecture),
     layersBefore: lesa.num_hidden_layers.before,
     layers: lesa.layers.map(({ kind, source }): RecipeLayer => ({ kind, source: source ?? null })),
     newLayers,
@@ -82,7 +89,9 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
     parameters:
       sum(perLayer) +
       sum(
-        tensors.filter((tensor) => outside.has(tensor.name)).map(({ shape }) => elementsOf(shape)),
+        tensors
+          .filter(({ name }) => outside.has(name) || isOutsideDecoder(architecture, name))
+          .map(({ shape }) => elementsOf(shape)),
       ),
     trainedParameters: sum(newLayers.map((layer) => perLayer[layer] ?? 0)),
     startsFromZero: startsFromZero(lesa),
@@ -95,6 +104,18 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
     numAttentionHeads: config.numAttentionHeads,
     maxPositionEmbeddings: config.maxPositionEmbeddings,
   }
+}
+
+function storedNames({ wrapping, names, ...stored }: Architecture): RecipeSubject['storedNames'] {
+  if (wrapping === null) return null
+  const pairs = [
+    [names.lmHead, stored.lmHead],
+    [decoderPrefix(names), decoderPrefix(stored)],
+  ]
+  return Object.fromEntries(pairs.filter(([module, file]) => module !== file)) as Record<
+    string,
+    string
+  >
 }
 
 function readLesa({ file, lesa: content, config }: GrownFacts): Lesa {

@@ -25,6 +25,9 @@ function manifestOf(subject: RecipeSubject): object {
     method: subject.method,
     architecture: subject.architectureName,
     layer_prefix: subject.layerPrefix,
+    ...(subject.storedNames === null
+      ? {}
+      : { model_class: 'AutoModelForImageTextToText', stored_names: subject.storedNames }),
     num_hidden_layers: { before: layersBefore, after: layers.length },
     new_layers: newLayers,
     parameters: subject.parameters,

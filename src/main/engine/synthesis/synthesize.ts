@@ -54,6 +54,7 @@ export async function planSynthesis(
     'preset' in like ? PRESET_CONFIGS[like.preset] : await readConfigText(like.config)
   const published = parseObject(configText, source)
   const architecture = architectureOf(published, source)
+  refuseWrapped(architecture, source)
   const { numHiddenLayers } = parseConfig(published, architecture.configRules, source)
   // Deeper than the model: its layers' types from the start again.
   const sources = Array.from(
@@ -65,6 +66,19 @@ export async function planSynthesis(
   const config = parseConfig(rawConfig, architecture.configRules, source)
   const dtype = DTYPES[spec.dtype].stored
   return { source, configText, rawConfig, config, architecture, dtype }
+}
+
+/** Its other parts are not known here, and a loader would miss them. */
+function refuseWrapped({ wrapping, architectureName }: Architecture, source: string): void {
+  if (wrapping === null) return
+  throw new AppError(
+    'unsupported_architecture',
+    'Only text models can be written with random weights.',
+    {
+      hint: 'Take the config of a text model, or what this one has under text_config with a model_type of its own.',
+      context: { file: source, expected: 'a text model', actual: architectureName },
+    },
+  )
 }
 
 async function readConfigText(file: string): Promise<string> {

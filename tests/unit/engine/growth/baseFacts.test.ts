@@ -51,6 +51,7 @@ const record = (changes: Partial<GrowthRecord>): GrowthRecord => ({
   },
   plan: planExpansion({ name: 'solar' }, 4),
   architecture: 'LlamaForCausalLM',
+  pipeline: 'text-generation',
   layersBefore: 4,
   parameters: 1,
   dtypes: ['BF16'],

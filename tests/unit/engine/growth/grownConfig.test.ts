@@ -37,12 +37,12 @@ describe('the grown config', () => {
 
   it('names the element type in the spelling that is there', () => {
     const config: Record<string, unknown> = { dtype: 'bfloat16' }
-    setDtype(config, 'keep')
+    setDtype(config, 'keep', null)
     expect(config).toEqual({ dtype: 'bfloat16' })
-    setDtype(config, 'f32')
+    setDtype(config, 'f32', null)
     expect(config).toEqual({ dtype: 'float32' })
     const silent: Record<string, unknown> = {}
-    setDtype(silent, 'f16')
+    setDtype(silent, 'f16', null)
     expect(silent).toEqual({ torch_dtype: 'float16' })
   })
 })

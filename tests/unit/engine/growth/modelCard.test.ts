@@ -23,6 +23,7 @@ function recordOf(method: MethodSpec, changes: Partial<GrowthRecord> = {}): Grow
     },
     plan: planExpansion(method, layersBefore),
     architecture: 'LlamaForCausalLM',
+    pipeline: 'text-generation',
     layersBefore,
     parameters: 12_345_678,
     dtypes: ['BF16'],

@@ -5,6 +5,7 @@ export const MODEL = {
   facts: {
     layers: 'Layers',
     parameters: 'Parameters',
+    decoder: 'Text decoder',
     perLayer: 'Per layer',
     width: 'Width',
     mlp: 'MLP width',
