@@ -269,8 +269,10 @@ function unusedRemarks(
   const isBias = (name: string): boolean => name.endsWith('.bias')
   const biases = unused.filter(isBias)
   const others = unused.filter((name) => !isBias(name))
+  // Layers of another kind have others.
+  const due = countSuffixes(architecture, expected.keys())
   const uneven = [...countSuffixes(architecture, tensors.keys())]
-    .filter(([, count]) => count < numHiddenLayers)
+    .filter(([suffix, count]) => count < (due.get(suffix) ?? numHiddenLayers))
     .map(([suffix]) => suffix)
   return [
     ...(biases.length > 0

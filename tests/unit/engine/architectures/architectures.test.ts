@@ -124,7 +124,9 @@ const config = (modelType: string, changes: Record<string, unknown> = {}) => {
 }
 
 describe('slots', () => {
-  test.each(ARCHITECTURES)('of $modelType are the seven matrices, in one order', (each) => {
+  const dense = ARCHITECTURES.filter((each) => each.configRules.experts === null)
+
+  test.each(dense)('of $modelType are the seven matrices, in one order', (each) => {
     const shapes = [
       [96, 64],
       [48, 64],
@@ -141,6 +143,21 @@ describe('slots', () => {
       shapes.filter((_, index) => has(WEIGHT_TYPES[index]!)),
     )
   })
+
+  test.each(ARCHITECTURES.filter((each) => !dense.includes(each)))(
+    'of $modelType are four of attention and three of each expert',
+    (each) => {
+      const changes = { num_experts: 8, moe_intermediate_size: 40, num_experts_per_tok: 2 }
+      const slots = each.slotsOf(config(each.modelType, changes), 0)
+      const own = slots.filter(({ id }) => id.startsWith('experts.'))
+      expect(slots.slice(0, 4).map(({ id }) => id)).toEqual(WEIGHT_TYPES.slice(0, 4))
+      expect(own).toHaveLength(3 * 8)
+      for (const id of ['experts.gate_proj', 'experts.up_proj', 'experts.down_proj']) {
+        const experts = own.filter((slot) => slot.id === id).map(({ expert }) => expert)
+        expect(experts).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+      }
+    },
+  )
 
   test('of OLMo have a gain where a norm goes over all of their rows', () => {
     const slots = architecture('olmo2').slotsOf(config('olmo2'), 0)

@@ -354,6 +354,7 @@ describe('scales', () => {
       queries: 0.25,
       logits: 1,
       attentionCap: null,
+      projectionBound: null,
       logitCap: null,
     })
   })
