@@ -18,6 +18,8 @@ export interface ModelSummary {
   readonly vocab_size: number
   readonly max_position_embeddings: number | null
   readonly tie_word_embeddings: boolean
+  /** What type each layer is of, in words, where they are not all of one; absent otherwise. */
+  readonly layer_types?: readonly string[]
   readonly parameters: number
   /** Those of the text decoder, of a model that sees or hears as well. */
   readonly decoder_parameters?: number

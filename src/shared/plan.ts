@@ -1,6 +1,6 @@
 import { methodNamed, type Method, type MethodSpec } from './methods'
 import { badOption } from './methods/gaps'
-import type { GrownLayer } from './methods/layers'
+import { range, sidesOf, type GrownLayer, type LayerTypes } from './methods/layers'
 import { isLayoutOption, resolveOption, usedOptions, type LayoutValue } from './methods/options'
 
 export type PlannedLayer = GrownLayer & {
@@ -22,9 +22,14 @@ export interface ExpansionPlan {
  * Lays out the grown model: which layer is an original, which a copy and which is to be computed.
  *
  * @param layerCount `num_hidden_layers` of the base model.
+ * @param types What type each of its layers is of; nothing where all are alike.
  * @throws AppError `bad_request` when a parameter does not fit the depth.
  */
-export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPlan {
+export function planExpansion(
+  spec: MethodSpec,
+  layerCount: number,
+  types: LayerTypes = [],
+): ExpansionPlan {
   const method = methodNamed(spec.name)
   const { minLayers = 1 } = method
   if (layerCount < minLayers) {
@@ -40,12 +45,14 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
   }
   for (const [key, option] of usedOptions(method.options, given)) {
     if (isLayoutOption(option)) {
-      values[key] = resolveOption(key, option, given[key] as LayoutValue | undefined, layerCount)
+      const value = resolveOption(key, option, given[key] as LayoutValue | undefined, layerCount)
+      const isChosen = given[key] !== undefined || option.kind !== 'gaps' || !method.fill
+      values[key] = isChosen ? value : possible(value as readonly number[], layerCount, types)
     } else if (option.kind === 'layers' && given[key] !== undefined) {
       option.check(key, given[key] as readonly number[], layerCount)
     }
   }
-  const { layers, also } = method.plan(values, layerCount)
+  const { layers, also } = method.plan(values, layerCount, types)
   if (layers.length <= layerCount) {
     const [key] = Object.keys(values)
     throw badOption(key ?? 'method', 'a plan that adds layers', 'none are added')
@@ -59,15 +66,24 @@ export function planExpansion(spec: MethodSpec, layerCount: number): ExpansionPl
   }
 }
 
+/** Those of the gaps that nobody chose in which a layer can be computed. */
+function possible(gaps: readonly number[], layerCount: number, types: LayerTypes): LayoutValue {
+  const fits = (gap: number): boolean => sidesOf(gap, layerCount, types) !== null
+  const own = gaps.filter(fits)
+  return own.length > 0 ? own : range(0, layerCount).filter(fits).slice(-gaps.length)
+}
+
 /**
  * What pictures call the layers: `7` is base layer 7, `7½` one computed between 7 and 8, `7+` a copy of 7. Several are
  * numbered in their order: `7·1`, `7·2` … and `7+1`, `7+2` …
  */
 export function labelLayers(layers: readonly GrownLayer[]): string[] {
-  const keys = layers.map(({ source, kind }) => `${source}${SIGNS[kind][1]}`)
+  const keys = layers.map((layer) => `${placeOf(layer)}${SIGNS[layer.kind][1]}`)
   const counts = countBy(keys)
   const seen = new Map<string, number>()
-  return layers.map(({ source, kind }, index) => {
+  return layers.map((layer, index) => {
+    const { kind } = layer
+    const source = placeOf(layer)
     const key = keys[index] ?? ''
     const number = (seen.get(key) ?? 0) + 1
     seen.set(key, number)
@@ -76,6 +92,11 @@ export function labelLayers(layers: readonly GrownLayer[]): string[] {
       ? `${source}${alone}`
       : `${source}${several}${number}`
   })
+}
+
+/** The layer that a layer is, copies or comes after. */
+function placeOf(layer: GrownLayer): number {
+  return layer.kind === 'computed' ? layer.gap : layer.source
 }
 
 /** After the layer that a layer is, copies or follows: when it is the only one there, and before its number. */

@@ -121,7 +121,7 @@ export class RunBook {
    */
   async start(settings: RunSettings, name: string | undefined): Promise<RunSummary> {
     const { summary } = await this.base.ready()
-    const plan = planExpansion(settings.method, summary.num_hidden_layers)
+    const plan = planExpansion(settings.method, summary.num_hidden_layers, summary.layer_types)
     await this.#checkTexts(settings)
     const run = await this.#serial.run(async () => {
       const folder = await newFolder(this.#root, settings.method.name, this.#deleted)
@@ -336,7 +336,7 @@ export class RunBook {
    */
   async check(settings: RunSettings): Promise<void> {
     const { summary } = await this.base.ready()
-    planExpansion(settings.method, summary.num_hidden_layers)
+    planExpansion(settings.method, summary.num_hidden_layers, summary.layer_types)
     await this.#checkTexts(settings)
   }
 

@@ -121,6 +121,7 @@ export class Trainings {
     return startChoices({
       like,
       layers: summary.num_hidden_layers,
+      types: summary.layer_types,
       draft: this.record.file.draft,
       runs: this.runs.summaries(),
     })
@@ -166,7 +167,9 @@ export class Trainings {
   async start({ settings, grow, name }: TrainingRequest): Promise<TrainingSummary> {
     const { summary } = await this.base.ready()
     this.#checkRuns(settings, grow.length)
-    for (const { method } of grow) planExpansion(method, summary.num_hidden_layers)
+    for (const { method } of grow) {
+      planExpansion(method, summary.num_hidden_layers, summary.layer_types)
+    }
     await this.#checkTexts(settings)
     const grown: RunSummary[] = []
     for (const each of grow) grown.push(await this.runs.start(each, undefined))

@@ -27,6 +27,8 @@ export interface StartsInput {
   readonly like: RunSettings
   /** Of the base model. */
   readonly layers: number
+  /** What type each of them is of; nothing where all are alike. */
+  readonly types?: readonly string[] | undefined
   /** What a method needs that `like` does not have. */
   readonly draft: ProjectDraft
   /** Newest first. */
@@ -51,8 +53,8 @@ type Choice =
   | { readonly state: 'missing'; readonly settings: RunSettings }
   | { readonly state: 'impossible'; readonly reason: string }
 
-function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): Choice {
-  const goal = planExpansion(like.method, layers)
+function choiceOf(method: Method, { like, layers, types, draft, runs }: StartsInput): Choice {
+  const goal = planExpansion(like.method, layers, types)
   const added = goal.newLayers.length
   const gaps = goal.resolved['gaps'] ?? spreadGaps(added, layers)
   const { also, calibration, damp, align, ...others } = like
@@ -71,7 +73,7 @@ function choiceOf(method: Method, { like, layers, draft, runs }: StartsInput): C
       method === like.method.name
         ? like.method
         : withLayout(settings.method, layoutOf(method, { added, gaps, layers }))
-    const { newLayers } = planExpansion(settings.method, layers)
+    const { newLayers } = planExpansion(settings.method, layers, types)
     if (newLayers.length !== added) {
       const most = `it adds at most ${newLayers.length} layers to ${layers}, not ${added}.`
       throw new AppError('bad_request', most)

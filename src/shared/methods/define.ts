@@ -1,4 +1,4 @@
-import type { GrownLayer } from './layers'
+import type { GrownLayer, LayerTypes } from './layers'
 import type { LayoutOption, LayoutValue, Options, ValueOf } from './options'
 
 /**
@@ -103,7 +103,8 @@ export interface MethodDefinition<Name extends string = string, O extends Option
   readonly options: O
   /** Layers that a model needs for it. */
   readonly minLayers?: number
-  plan(values: LayoutValues<O>, layerCount: number): LaidOutLayers
+  /** @param types Of the base layers. */
+  plan(values: LayoutValues<O>, layerCount: number, types?: LayerTypes): LaidOutLayers
   /** For methods whose layouts hold computed layers. */
   readonly fill?: Fill
   /** Whether output matrices are fitted to a calibration text. */

@@ -1,4 +1,6 @@
 /** @file The layers of a grown model, and the ways in which methods lay them out. */
+import type { AppError } from '../errors'
+import { badOption, formatGaps } from './gaps'
 
 /**
  * One layer of the grown model. `source` is the layer of the base model that it is, copies, or (for a computed layer)
@@ -60,41 +62,107 @@ export function insertAfter(
   ])
 }
 
-/** In each named gap a computed layer, as often as it is named. */
-export function computeBetween(gaps: readonly number[], layerCount: number): GrownLayer[] {
+/**
+ * In each named gap a computed layer, as often as it is named: from the layers beside the gap, or the nearest of one type.
+ *
+ * @param types Of the base layers; nothing where all are alike.
+ * @throws AppError `bad_request` for a gap between layers of two types, neither of which has a layer on its other side.
+ */
+export function computeBetween(
+  gaps: readonly number[],
+  layerCount: number,
+  types: LayerTypes = [],
+): GrownLayer[] {
+  const countBefore = (layer: number): number => gaps.filter((gap) => gap < layer).length
   const layers: GrownLayer[] = []
   for (const source of range(0, layerCount)) {
-    const left = layers.length
     layers.push({ kind: 'original', source })
-    const right = left + gaps.filter((gap) => gap === source).length + 1
-    bisect(layers, source, { index: left, position: 0 }, { index: right, position: 1 }, 0)
+    const count = gaps.filter((gap) => gap === source).length
+    if (count === 0) continue
+    const sides = sidesOf(source, layerCount, types)
+    if (!sides) throw noSides(source, layerCount, types)
+    const [left, right] = sides.map((side) => side + countBefore(side))
+    const place = {
+      gap: source,
+      sides,
+      first: layers.length,
+      ends: [left ?? 0, right ?? 0] as const,
+    }
+    const ends = [
+      { step: 0, position: 0 },
+      { step: count + 1, position: 1 },
+    ] as const
+    bisect(layers, place, ...ends, 0)
   }
   return layers
 }
 
-/** A neighbour: its index in the grown model, and where it lies between the base layers around the gap. */
+/** What type each base layer is of, in words; nothing where all are alike. */
+export type LayerTypes = readonly string[]
+
+/**
+ * The base layers that a new one in a gap is computed from: the one before the gap and the next of its type; else the one
+ * after it and the last of that type before. `null` where there is neither.
+ */
+export function sidesOf(
+  gap: number,
+  layerCount: number,
+  types: LayerTypes,
+): readonly [left: number, right: number] | null {
+  const next = range(gap + 1, layerCount).find((layer) => types[layer] === types[gap])
+  if (next !== undefined) return [gap, next]
+  const last = range(0, gap + 1).findLast((layer) => types[layer] === types[gap + 1])
+  return last === undefined || gap + 1 >= layerCount ? null : [last, gap + 1]
+}
+
+function noSides(gap: number, layerCount: number, types: LayerTypes): AppError {
+  const possible = range(0, layerCount - 1).filter((each) => sidesOf(each, layerCount, types))
+  const between = `${gap} between layers of two types (${types[gap] ?? ''}; ${types[gap + 1] ?? ''})`
+  return badOption(
+    'gaps',
+    `gaps with layers of one type on both sides, ${formatGaps(possible)}`,
+    between,
+  )
+}
+
+interface GapPlace {
+  readonly gap: number
+  readonly sides: readonly [left: number, right: number]
+  /** Index in the grown model of the gap's first new layer, and of both sides. */
+  readonly first: number
+  readonly ends: readonly [left: number, right: number]
+}
+
+/** A neighbour: the how manieth of the gap's layers it is, the sides being 0 and the last, and where it lies between these. */
 interface Side {
-  readonly index: number
+  readonly step: number
   readonly position: number
 }
 
 /** Fills the open places between `left` and `right` by halving: the middle first, then each side from its new neighbour. */
-function bisect(layers: GrownLayer[], gap: number, left: Side, right: Side, depth: number): void {
-  if (right.index - left.index < 2) return
+function bisect(
+  layers: GrownLayer[],
+  place: GapPlace,
+  left: Side,
+  right: Side,
+  depth: number,
+): void {
+  if (right.step - left.step < 2) return
+  const { gap, sides, first, ends } = place
   const middle = {
-    index: (left.index + right.index) >> 1,
+    step: (left.step + right.step) >> 1,
     position: (left.position + right.position) / 2,
   }
-  bisect(layers, gap, left, middle, depth + 1)
+  bisect(layers, place, left, middle, depth + 1)
   layers.push({
     kind: 'computed',
-    source: gap,
-    left: left.index,
-    right: right.index,
+    source: sides[0],
+    left: left.position === 0 ? ends[0] : first + left.step - 1,
+    right: right.position === 1 ? ends[1] : first + right.step - 1,
     gap,
-    sides: [gap, gap + 1],
+    sides,
     depth,
     position: middle.position,
   })
-  bisect(layers, gap, middle, right, depth + 1)
+  bisect(layers, place, middle, right, depth + 1)
 }

@@ -9,7 +9,7 @@ export const neighbourMean = defineMethod({
   group: 'control',
   options: { gaps: gaps({ afterLast: false }) },
   minLayers: MIN_LAYERS,
-  plan: ({ gaps }, layers) => ({ layers: computeBetween(gaps, layers) }),
+  plan: ({ gaps }, layers, types) => ({ layers: computeBetween(gaps, layers, types) }),
   fill: blend(weightedMean),
   yardstick: 'mean',
   short: 'The average of two neighbours.',

@@ -9,7 +9,7 @@ export const noise = defineMethod({
   group: 'control',
   options: learnedOptions,
   minLayers: MIN_LAYERS,
-  plan: ({ gaps }, layers) => ({ layers: computeBetween(gaps, layers) }),
+  plan: ({ gaps }, layers, types) => ({ layers: computeBetween(gaps, layers, types) }),
   fill: noiseLike(predicted),
   yardstick: 'noise',
   short: 'Random weights as large as LESA’s.',

@@ -17,8 +17,8 @@ export const optDeus = defineMethod({
   group: 'method',
   options: { gaps: gaps({ afterLast: false }), asPublished },
   minLayers: 2,
-  plan: ({ gaps }, layers) => ({
-    layers: computeBetween(gaps, layers).map((layer) =>
+  plan: ({ gaps }, layers, types) => ({
+    layers: computeBetween(gaps, layers, types).map((layer) =>
       layer.kind === 'computed' ? { ...layer, isIdentity: true } : layer,
     ),
   }),

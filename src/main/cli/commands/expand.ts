@@ -1,6 +1,5 @@
 import type { StagesSpec } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
-import { planExpansion } from '@shared/plan'
 import type { ModelShape } from '@shared/predictorSettings'
 import { modelFolderOf } from '@system/hubCache'
 import { buildExpandSpec, buildStagesSpec, type ExpandOptions } from '../expandSpec'
@@ -69,9 +68,10 @@ async function shapeOf(folder: string): Promise<ModelShape> {
 /** The names of what a growth computes new matrices of. */
 async function weightTypes(folder: string, method: MethodSpec): Promise<readonly string[]> {
   const { Checkpoint } = await import('../../engine/checkpoint/Checkpoint')
+  const { planGrowth } = await import('../../engine/growth/planGrowth')
   const { seriesOf } = await import('../../engine/lesa/series')
   const checkpoint = await Checkpoint.open(folder)
   await checkpoint.close()
-  const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
+  const plan = planGrowth(method, checkpoint)
   return seriesOf(checkpoint, plan).map(({ id }) => id)
 }

@@ -7,6 +7,7 @@ import { modelFolderOf } from '@system/hubCache'
 import { explainFolder } from '@system/modelFolder'
 import { architectureOf, configRemarks } from '../architectures'
 import { elementsOf, type Architecture, type Slot } from '../architectures/Architecture'
+import { layerTypesOf } from '../architectures/layerTypes'
 import { parseConfig, type ModelConfig, type RawConfig } from '../architectures/config'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from './dtypes'
 import { FilePool } from './FilePool'
@@ -291,6 +292,7 @@ export class Checkpoint {
   /** What the checkpoint is, in the command line's words. */
   summarize(): ModelSummary {
     const { config } = this
+    const types = layerTypesOf(config)
     return {
       ...measure(this.#folder, this.tensors, config.numHiddenLayers, this.architecture),
       architecture: config.architectureName,
@@ -304,6 +306,7 @@ export class Checkpoint {
       vocab_size: config.vocabSize,
       max_position_embeddings: config.maxPositionEmbeddings,
       tie_word_embeddings: config.tieWordEmbeddings,
+      ...(new Set(types).size > 1 ? { layer_types: types } : {}),
       remarks: this.remarks,
     }
   }

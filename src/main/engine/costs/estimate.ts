@@ -11,9 +11,9 @@ import {
   transports,
   type LearnedMethodSpec,
 } from '@shared/methods'
-import { planExpansion } from '@shared/plan'
 import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
+import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { checkMatching, matchingSteps, matchingWork } from '../growth/matchingExperts'
@@ -219,7 +219,7 @@ async function expandCost(
   let also: readonly Checkpoint[] = []
   try {
     also = await openAlso(spec, checkpoint)
-    const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
+    const plan = planGrowth(spec.method, checkpoint)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
     const { tensors, bytes } = layout

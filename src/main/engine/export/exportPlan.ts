@@ -1,5 +1,6 @@
 import type { ExportSpec } from '@shared/jobs'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
+import { layerTypesOf } from '../architectures/layerTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { findSidecars, type Sidecars } from '../checkpoint/sidecars'
 import { ENGINE_VERSION } from '../lib/version'
@@ -23,7 +24,8 @@ export interface ExportPlan {
 export async function planExport(grown: Checkpoint, spec: ExportSpec): Promise<ExportPlan> {
   const { spec: made, result } = spec.grown
   const layersBefore = result.num_hidden_layers - result.new_layers.length
-  const growth = planExpansion(made.method, layersBefore)
+  const types = layerTypesOf(grown.config).filter((_, layer) => !result.new_layers.includes(layer))
+  const growth = planExpansion(made.method, layersBefore, types)
   // The grown model as it is: every layer where it lies.
   const layout = layOut(grown, {
     layers: growth.layers.map((_, source) => ({ kind: 'original', source, label: String(source) })),

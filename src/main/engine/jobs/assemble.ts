@@ -1,7 +1,7 @@
 import { DEVICES, type Device } from '@shared/devices'
 import { AppError } from '@shared/errors'
 import { isLearned } from '@shared/methods'
-import { planExpansion } from '@shared/plan'
+import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
@@ -37,7 +37,7 @@ export const run: JobRunner<'assemble'> = async function* (spec, { signal }) {
   let also: readonly Checkpoint[] = []
   try {
     also = await openAlso(job, checkpoint)
-    const plan = planExpansion(job.method, checkpoint.config.numHiddenLayers)
+    const plan = planGrowth(job.method, checkpoint)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec: job, checkpoint, also, plan, sidecars, signal, started }
     checkAligning(growth)

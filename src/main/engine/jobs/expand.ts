@@ -1,6 +1,6 @@
 import { fitsText, isLearned } from '@shared/methods'
-import { planExpansion } from '@shared/plan'
 import { analyseGrown, ANALYSIS_STEP, analysisWork, recordStages } from '../analysis/analyse'
+import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesOf, findSidecars } from '../checkpoint/sidecars'
 import { prepareOutput } from '../checkpoint/CheckpointWriter'
@@ -39,7 +39,7 @@ export const run: JobRunner<'expand'> = async function* (spec, { signal, workDir
   let also: readonly Checkpoint[] = []
   try {
     also = await openAlso(spec, checkpoint)
-    const plan = planExpansion(spec.method, checkpoint.config.numHiddenLayers)
+    const plan = planGrowth(spec.method, checkpoint)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec, checkpoint, also, plan, sidecars, signal, started }
     const types = typesOf(growth)

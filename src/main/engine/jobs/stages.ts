@@ -1,6 +1,6 @@
 import { AppError } from '@shared/errors'
 import { isLearned, learns, METHODS } from '@shared/methods'
-import { planExpansion } from '@shared/plan'
+import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { findSidecars } from '../checkpoint/sidecars'
 import { findPredicted, learnedSteps } from '../lesa/learned'
@@ -41,7 +41,7 @@ export const run: JobRunner<'stages'> = async function* (spec, { signal }) {
   let also: readonly Checkpoint[] = []
   try {
     also = await openAlso(spec, checkpoint)
-    const plan = planExpansion(method, checkpoint.config.numHiddenLayers)
+    const plan = planGrowth(method, checkpoint)
     const sidecars = await findSidecars(checkpoint.path)
     const growth: Growth = { spec, checkpoint, also, plan, sidecars, signal, started }
     requireWeightTypes(typesOf(growth), spec.only)

@@ -1,6 +1,6 @@
 import type { GrowthPreview } from '@shared/model'
-import { planExpansion } from '@shared/plan'
 import type { RunSettings } from '@shared/projects'
+import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { stringifyPython } from '../checkpoint/json'
 import { layOut } from '../growth/grownLayout'
@@ -15,7 +15,7 @@ import { grownConfig } from '../growth/grownConfig'
 export async function previewGrowth(folder: string, settings: RunSettings): Promise<GrowthPreview> {
   const checkpoint = await Checkpoint.open(folder)
   try {
-    const plan = planExpansion(settings.method, checkpoint.config.numHiddenLayers)
+    const plan = planGrowth(settings.method, checkpoint)
     const head = await tiedHead(checkpoint)
     const layout = layOut(checkpoint, {
       layers: plan.layers,

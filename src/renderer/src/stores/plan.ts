@@ -42,7 +42,8 @@ export const usePlanStore = defineStore('plan', () => {
   const planned = computed<{ plan: ExpansionPlan | null; problem: AppErrorData | null }>(() => {
     if (layerCount.value === null) return { plan: null, problem: null }
     try {
-      return { plan: planExpansion(settings.value.method, layerCount.value), problem: null }
+      const types = project.model?.layer_types
+      return { plan: planExpansion(settings.value.method, layerCount.value, types), problem: null }
     } catch (thrown) {
       return { plan: null, problem: toAppError(thrown).toData() }
     }

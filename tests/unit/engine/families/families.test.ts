@@ -21,6 +21,7 @@ import { learnedMethod, runExpand, runTask } from '../../../support/jobs'
 import { computingAgain, finish, keeping, openTrainer } from '../../../support/layerTraining'
 import { PRETRAIN_CASES } from '../../../support/pretrainCases'
 import { expandSpec, placeSpec } from '../../../support/specs'
+import { WEIGHT_TYPES } from '../../../support/weightTypes'
 import { tempFolder } from '../../../support/tempFolder'
 
 let runtime: Runtime
@@ -225,21 +226,29 @@ describe('what cannot be done is refused before anything is computed', () => {
 })
 
 describe('in a model whose layers differ', () => {
-  test('a new layer between two of unequal type is named, and so is a broken period', async () => {
-    const { result } = await grown('gemma2', { name: 'neighbour-mean', gaps: [1] })
-    expect(result.warnings).toEqual([
-      expect.stringMatching(/unequal type.*layer 2 \(full attention\)/),
-      expect.stringMatching(/repeat every 2 layers/),
-    ])
+  test('a new layer is of the type of the one before it, and made of two of these; a broken period is told', async () => {
+    const { result, out } = await grown('gemma2', { name: 'neighbour-mean', gaps: [1] })
+    expect(result.warnings).toEqual([expect.stringMatching(/repeat every 2 layers/)])
+    const [base, own] = [await open(familyModel('gemma2')), await open(out)]
+    const { windows } = base.config
+    expect(own.config.windows).toEqual([...windows.slice(0, 2), windows[1], ...windows.slice(2)])
+    const name = (layer: number): string => base.layerTensorName(layer, 'self_attn.q_proj.weight')
+    const [a, b, made] = [
+      await base.readFloat32(name(1)),
+      await base.readFloat32(name(3)),
+      await own.readFloat32(name(2)),
+    ]
+    // Halves of bfloat16 numbers, rounded.
+    made.forEach((value, at) => expect(value).toBeCloseTo((a[at]! + b[at]!) / 2, 2))
     const { result: whole } = await grown('gemma2', { name: 'stack', repeat: [1, 2] })
     expect(whole.warnings).toEqual([])
     const { result: alike } = await grown('olmo2', { name: 'neighbour-mean', gaps: [1] })
     expect(alike.warnings).toEqual([])
   })
 
-  test('layers without positions are a type of their own', async () => {
-    const { result } = await grown('exaone4', { name: 'neighbour-mean', gaps: [1] })
-    expect(result.warnings[0]).toContain('2 (full attention, no positions)')
+  test('predictors are trained for each type that has layers enough, else for all layers', async () => {
+    const { result } = await grown('gemma3_text', { ...QUICK, gaps: [1] })
+    expect(result.predictors.map(({ weightType }) => weightType)).toEqual(WEIGHT_TYPES)
   })
 })
 
