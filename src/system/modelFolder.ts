@@ -239,15 +239,11 @@ export const QUANTISED_HINT =
 
 async function quantisation({ path, names }: Looked): Promise<Explained | null> {
   const config = await readObject(join(path, 'config.json'), MAX_CONFIG_BYTES)
-  const named = config && quantisationNamed(config)
-  const mlx = objectOf(config?.['quantization'])
+  const said = config && quantisationOf(config)
   const other = names.find((name) => Object.hasOwn(QUANTISED_BY_FILE, name))
-  const [method, file, field] =
-    typeof named === 'string'
-      ? [named, 'config.json', 'quantization_config']
-      : mlx && 'bits' in mlx
-        ? ['MLX', 'config.json', 'quantization']
-        : [QUANTISED_BY_FILE[other ?? ''], other]
+  const [method, file, field] = said
+    ? [said.method, 'config.json', said.field]
+    : [QUANTISED_BY_FILE[other ?? ''], other]
   if (method === undefined || file === undefined) return null
   return {
     code: 'unsupported_dtype',
@@ -262,6 +258,16 @@ async function quantisation({ path, names }: Looked): Promise<Explained | null> 
 const QUANTISED_BY_FILE: Readonly<Record<string, string>> = {
   'quantize_config.json': 'GPTQ',
   'quant_config.json': 'AWQ',
+}
+
+/** How a config says that the weights are quantised, MLX's way included, and where; `null` when it does not. */
+export function quantisationOf(
+  config: JsonObject,
+): { readonly method: string; readonly field: string } | null {
+  const method = quantisationNamed(config)
+  if (method !== null) return { method, field: 'quantization_config' }
+  const mlx = objectOf(config['quantization'])
+  return mlx && 'bits' in mlx ? { method: 'MLX', field: 'quantization' } : null
 }
 
 /** How a config says that the weights are quantised; `null` when it does not. */

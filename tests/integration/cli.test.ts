@@ -110,6 +110,30 @@ describe('lesa inspect', () => {
     expect([machine.code, machine.stdout]).toEqual([1, ''])
     expect(JSON.parse(machine.stderr)).toMatchObject({ error: { code: 'not_found' } })
   })
+
+  it('says what a model has that keeps it from being grown, and so does lesa expand', async () => {
+    const foreign = join(folder, 'foreign')
+    cpSync(join(root, 'tests/fixtures/families/gemma/model'), foreign, { recursive: true })
+    const file = join(foreign, 'config.json')
+    const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
+    const named = { architectures: ['Qwen3_5ForCausalLM'], model_type: 'qwen3_5_text' }
+    writeFileSync(file, JSON.stringify({ ...config, ...named }))
+    const reason =
+      'Models of this kind cannot be grown yet: Qwen3_5ForCausalLM has layers with linear attention.'
+    const { code, stdout } = await lesa(['inspect', foreign])
+    expect(code).toBe(0)
+    expect(stdout).toContain('Qwen3_5ForCausalLM (not supported)')
+    expect(stdout).toContain(`${reason} Supported are Arcee, `)
+    const refusal = { code: 'unsupported_architecture', message: reason }
+    expect(await json(['inspect', foreign])).toMatchObject({ supported: false, refusal })
+    const out = join(folder, 'foreign-grown')
+    const grown = await lesa(['expand', foreign, '--out', out, '--method', 'solar', '--json'])
+    expect([grown.code, grown.stdout]).toEqual([1, ''])
+    expect(JSON.parse(grown.stderr.trim().split('\n').at(-1) ?? '')).toMatchObject({
+      error: { ...refusal, context: { field: 'model_type' } },
+    })
+    expect(existsSync(out)).toBe(false)
+  })
 })
 
 describe('lesa compare', () => {

@@ -40,7 +40,7 @@ export function plausibleConfig(text: string, random: Random): Buffer {
       (config['architectures'] = [
         ...some(['LlamaForCausalLM'], ['MistralForCausalLM'], ['Qwen2ForCausalLM'], ['X'], []),
       ]),
-    () => (config['model_type'] = some('llama', 'mistral', 'qwen2', 'qwen3', 'phi3', 'gemma')),
+    () => (config['model_type'] = some('llama', 'mistral', 'qwen2', 'qwen3', 'phi3', 'mamba')),
     () => (config['quantization_config'] = some<Json>(null, {}, { quant_method: 'gptq' })),
     () => (config['auto_map'] = { AutoModel: some('x--y.Z', '../x.Y') }),
     () => (config[some('extra', 'é', ' ', 'constructor')] = some<Json>({ a: [1, { b: 2 }] }, 'x')),

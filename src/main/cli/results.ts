@@ -22,6 +22,7 @@ export function formatModel(model: ModelSummary): string {
   return formatFields([
     ['path', model.path],
     ['architecture', model.architecture + (model.supported ? '' : ' (not supported)')],
+    ...(model.refusal ? [['reason', reasonOf(model.refusal)] as const] : []),
     ['layers', String(model.num_hidden_layers)],
     ['hidden size', String(model.hidden_size)],
     ['MLP size', String(model.intermediate_size)],
@@ -46,6 +47,10 @@ export function formatModel(model: ModelSummary): string {
 function parametersOf({ parameters, decoder_parameters: decoder }: ModelSummary): string {
   const all = formatCount(parameters)
   return decoder === undefined ? all : `${all}, ${formatCount(decoder)} in the text decoder`
+}
+
+function reasonOf({ message, hint = '' }: NonNullable<ModelSummary['refusal']>): string {
+  return `${message} ${hint}`.trim()
 }
 
 export function formatExpansion(result: ExpandResult): string {

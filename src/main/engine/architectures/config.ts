@@ -103,6 +103,11 @@ export type Sizes = Readonly<
   >
 >
 
+/** Where the activation is named; `names` has others of the same. */
+export interface ActivationRule extends KeyRule<string> {
+  readonly names?: Readonly<Record<string, string>>
+}
+
 /** Where a family's config says what, and what it means where it says nothing: the reference implementation's defaults. */
 export interface ConfigRules {
   readonly modelType: string
@@ -114,7 +119,7 @@ export interface ConfigRules {
   /** When `head_dim` is absent; `null` means hidden size over heads. */
   readonly defaultHeadDim: number | null
   readonly defaultRmsNormEps: number
-  readonly activation: KeyRule<string>
+  readonly activation: ActivationRule
   /** When `tie_word_embeddings` is absent. */
   readonly tiedByDefault: boolean
   /**
@@ -188,7 +193,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     headDim: sizeOfHead,
     vocabSize: fields.natural('vocab_size'),
     rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, least: 0 }),
-    hiddenAct: fields.text(rules.activation.key, rules.activation.absent),
+    hiddenAct: activation(fields, rules.activation),
     tieWordEmbeddings: isTied(new Fields(raw, file), fields, rules),
     attentionBias: flag(biases.attention),
     outputBias: flag(biases.output),
@@ -236,6 +241,11 @@ export function untie(config: Record<string, unknown>, { path, outerTie }: Confi
   if (key in inner || outerTie?.orDecoder === true) config[path] = { ...inner, [key]: false }
 }
 
+function activation(fields: Fields, { key, absent, names = {} }: ActivationRule): string {
+  const written = fields.text(key, absent)
+  return Object.hasOwn(names, written) ? (names[written] ?? written) : written
+}
+
 /** Layers that each have a shape of their own are another architecture, whatever it calls itself. */
 function refuseLayerConfigs(fields: Fields): void {
   const found = ['per_layer_config', 'block_configs'].find((key) => fields.has(key))
@@ -275,7 +285,8 @@ function headDim(fields: Fields, rules: ConfigRules, hiddenSize: number, heads: 
     if (explicit % 2 !== 0) throw fields.bad('head_dim', 'an even number, for rotary positions')
     return explicit
   }
-  if (rules.defaultHeadDim !== null) return rules.defaultHeadDim
+  // As with key-value heads, an explicit null is the usual size, whatever the default is.
+  if (rules.defaultHeadDim !== null && fields.raw['head_dim'] !== null) return rules.defaultHeadDim
   if (hiddenSize % (2 * heads) !== 0) {
     throw fields.bad('hidden_size', `an even multiple of the ${heads} attention heads`)
   }

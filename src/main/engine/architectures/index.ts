@@ -3,18 +3,21 @@
  * as in the reference implementation's configuration and modelling files) and add it to the list.
  */
 import { AppError } from '@shared/errors'
-import { fewOf, shown, shownValue } from '@shared/text'
+import { fewOf, shown } from '@shared/text'
 import type { Architecture, TensorOrder, Wrapping } from './Architecture'
 import type { RawConfig } from './config'
 import { unknownLists } from './deepenConfig'
 import { arcee } from './arcee'
 import { ernie45 } from './ernie45'
 import { exaone4 } from './exaone4'
+import { gemma } from './gemma'
 import { gemma2 } from './gemma2'
 import { gemma3 } from './gemma3'
 import { gemma3Text } from './gemma3Text'
+import { glm } from './glm'
 import { glm4 } from './glm4'
 import { granite } from './granite'
+import { helium } from './helium'
 import { hunyuanV1Dense } from './hunyuanV1Dense'
 import { idefics3 } from './idefics3'
 import { internVl } from './internVl'
@@ -41,7 +44,15 @@ import { qwen3Vl } from './qwen3Vl'
 import { seedOss } from './seedOss'
 import { smollm3 } from './smollm3'
 import { smolVlm } from './smolVlm'
-import { decoderTypeOf, unwrap, type Wrapper } from './wrapped'
+import {
+  architectureNamesOf,
+  OTHER_CLASS_OF_WRAPPER,
+  OTHER_HEAD,
+  unsupportedError,
+} from './unsupported'
+import { unwrap, type Wrapper } from './wrapped'
+
+export { architectureNamesOf }
 
 export const ARCHITECTURES: readonly Architecture[] = [
   llama,
@@ -59,10 +70,13 @@ export const ARCHITECTURES: readonly Architecture[] = [
   hunyuanV1Dense,
   olmo2,
   olmo3,
+  gemma,
   gemma2,
   gemma3Text,
+  glm,
   glm4,
   exaone4,
+  helium,
   mixtral,
   qwen2Moe,
   qwen3Moe,
@@ -84,30 +98,11 @@ export const WRAPPERS: readonly Wrapper[] = [
   internVl,
 ]
 
-/** What `model_type` and `architectures` of a config say, where they are well formed. */
-export function architectureNamesOf(rawConfig: RawConfig): {
-  modelType: string | null
-  architectureName: string | null
-} {
-  const modelType = rawConfig['model_type']
-  const architectures = rawConfig['architectures']
-  const first: unknown = Array.isArray(architectures) ? architectures[0] : undefined
-  return {
-    modelType: typeof modelType === 'string' ? modelType : null,
-    architectureName: typeof first === 'string' ? first : null,
-  }
-}
-
-/** Classes of a decoder with another head than the one that predicts the next token. */
-const OTHER_HEAD = /For(?!CausalLM)[A-Z]|Reward|Classif/
-/** The same of one that sees; those that bring a class for text with them are built otherwise. */
-const OTHER_CLASS_OF_WRAPPER = /For(?!ConditionalGeneration)[A-Z]|Reward|Classif/
-
 /**
  * The architecture a config belongs to: `model_type` decides, as in the reference loader, whatever the class is called.
  * Only where there is none, the name of the class does. Another head on the same decoder is another model.
  *
- * @throws AppError `unsupported_architecture`, naming what is supported.
+ * @throws AppError `unsupported_architecture`, saying what is missing and what is supported.
  */
 export function architectureOf(rawConfig: RawConfig, file: string): Architecture {
   const wrapper = findWrapper(rawConfig)
@@ -115,31 +110,7 @@ export function architectureOf(rawConfig: RawConfig, file: string): Architecture
     ? unwrap(wrapper, rawConfig, { families: ARCHITECTURES, file })
     : findFamily(rawConfig)
   if (found) return found
-  if (wrapper) throw unknownDecoder(rawConfig, wrapper, file)
-  const { modelType, architectureName } = architectureNamesOf(rawConfig)
-  const supported = [...ARCHITECTURES, ...WRAPPERS].map((each) => each.architectureName).join(', ')
-  const actual = [architectureName ?? 'no architecture', modelType ?? 'no model type'].join(', ')
-  throw new AppError(
-    'unsupported_architecture',
-    `Models of this kind cannot be grown: ${actual}.`,
-    {
-      hint: `Supported are ${supported}.`,
-      context: { file, field: 'architectures, model_type', expected: supported, actual },
-    },
-  )
-}
-
-function unknownDecoder(rawConfig: RawConfig, wrapper: Wrapper, file: string): AppError {
-  const known = ARCHITECTURES.map((each) => each.modelType).join(', ')
-  const actual = shownValue(decoderTypeOf(rawConfig, wrapper))
-  return new AppError(
-    'unsupported_architecture',
-    `The decoder of this ${wrapper.architectureName} is of a kind that cannot be grown: ${actual}.`,
-    {
-      hint: `Supported are decoders of the types ${known}.`,
-      context: { file, field: 'text_config.model_type', expected: known, actual },
-    },
-  )
+  throw unsupportedError(rawConfig, file, [...ARCHITECTURES, ...WRAPPERS])
 }
 
 /** What was assumed about the architecture, and what of the config is not followed, a sentence each. */

@@ -195,8 +195,10 @@ function parseQueryGrowth(inner: Fields, outer: Fields): QueryGrowth | null {
 /** @param rules Its theta is that of a section that has none. */
 function parseRope(inner: Fields, fields: Fields, rules: RopeRules, headDim: number): RopeConfig {
   const theta = inner.number('rope_theta', { absent: rules.defaultTheta, min: 0 })
-  const written = inner.raw['partial_rotary_factor'] ?? fields.raw['partial_rotary_factor']
-  const partial = written ?? rules.partial ?? 1
+  const key = 'partial_rotary_factor'
+  // The reference's default is for a key that is not there.
+  const absent = fields.raw[key] === null ? 1 : (rules.partial ?? 1)
+  const partial = inner.raw[key] ?? fields.raw[key] ?? absent
   const scaling = (dim: number): RopeScaling => {
     const name = String(inner.raw['rope_type'] ?? inner.raw['type'])
     return orUnsupported(shown(name, 80), () => parseScaling(inner, fields, rules, dim))

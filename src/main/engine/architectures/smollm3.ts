@@ -26,7 +26,8 @@ export const smollm3 = llamaShaped({
     defaultKeyValueHeads: 4,
     tiedByDefault: true,
     defaultSlidingWindow: null,
-    window: { layers: 'by_type', isSwitched: true, startKey: null },
+    // The switch decides what the types are where none are listed, and nothing else.
+    window: { layers: 'by_type', isSwitched: false, startKey: null },
     layerLists: {
       no_rope_layers: listed,
       layer_types: (fields, layer) =>

@@ -96,9 +96,3 @@ export function unwrap(
     { layouts, deepFeatures },
   )
 }
-
-/** What a config names as the decoder's type, where that decides. */
-export function decoderTypeOf(rawConfig: RawConfig, { decoder }: Wrapper): unknown {
-  const inner = rawConfig[PATH] as RawConfig
-  return 'absent' in decoder ? (inner['model_type'] ?? decoder.absent) : null
-}

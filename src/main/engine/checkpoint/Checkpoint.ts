@@ -400,6 +400,13 @@ async function explained<T>(folder: string, open: () => Promise<T>): Promise<T> 
   try {
     return await open()
   } catch (error) {
-    throw (await explainFolder(await modelFolderOf(folder))) ?? error
+    const explained = await explainFolder(await modelFolderOf(folder))
+    // An architecture's refusal tells of quantised weights too; that they are is only half of it.
+    const isHalf = isUnsupported(error) && explained?.code === 'unsupported_dtype'
+    throw isHalf ? error : (explained ?? error)
   }
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'unsupported_architecture'
 }

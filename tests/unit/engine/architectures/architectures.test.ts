@@ -35,7 +35,7 @@ describe('architectureOf', () => {
   )
 
   test.each([
-    { model_type: 'mixtral', architectures: ['MixtralForCausalLM'] },
+    { model_type: 'mamba', architectures: ['MambaForCausalLM'] },
     { model_type: 'llama', architectures: ['LlamaForSequenceClassification'] },
     { model_type: 'qwen2_vl', architectures: ['Qwen2ForCausalLM'] },
     { architectures: 'LlamaForCausalLM' },
@@ -44,7 +44,7 @@ describe('architectureOf', () => {
     expect(() => architectureOf(rawConfig, 'config.json')).toThrow(
       expect.objectContaining({
         code: 'unsupported_architecture',
-        hint: expect.stringContaining('LlamaForCausalLM, MistralForCausalLM, Qwen2') as string,
+        hint: expect.stringMatching(/Supported are Arcee, .*Llama, .*Qwen2, .*Qwen3, /) as string,
       }),
     )
   })

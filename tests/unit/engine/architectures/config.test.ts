@@ -36,6 +36,65 @@ describe('defaults', () => {
     expect(parse('mistral', { num_attention_heads: 32 }).windows).toEqual([4096, 4096, 4096, 4096])
   })
 
+  /** Of transformers' configuration classes; a head's size and key-value heads are null where they follow from the rest. */
+  const REFERENCE: Record<string, [head: number | null, keyValue: number | null, eps: number]> = {
+    llama: [null, null, 1e-6],
+    mistral: [null, 8, 1e-6],
+    qwen2: [null, 32, 1e-6],
+    qwen3: [128, 32, 1e-6],
+    phi3: [null, null, 1e-5],
+    smollm3: [null, 4, 1e-6],
+    granite: [null, null, 1e-6],
+    ministral: [null, 8, 1e-6],
+    ministral3: [128, 8, 1e-5],
+    seed_oss: [128, 8, 1e-6],
+    ernie4_5: [128, 2, 1e-5],
+    arcee: [null, null, 1e-5],
+    hunyuan_v1_dense: [null, null, 1e-5],
+    olmo2: [null, null, 1e-5],
+    olmo3: [null, null, 1e-5],
+    gemma: [256, 16, 1e-6],
+    gemma2: [256, 4, 1e-6],
+    gemma3_text: [256, 4, 1e-6],
+    glm: [128, 2, 1.5625e-7],
+    glm4: [128, 2, 1.5625e-7],
+    exaone4: [null, 32, 1e-5],
+    helium: [128, 20, 1e-8],
+  }
+
+  test.each(Object.entries(REFERENCE))(
+    '%s: a head’s size, key-value heads and epsilon, and what null means',
+    (modelType, [head, keyValue, rmsNormEps]) => {
+      const heads = 160
+      const shape = { num_attention_heads: heads, hidden_size: 4 * heads }
+      expect(parse(modelType, shape)).toMatchObject({
+        headDim: head ?? 4,
+        numKeyValueHeads: keyValue ?? heads,
+        rmsNormEps,
+      })
+      const nulls = { ...shape, head_dim: null, num_key_value_heads: null }
+      expect(parse(modelType, nulls)).toMatchObject({ headDim: 4, numKeyValueHeads: heads })
+    },
+  )
+
+  test('biases, tied embeddings and activations', () => {
+    const kv = { num_key_value_heads: 2 }
+    const types = Object.keys(REFERENCE)
+    const having = (key: 'tieWordEmbeddings' | 'attentionBias' | 'mlpBias') =>
+      types.filter((type) => parse(type, kv)[key])
+    expect(having('tieWordEmbeddings')).toEqual([
+      'smollm3',
+      'ernie4_5',
+      'gemma',
+      'gemma2',
+      'gemma3_text',
+    ])
+    expect(having('attentionBias')).toEqual(['seed_oss', 'glm', 'glm4'])
+    expect(having('mlpBias')).toEqual([])
+    const others = types.filter((type) => parse(type, kv).hiddenAct !== 'silu')
+    expect(others).toEqual(['arcee', 'gemma', 'gemma2', 'gemma3_text'])
+  })
+
   test('an explicit null of key-value heads means no grouping', () => {
     const config = { num_attention_heads: 16, num_key_value_heads: null }
     expect(parse('mistral', config).numKeyValueHeads).toBe(16)
@@ -46,7 +105,6 @@ describe('defaults', () => {
     (modelType) => {
       const heads = { num_key_value_heads: 2 }
       const keys = [
-        'head_dim',
         'rms_norm_eps',
         'tie_word_embeddings',
         'hidden_act',
@@ -79,6 +137,14 @@ describe('defaults', () => {
       expect(parse('llama', { [key]: null })).toEqual(parse('llama'))
     },
   )
+
+  test('Gemma’s gelu is the approximation, and its second key is not read', () => {
+    const kv = { num_key_value_heads: 2 }
+    for (const changes of [{}, { hidden_act: 'gelu' }, { hidden_activation: 'relu' }]) {
+      expect(parse('gemma', { ...kv, ...changes }).hiddenAct).toBe('gelu_pytorch_tanh')
+    }
+    expect(parse('gemma', { ...kv, hidden_act: 'relu' }).hiddenAct).toBe('relu')
+  })
 
   test('a head size may differ from hidden size over heads', () => {
     expect(parse('llama', { head_dim: 24 }).headDim).toBe(24)
@@ -176,6 +242,20 @@ describe('rotary positions', () => {
     expect(read({}, { factor: 4, [original]: 128 })).toEqual([4, 128])
     expect(read({ [original]: 64 }, { factor: null, [original]: 128 })).toEqual([8, 64])
   })
+
+  test.each(['glm', 'glm4'])(
+    'half a head of %s turns, and all of it where that is null',
+    (type) => {
+      const dim = (changes: Record<string, unknown>): number =>
+        parse(type, { head_dim: 16, num_key_value_heads: 2, ...changes }).rope.dim
+      expect(dim({})).toBe(8)
+      expect(dim({ rope_parameters: { rope_type: 'default' } })).toBe(8)
+      expect(dim({ partial_rotary_factor: 0.25 })).toBe(4)
+      expect(dim({ partial_rotary_factor: null })).toBe(16)
+      const inner = { rope_type: 'default', partial_rotary_factor: 0.25 }
+      expect(dim({ partial_rotary_factor: null, rope_parameters: inner })).toBe(4)
+    },
+  )
 
   test('Phi-3 has names, a default and part of a head of its own', () => {
     const factors = { short_factor: [1, 2], long_factor: [3, 4] }
@@ -296,6 +376,15 @@ describe('layers that differ', () => {
     expect(listed.layerRopes).toEqual(['none', 'main', 'none', 'main'])
     const windowed = { ...kv, use_sliding_window: true, sliding_window: 7 }
     expect(parse('smollm3', windowed).windows).toEqual([null, null, null, 7])
+    const layer_types = ['full_attention', 'sliding_attention', 'full_attention', 'full_attention']
+    const typed = { ...windowed, use_sliding_window: false, layer_types }
+    expect(parse('smollm3', typed).windows).toEqual([null, 7, null, null])
+    expect(parse('smollm3', { ...typed, sliding_window: null }).windows).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ])
   })
 
   test('EXAONE 4 has positions where it has a window, and everywhere without one', () => {

@@ -161,12 +161,29 @@ describe('open refuses', () => {
 
   test('another architecture, naming what is supported', async () => {
     const folder = await tiny({
-      config: { model_type: 'gemma', architectures: ['GemmaForCausalLM'] },
+      config: { model_type: 'mamba', architectures: ['MambaForCausalLM'] },
     })
     await expect(Checkpoint.open(folder)).rejects.toMatchObject({
       code: 'unsupported_architecture',
-      hint: expect.stringContaining('Qwen3ForCausalLM') as string,
+      message:
+        'Models of this kind cannot be grown yet: MambaForCausalLM has state-space layers (Mamba).',
+      hint: expect.stringContaining('Qwen3') as string,
+      context: { file: join(folder, 'config.json'), field: 'model_type' },
     })
+  })
+
+  test.each([
+    [{ quantization_config: { quant_method: 'mxfp4' } }, 'mxfp4'],
+    [{ quantization: { bits: 4, group_size: 64 } }, 'MLX'],
+  ])('another architecture whose weights are quantised, naming both: %j', async (how, method) => {
+    const config = { model_type: 'gpt_oss', architectures: ['GptOssForCausalLM'], ...how }
+    const folder = await tiny({ config })
+    const refusal = {
+      code: 'unsupported_architecture',
+      message: `Models of this kind cannot be grown yet: GptOssForCausalLM has attention sinks, and experts with biases and bounds; its weights are quantised as well (${method}).`,
+    }
+    await expect(Checkpoint.open(folder)).rejects.toMatchObject(refusal)
+    expect(await Checkpoint.inspect(folder)).toMatchObject({ supported: false, refusal })
   })
 
   test('quantised weights', async () => {
@@ -313,8 +330,8 @@ describe('open refuses', () => {
     ['LlamaForSequenceClassification', 'llama'],
     ['Qwen2ForRewardModel', 'qwen2'],
     ['LlamaForTokenClassification', undefined],
-    ['MixtralForCausalLM', undefined],
-    ['LlamaForCausalLM', 'mixtral'],
+    ['MambaForCausalLM', undefined],
+    ['LlamaForCausalLM', 'mamba'],
     [undefined, undefined],
   ])('the class %s with the model type %s', async (name, type) => {
     const folder = await tiny({
@@ -417,7 +434,7 @@ describe('open refuses', () => {
       const folder = await withIndex(({ weight_map }) => {
         weight_map['ghost'] = SHARD
       })
-      await editConfig(folder, { model_type: 'gemma', architectures: ['GemmaForCausalLM'] })
+      await editConfig(folder, { model_type: 'mamba', architectures: ['MambaForCausalLM'] })
       await expect(Checkpoint.inspect(folder)).rejects.toMatchObject({
         code: 'bad_checkpoint',
         context: { file: join(folder, INDEX), tensor: 'ghost', expected: SHARD },
@@ -559,10 +576,10 @@ describe('inspect', () => {
   })
 
   test('describes an architecture that is not supported', async () => {
-    const config = { model_type: 'gemma', architectures: ['GemmaForCausalLM'], hidden_size: 'big' }
+    const config = { model_type: 'mamba', architectures: ['MambaForCausalLM'], hidden_size: 'big' }
     expect(await Checkpoint.inspect(await tiny({ config }))).toMatchObject({
-      architecture: 'GemmaForCausalLM',
-      model_type: 'gemma',
+      architecture: 'MambaForCausalLM',
+      model_type: 'mamba',
       supported: false,
       refusal: { code: 'unsupported_architecture' },
       num_hidden_layers: 4,
@@ -588,7 +605,7 @@ describe('inspect', () => {
   })
 
   test('still refuses a damaged file', async () => {
-    const folder = await tiny({ config: { model_type: 'gemma' } })
+    const folder = await tiny({ config: { model_type: 'mamba' } })
     await writeFile(join(folder, 'model.safetensors'), 'cut')
     await expect(Checkpoint.inspect(folder)).rejects.toMatchObject({ code: 'bad_checkpoint' })
   })
