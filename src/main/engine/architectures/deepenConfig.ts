@@ -37,6 +37,9 @@ const PER_LAYER: ReadonlySet<string> = new Set([
   'block_configs',
 ])
 
+/** By which some layers have one MLP in place of experts. */
+const DENSE_KEYS = ['decoder_sparse_step', 'mlp_only_layers']
+
 /** Lists that have nothing to do with layers, whatever their length happens to be: nobody has to be told of them. */
 const NOT_PER_LAYER =
   /^(?:architectures|torch_dtype|dtype|tags|datasets|languages?|license|base_model|bad_words(?:_ids)?|forced_decoder_ids|keys_to_ignore_at_inference)$|^stop|^eos|^bos|^pad|token|modules|factor|label/
@@ -91,13 +94,11 @@ function deepened(
     const own = sources.map((source) => list[source])
     if (fields.has(key) || isSpelledOut(fields, rules, key, own)) grown[key] = own
   }
-  const sparse = rules.experts?.(fields, layers)?.isSparse
-  if (sparse?.includes(false)) {
+  if (rules.experts && DENSE_KEYS.some((key) => fields.has(key))) {
+    const { isSparse = [] } = rules.experts(fields, layers) ?? {}
     // A step in the numbers of layers would give experts to others once some are inserted.
-    grown['mlp_only_layers'] = sources.flatMap((source, layer) =>
-      sparse[source] === true ? [] : [layer],
-    )
-    grown['decoder_sparse_step'] = 1
+    const dense = sources.flatMap((source, layer) => (isSparse[source] === true ? [] : [layer]))
+    if (dense.length > 0) Object.assign(grown, { mlp_only_layers: dense, decoder_sparse_step: 1 })
   }
   const start = rules.window?.startKey
   if (start && fields.flag('use_sliding_window') && rawConfig['sliding_window'] !== null) {

@@ -42,7 +42,7 @@ import {
 } from '../fitting/fittedStart'
 import { requireFittable } from '../fitting/fittable'
 import { StackedMatrix } from '../lesa/StackedMatrix'
-import { seriesNamed, seriesOf } from '../lesa/series'
+import { requireLearnable, seriesNamed, seriesOf } from '../lesa/series'
 import { stageBytes } from '../lesa/disk'
 import { neighboursNeed, requireMemory } from '../lesa/memory'
 import { requireArrays } from '../lib/arrays'
@@ -123,9 +123,10 @@ export function expertSource(growth: Pick<Growth, 'spec' | 'experts'>): LayoutOp
   return copiesExperts(growth) ? 'copied' : 'matched'
 }
 
-/** Refuses, before anything is computed, what this process cannot hold, and a memory bound that the job cannot keep. */
+/** Refuses, before anything is computed, what cannot be learned or held, and a memory bound that the job cannot keep. */
 export function checkMemory(growth: Growth, types: readonly string[]): void {
   const { spec, checkpoint, also, plan } = growth
+  if (isLearned(spec.method)) requireLearnable(checkpoint, plan)
   const shapes = types.map((type) =>
     isLearned(spec.method)
       ? new StackedMatrix(checkpoint, seriesNamed(checkpoint, plan, type), { also })

@@ -1,6 +1,6 @@
 /** @file Which matrices are decomposed together and share a predictor: those of a slot, of the layers of one type. */
 import { AppError } from '@shared/errors'
-import { canHoldOut } from '@shared/holdout'
+import { canHoldOut, nameLayers } from '@shared/holdout'
 import type { ExpansionPlan, PlannedLayer } from '@shared/plan'
 import { layerTypesOf, typeWordsOf } from '../architectures/layerTypes'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
@@ -72,6 +72,33 @@ export function seriesOf(
     if (isOne || isShort || isMixed) return [whole]
     return ofTypes.map((own) => seriesWith(model, `${slot}.${words[own[0] ?? 0]}`, slot, own))
   })
+}
+
+/**
+ * Refuses series with too few layers to learn from, before anything is computed.
+ *
+ * @throws AppError `bad_request`.
+ */
+export function requireLearnable(
+  model: Model & Pick<Checkpoint, 'path'>,
+  plan: Pick<ExpansionPlan, 'layers'>,
+): void {
+  const short = seriesOf(model, plan).find(({ layers }) => layers.length < LEAST_LAYERS)
+  if (short === undefined) return
+  const { slot, layers } = short
+  throw new AppError(
+    'bad_request',
+    `There are too few layers to learn ${slot} from: only ${nameLayers(layers)} ${layers.length === 1 ? 'has' : 'have'} it.`,
+    {
+      hint: `A predictor needs ${LEAST_LAYERS} layers. Put new layers between others, or take a method that copies.`,
+      context: {
+        file: model.path,
+        field: 'gaps',
+        expected: `${LEAST_LAYERS} layers with ${slot}`,
+        actual: String(layers.length),
+      },
+    },
+  )
 }
 
 /** @throws AppError `bug` where the plan needs no such series. */
