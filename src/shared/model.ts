@@ -13,6 +13,8 @@ export interface ModelSummary {
   readonly num_hidden_layers: number
   readonly hidden_size: number
   readonly intermediate_size: number
+  /** Of layers that have experts in place of one MLP; only where the model has such layers. */
+  readonly experts?: ExpertSummary
   readonly num_attention_heads: number
   readonly num_key_value_heads: number
   readonly vocab_size: number
@@ -33,6 +35,22 @@ export interface ModelSummary {
   readonly has_tokenizer: boolean
   /** What was overlooked, assumed or left out in reading the files, a sentence each. */
   readonly remarks: readonly string[]
+}
+
+/** A mixture of experts. */
+export interface ExpertSummary {
+  /** Experts of a layer, and how many of them a token passes. */
+  readonly count: number
+  readonly per_token: number
+  /** Neurons of an expert, and of the one that every token passes, where there is one. */
+  readonly intermediate_size: number
+  readonly shared_intermediate_size: number | null
+  /** Layers that have them. */
+  readonly layers: number
+  /** Parameters that one token is computed with: all that are in no expert, and those of the experts that it passes. */
+  readonly active_parameters: number
+  /** The same of a layer on average. */
+  readonly active_parameters_per_layer: number
 }
 
 /** A checkpoint's `config.json`. */

@@ -42,15 +42,16 @@ export interface ModelStatistics {
   /** What layer 7's tensors are called: this, `7.`, and a row's `suffix`. */
   readonly layerPrefix: string
   /**
-   * By weight type, in the architecture's order, and, after them, by every other tensor that all layers have
-   * (`input_layernorm.weight`); `cells[i]` is layer i's. A column of the layer strip is `rows.map((row) => row.cells[i])`.
+   * By weight type, in the architecture's order, and, after them, by every other tensor of a layer
+   * (`input_layernorm.weight`); `cells[i]` is layer i's, `null` where that layer has none: layers with experts differ from
+   * those without. All experts of a layer are one cell. A column of the layer strip is `rows.map((row) => row.cells[i])`.
    */
   readonly rows: readonly {
     readonly key: string
     /** True for the matrices that LESA predicts. */
     readonly isWeightType: boolean
-    readonly cells: readonly TensorStatistics[]
-    /** Of the tensor that holds it; several rows may be parts of one. */
+    readonly cells: readonly (TensorStatistics | null)[]
+    /** Of the tensor that holds it, of experts the first one's; several rows may be parts of one. */
     readonly suffix: string
   }[]
   /** Tensors outside the layers: embeddings, final norm, head. */

@@ -26,6 +26,7 @@ export function formatModel(model: ModelSummary): string {
     ['layers', String(model.num_hidden_layers)],
     ['hidden size', String(model.hidden_size)],
     ['MLP size', String(model.intermediate_size)],
+    ...(model.experts ? [['experts', expertsOf(model)] as const] : []),
     ['attention heads', `${model.num_attention_heads} (${model.num_key_value_heads} key/value)`],
     ['vocabulary', String(model.vocab_size)],
     [
@@ -33,7 +34,7 @@ export function formatModel(model: ModelSummary): string {
       model.max_position_embeddings === null ? '–' : String(model.max_position_embeddings),
     ],
     ['tied embeddings', model.tie_word_embeddings ? 'yes' : 'no'],
-    ['parameters', `${parametersOf(model)} (${formatCount(model.parameters_per_layer)} a layer)`],
+    ['parameters', parametersOf(model)],
     ['element types', dtypes],
     [
       'size',
@@ -44,9 +45,24 @@ export function formatModel(model: ModelSummary): string {
   ])
 }
 
-function parametersOf({ parameters, decoder_parameters: decoder }: ModelSummary): string {
-  const all = formatCount(parameters)
-  return decoder === undefined ? all : `${all}, ${formatCount(decoder)} in the text decoder`
+function parametersOf(model: ModelSummary): string {
+  const { decoder_parameters: decoder, experts } = model
+  return [
+    `${formatCount(model.parameters)} (${formatCount(model.parameters_per_layer)} a layer)`,
+    ...(decoder === undefined ? [] : [`${formatCount(decoder)} in the text decoder`]),
+    ...(experts ? [`${formatCount(experts.active_parameters)} a token`] : []),
+  ].join(', ')
+}
+
+/** `2 of 8 a token, of size 14336, in 16 of 32 layers` */
+function expertsOf({ experts, num_hidden_layers: layers }: ModelSummary): string {
+  if (!experts) return ''
+  const { shared_intermediate_size: shared } = experts
+  return [
+    `${experts.per_token} of ${experts.count} a token, of size ${experts.intermediate_size}`,
+    ...(shared === null ? [] : [`one of size ${shared} for every token`]),
+    ...(experts.layers === layers ? [] : [`in ${experts.layers} of ${layers} layers`]),
+  ].join(', ')
 }
 
 function reasonOf({ message, hint = '' }: NonNullable<ModelSummary['refusal']>): string {

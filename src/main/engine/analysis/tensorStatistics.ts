@@ -38,6 +38,16 @@ export class StatisticsSum {
     } else this.#addCarefully(values)
   }
 
+  /** Takes over what another one has seen. */
+  merge(other: StatisticsSum): void {
+    this.#squares += other.#squares
+    this.#absolute += other.#absolute
+    this.#count += other.#count
+    this.#maxAbs = Math.max(this.#maxAbs, other.#maxAbs)
+    this.#nan += other.#nan
+    this.#infinite += other.#infinite
+  }
+
   result(): TensorStatistics {
     return {
       norm: Math.sqrt(this.#squares),

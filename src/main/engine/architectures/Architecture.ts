@@ -320,6 +320,25 @@ export function largestLayer(architecture: Architecture, config: ModelConfig): n
   return Math.max(...sizes)
 }
 
+/** Elements of a layer's matrices that a token is multiplied by: of experts, those of as many as it passes. */
+export function multipliedElements(
+  architecture: Architecture,
+  config: ModelConfig,
+  layer: number,
+): number {
+  const { perToken = 1, count = 1 } = config.experts ?? {}
+  const routers = architecture
+    .layerTensors(config, layer)
+    .filter(({ role }) => role === 'router')
+    .map(({ shape }) => elementsOf(shape))
+  const slots = architecture
+    .slotsOf(config, layer)
+    .map(
+      ({ expert, weight }) => elementsOf(weight.shape) * (expert === null ? 1 : perToken / count),
+    )
+  return [...slots, ...routers].reduce((sum, elements) => sum + elements, 0)
+}
+
 function isLinear(module: Module): module is LinearModule {
   return 'slots' in module
 }

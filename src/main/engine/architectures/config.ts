@@ -246,6 +246,28 @@ function activation(fields: Fields, { key, absent, names = {} }: ActivationRule)
   return Object.hasOwn(names, written) ? (names[written] ?? written) : written
 }
 
+/** What the MLP of the layer that computes most makes of a token. */
+export interface MlpSize {
+  /** Numbers between its matrices: those of all experts that the token passes. */
+  readonly features: number
+  /** How many MLPs the token passes. */
+  readonly rows: number
+}
+
+export function mlpSize({ intermediateSize, experts }: ModelConfig): MlpSize {
+  const dense = { features: intermediateSize, rows: 1 }
+  if (!experts) return dense
+  const { perToken, sharedIntermediateSize: shared } = experts
+  const mixed = {
+    features: perToken * experts.intermediateSize + (shared ?? 0),
+    rows: perToken + (shared === null ? 0 : 1),
+  }
+  const isMixedOnly = experts.isSparse.every(Boolean)
+  return isMixedOnly
+    ? mixed
+    : { features: Math.max(mixed.features, dense.features), rows: mixed.rows }
+}
+
 /** Layers that each have a shape of their own are another architecture, whatever it calls itself. */
 function refuseLayerConfigs(fields: Fields): void {
   const found = ['per_layer_config', 'block_configs'].find((key) => fields.has(key))

@@ -37,9 +37,6 @@ const PER_LAYER: ReadonlySet<string> = new Set([
   'block_configs',
 ])
 
-/** By which some layers have one MLP in place of experts. */
-const DENSE_KEYS = ['decoder_sparse_step', 'mlp_only_layers']
-
 /** Lists that have nothing to do with layers, whatever their length happens to be: nobody has to be told of them. */
 const NOT_PER_LAYER =
   /^(?:architectures|torch_dtype|dtype|tags|datasets|languages?|license|base_model|bad_words(?:_ids)?|forced_decoder_ids|keys_to_ignore_at_inference)$|^stop|^eos|^bos|^pad|token|modules|factor|label/
@@ -94,12 +91,7 @@ function deepened(
     const own = sources.map((source) => list[source])
     if (fields.has(key) || isSpelledOut(fields, rules, key, own)) grown[key] = own
   }
-  if (rules.experts && DENSE_KEYS.some((key) => fields.has(key))) {
-    const { isSparse = [] } = rules.experts(fields, layers) ?? {}
-    // A step in the numbers of layers would give experts to others once some are inserted.
-    const dense = sources.flatMap((source, layer) => (isSparse[source] === true ? [] : [layer]))
-    if (dense.length > 0) Object.assign(grown, { mlp_only_layers: dense, decoder_sparse_step: 1 })
-  }
+  Object.assign(grown, denseLayers(fields, fields.with(grown), sources, rules))
   const start = rules.window?.startKey
   if (start && fields.flag('use_sliding_window') && rawConfig['sliding_window'] !== null) {
     const types = layerList(fields, rules, 'layer_types', layers)
@@ -109,6 +101,28 @@ function deepened(
     grown[start] = firstSliding === -1 ? Math.max(begin, sources.length) : firstSliding
   }
   return grown
+}
+
+/**
+ * Keys that keep layers without experts so, where a step in the numbers of layers would give experts to others once some
+ * are inserted.
+ */
+function denseLayers(
+  before: Fields,
+  after: Fields,
+  sources: readonly number[],
+  { experts }: ConfigRules,
+): Record<string, unknown> {
+  if (!experts) return {}
+  const sparseIn = (fields: Fields): readonly boolean[] => {
+    const layers = Number(fields.raw['num_hidden_layers'])
+    return experts(fields, layers)?.isSparse ?? Array<boolean>(layers).fill(false)
+  }
+  const base = sparseIn(before)
+  const own = sources.map((source) => base[source] === true)
+  if (own.join() === sparseIn(after).join()) return {}
+  const dense = own.flatMap((isSparse, layer) => (isSparse ? [] : [layer]))
+  return { mlp_only_layers: dense, decoder_sparse_step: 1 }
 }
 
 /** Whether a list that the config leaves to the loader would come out otherwise, or only just comes out the same. */

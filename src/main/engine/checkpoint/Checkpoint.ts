@@ -16,7 +16,7 @@ import { readFolder, unfoundError, type Folder, type TensorInfo } from './folder
 import { quantisedTensors, refuseQuantised } from './quantised'
 import { inStateDictOrder } from './sharding'
 import type { SourceFiles } from './SourceFiles'
-import { measure, summarizeForeign } from './summary'
+import { measure, summarizeExperts, summarizeForeign } from './summary'
 import { asStored, orderOf } from './tensorNames'
 
 export { MAX_CONFIG_BYTES, type TensorInfo } from './folder'
@@ -291,16 +291,19 @@ export class Checkpoint {
 
   /** What the checkpoint is, in the command line's words. */
   summarize(): ModelSummary {
-    const { config } = this
+    const { architecture, config } = this
+    const { numHiddenLayers, experts } = config
+    const measured = measure(this.#folder, this.tensors, numHiddenLayers, architecture)
     const types = layerTypesOf(config)
     return {
-      ...measure(this.#folder, this.tensors, config.numHiddenLayers, this.architecture),
+      ...measured,
       architecture: config.architectureName,
       model_type: config.modelType,
       supported: true,
       num_hidden_layers: config.numHiddenLayers,
       hidden_size: config.hiddenSize,
       intermediate_size: config.intermediateSize,
+      ...(experts ? { experts: summarizeExperts(architecture, config, experts, measured) } : {}),
       num_attention_heads: config.numAttentionHeads,
       num_key_value_heads: config.numKeyValueHeads,
       vocab_size: config.vocabSize,

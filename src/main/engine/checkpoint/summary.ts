@@ -1,10 +1,15 @@
 /** @file What can be said of a checkpoint in a few lines. */
 import { basename } from 'node:path'
-import type { ModelSummary } from '@shared/model'
+import type { ExpertSummary, ModelSummary } from '@shared/model'
 import { shown } from '@shared/text'
 import { architectureNamesOf } from '../architectures'
-import { isOutsideDecoder, placeInLayers, type Architecture } from '../architectures/Architecture'
-import type { RawConfig } from '../architectures/config'
+import {
+  elementsOf,
+  isOutsideDecoder,
+  placeInLayers,
+  type Architecture,
+} from '../architectures/Architecture'
+import type { ExpertConfig, ModelConfig, RawConfig } from '../architectures/config'
 import type { Folder, TensorInfo } from './folder'
 
 type Measured = Pick<
@@ -53,6 +58,34 @@ export function measure(
     shards: folder.shards.map((shard) => ({ file: basename(shard.file), bytes: shard.bytes })),
     tensors: tensors.size,
     has_tokenizer: folder.hasTokenizer,
+  }
+}
+
+/** What there is to say of a mixture of experts. */
+export function summarizeExperts(
+  architecture: Architecture,
+  config: ModelConfig,
+  { count, perToken, isSparse, ...sizes }: ExpertConfig,
+  {
+    parameters,
+    parameters_per_layer: perLayer,
+  }: Pick<Measured, 'parameters' | 'parameters_per_layer'>,
+): ExpertSummary {
+  const inExperts = isSparse.map((_, layer) =>
+    architecture
+      .slotsOf(config, layer)
+      .filter(({ expert }) => expert !== null)
+      .reduce((sum, { weight }) => sum + elementsOf(weight.shape), 0),
+  )
+  const idle = inExperts.reduce((sum, own) => sum + own * (1 - perToken / count), 0)
+  return {
+    count,
+    per_token: perToken,
+    intermediate_size: sizes.intermediateSize,
+    shared_intermediate_size: sizes.sharedIntermediateSize,
+    layers: isSparse.filter(Boolean).length,
+    active_parameters: Math.round(parameters - idle),
+    active_parameters_per_layer: Math.round(perLayer - idle / isSparse.length),
   }
 }
 

@@ -3,7 +3,7 @@ import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { arrayLimits } from '../lib/arrays'
-import type { ModelConfig } from '../architectures/config'
+import { mlpSize, type ModelConfig } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Runtime } from '../onnx/Runtime'
 import { groupBatches, planBatches, type Batch } from './batches'
@@ -37,9 +37,10 @@ const FLOPS_PER_RUN = 6e10
 
 /** Sizes that suit the model; `limits` overrides them. */
 export function defaultLimits(config: ModelConfig): ForwardLimits {
-  const { hiddenSize, intermediateSize, headDim, numAttentionHeads, numKeyValueHeads } = config
+  const { hiddenSize, headDim, numAttentionHeads, numKeyValueHeads } = config
+  const { features } = mlpSize(config)
   const perToken =
-    2 * hiddenSize * (3 * intermediateSize + 2 * headDim * (numAttentionHeads + numKeyValueHeads))
+    2 * hiddenSize * (3 * features + 2 * headDim * (numAttentionHeads + numKeyValueHeads))
   return {
     batchPositions: Math.min(4096, Math.max(512, Math.floor(FLOPS_PER_RUN / perToken))),
     hiddenBytes: Math.min(4 * 2 ** 30, totalmem() / 8, arrayLimits().all / 4),

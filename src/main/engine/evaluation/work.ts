@@ -1,6 +1,6 @@
 /** @file What measuring a model on a text takes: work for progress and estimate, memory for the estimate. */
 import type { ModelSummary } from '@shared/model'
-import type { ModelConfig } from '../architectures/config'
+import { mlpSize, type ModelConfig } from '../architectures/config'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { defaultLimits } from '../decoder/ForwardPass'
 import type { ArrayNeed } from '../lib/arrays'
@@ -36,16 +36,20 @@ function hiddenBytes({ hiddenSize }: ModelConfig, tokens: number, role: ScoringR
 /** What a pass over `tokens` does, in the layers and in the head; beside a base, in both heads. */
 export function scoringWork(
   config: ModelConfig,
-  { bytes, parameters_per_layer: perLayer }: ModelSummary,
+  { bytes, parameters_per_layer: perLayer, experts }: ModelSummary,
   tokens: number,
   role: ScoringRole = 'alone',
 ): { layers: Work; head: Work } {
   const hidden = hiddenBytes(config, tokens, role)
   const passes = Math.max(1, Math.ceil(hidden / defaultLimits(config).hiddenBytes))
+  const active = experts?.active_parameters_per_layer ?? perLayer
   const products = (multiplications: number): number =>
     OPERATIONS_A_MULTIPLICATION * multiplications * tokens
   return {
-    layers: { products: products(perLayer * config.numHiddenLayers), converted: passes * bytes },
+    layers: {
+      products: products(active * config.numHiddenLayers),
+      converted: passes * bytes,
+    },
     head: {
       products: (role === 'compared' ? 2 : 1) * products(config.hiddenSize * config.vocabSize),
     },
@@ -59,7 +63,8 @@ export function scoringMemory(
   tokens: number,
   role: ScoringRole = 'alone',
 ): { readonly label: string; readonly value: number; readonly onDevice: boolean }[] {
-  const { hiddenSize, intermediateSize, numAttentionHeads, vocabSize } = config
+  const { hiddenSize, numAttentionHeads, vocabSize } = config
+  const { features, rows } = mlpSize(config)
   const limits = defaultLimits(config)
   const item = (label: string, elements: number, onDevice = false) => ({
     label,
@@ -73,7 +78,7 @@ export function scoringMemory(
     item(
       "a layer's results",
       Math.min(tokens, limits.batchPositions) *
-        (3 * intermediateSize + 2 * numAttentionHeads * QUERY_CHUNK),
+        (3 * features + 2 * (rows - 1) * hiddenSize + 2 * numAttentionHeads * QUERY_CHUNK),
       true,
     ),
     item('part of the embeddings', Math.min(limits.matrixElements, hiddenSize * vocabSize)),

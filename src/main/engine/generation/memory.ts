@@ -3,7 +3,7 @@ import { freemem } from 'node:os'
 import { AppError } from '@shared/errors'
 import { formatBytes } from '@shared/units'
 import { elementsOf, formsOf, largestLayer, type Architecture } from '../architectures/Architecture'
-import type { ModelConfig } from '../architectures/config'
+import { mlpSize, type ModelConfig } from '../architectures/config'
 import { QUERY_CHUNK } from '../decoder/decoderLayer'
 import { arrayLimits, requireArrays } from '../lib/arrays'
 import type { Placement } from '../onnx/placement'
@@ -100,8 +100,8 @@ function workingBytes(
 ): number {
   const { numHiddenLayers, numKeyValueHeads, numAttentionHeads, headDim, hiddenSize } = config
   const kept = 2 * positions * numKeyValueHeads * headDim
-  const perToken =
-    4 * hiddenSize + 3 * config.intermediateSize + 2 * numAttentionHeads * QUERY_CHUNK
+  const { features, rows } = mlpSize(config)
+  const perToken = (2 + 2 * rows) * hiddenSize + 3 * features + 2 * numAttentionHeads * QUERY_CHUNK
   const logits = 2 * scored * Math.min(config.vocabSize, MATRIX_ELEMENTS / hiddenSize)
   return FLOAT * (kept * (numHiddenLayers + 1) + positions * perToken + logits)
 }
@@ -113,5 +113,5 @@ function largestArray(
   const tensors = formsOf(architecture, config).flatMap((layer) =>
     architecture.layerTensors(config, layer).map(({ shape }) => elementsOf(shape)),
   )
-  return FLOAT * Math.max(...tensors, positions * config.intermediateSize)
+  return FLOAT * Math.max(...tensors, positions * mlpSize(config).features)
 }

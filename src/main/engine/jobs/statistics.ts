@@ -49,7 +49,7 @@ export const run: JobRunner<'statistics'> = async function* (spec, { signal }) {
         told = done
         yield { type: 'step', id: 'read', done, total }
       }
-      figures.set(tensor.name, new Map(sums.map(({ start, sum }) => [start, sum.result()])))
+      figures.set(tensor.name, new Map(sums.map(({ start, sum }) => [start, sum])))
     }
     await checkpoint.assertUnchanged()
     await writeRecord(spec.file, arrange(checkpoint, figures))
@@ -71,7 +71,10 @@ function inFileOrder(tensors: readonly TensorInfo[]): TensorInfo[] {
 }
 
 /** By tensor, then by the first element of each slot's part of it; what holds no slots is one part. */
-type Figures = Map<string, ReadonlyMap<number, TensorStatistics>>
+type Figures = Map<string, ReadonlyMap<number, StatisticsSum>>
+
+/** Where a part's figures are found. */
+type Place = Pick<Span, 'tensor' | 'offset'>
 
 interface PartSum {
   readonly start: number
@@ -91,30 +94,47 @@ function sumsOf(checkpoint: Checkpoint, { name, shape }: TensorInfo): PartSum[] 
 }
 
 /** The figures of a bias that the files leave out. */
-function zerosOf(count: number): TensorStatistics {
+function zerosOf(count: number): StatisticsSum {
   const sum = new StatisticsSum()
   sum.add(new Float32Array(count))
-  return sum.result()
+  return sum
+}
+
+/** Of all that a cell stands for: the same matrix of every expert, elsewhere a single one. */
+function together(sums: readonly StatisticsSum[]): TensorStatistics | null {
+  if (sums.length === 0) return null
+  const all = new StatisticsSum()
+  for (const sum of sums) all.merge(sum)
+  return all.result()
 }
 
 /** Puts the figures in the form of the layer strip. */
 function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
   const { architecture, config, tensors } = checkpoint
   const layers = Array.from({ length: config.numHiddenLayers }, (_, layer) => layer)
+  const sumsOf = (layer: number, { tensor, offset }: Place): StatisticsSum[] => {
+    const name = checkpoint.layerTensorName(layer, tensor)
+    const zeros = checkpoint.zeros.get(name)
+    const found = zeros === undefined ? figures.get(name)?.get(offset) : zerosOf(zeros)
+    return found ? [found] : []
+  }
   const row = (
     key: string,
     isWeightType: boolean,
-    { tensor, offset }: Pick<Span, 'tensor' | 'offset'>,
+    placesIn: (layer: number) => readonly Place[],
   ): ModelStatistics['rows'][0] => {
-    const cells = layers.flatMap((layer) => {
-      const name = checkpoint.layerTensorName(layer, tensor)
-      const zeros = checkpoint.zeros.get(name)
-      return zeros === undefined ? (figures.get(name)?.get(offset) ?? []) : zerosOf(zeros)
-    })
-    return { key, isWeightType, cells, suffix: tensor }
+    const places = layers.map(placesIn)
+    return {
+      key,
+      isWeightType,
+      cells: places.map((own, layer) => together(own.flatMap((place) => sumsOf(layer, place)))),
+      suffix: places.find((own) => own.length > 0)?.[0]?.tensor ?? '',
+    }
   }
   const weights = checkpoint.weightTypes.map((type) =>
-    row(type, true, checkpoint.slot(type).weight),
+    row(type, true, (layer) =>
+      checkpoint.slotsOf(layer).flatMap(({ id, weight }) => (id === type ? [weight] : [])),
+    ),
   )
   const suffixes = formsOf(architecture, config).flatMap((layer) =>
     architecture
@@ -122,7 +142,7 @@ function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
       .flatMap(({ role, suffix }) => (role === 'weight' ? [] : [suffix])),
   )
   const rest = [...new Set(suffixes)].map((suffix) =>
-    row(suffix, false, { tensor: suffix, offset: 0 }),
+    row(suffix, false, () => [{ tensor: suffix, offset: 0 }]),
   )
   const damaged = [...figures]
     .map(([name, parts]) => ({
@@ -140,13 +160,13 @@ function arrange(checkpoint: Checkpoint, figures: Figures): ModelStatistics {
       .filter((name) => !name.startsWith(architecture.layerPrefix))
       .flatMap((name) => {
         const found = figures.get(name)?.get(0)
-        return found ? [{ name, statistics: found }] : []
+        return found ? [{ name, statistics: found.result() }] : []
       }),
     damaged: damaged.slice(0, MAX_DAMAGED),
     damagedCount: damaged.length,
   }
 }
 
-function total(parts: ReadonlyMap<number, TensorStatistics>, figure: 'nan' | 'infinite'): number {
-  return [...parts.values()].reduce((sum, { [figure]: count }) => sum + count, 0)
+function total(parts: ReadonlyMap<number, StatisticsSum>, figure: 'nan' | 'infinite'): number {
+  return [...parts.values()].reduce((sum, part) => sum + part.result()[figure], 0)
 }

@@ -24,8 +24,8 @@ export type StatePlace = 'device' | 'memory' | 'file'
 export interface LayerStatesOptions {
   readonly layers: readonly number[]
   /** Weights of a layer, and those among them that are trained: only these have moments and a gradient. */
-  readonly inputs: readonly LayerInput[]
-  readonly trained: readonly LayerInput[]
+  readonly inputs: (layer: number) => readonly LayerInput[]
+  readonly trained: (layer: number) => readonly LayerInput[]
   readonly placeOf: (layer: number) => StatePlace
   /** For files. */
   readonly folder: string
@@ -36,7 +36,7 @@ export class LayerStates {
   /** Of layers in memory or on the device. */
   readonly #held = new Map<string, LayerTensors>()
   /** Arrays that layers in files are read into, a set for each part: valid until the next layer's is asked for. */
-  readonly #scratch = new Map<StatePart, LayerTensors>()
+  readonly #scratch = new Map<string, LayerTensors>()
   readonly #files = new Map<number, FileHandle>()
 
   private constructor(
@@ -54,18 +54,19 @@ export class LayerStates {
     try {
       for (const layer of options.layers) {
         const read = new Map<string, Float32Array>()
-        for (const { tensor } of options.inputs) {
+        const inputs = options.inputs(layer)
+        for (const { tensor } of inputs) {
           const name = checkpoint.layerTensorName(layer, tensor)
           if (!read.has(tensor)) read.set(tensor, await checkpoint.readFloat32(name))
         }
         const value: Record<string, Tensor> = {}
-        for (const { name, tensor, offset, shape } of options.inputs) {
+        for (const { name, tensor, offset, shape } of inputs) {
           const all = read.get(tensor) ?? new Float32Array(0)
           value[name] = runtime.float32(all.subarray(offset, offset + elementsOf(shape)), shape)
         }
         await states.put(layer, 'value', value)
         for (const part of ['first', 'second'] as const) {
-          await states.put(layer, part, states.#zeros(part))
+          await states.put(layer, part, states.#zeros(layer, part))
         }
       }
       return states
@@ -82,10 +83,10 @@ export class LayerStates {
       if (held) return held
       throw new AppError('bug', `Layer ${layer} has no ${part}.`)
     }
-    const scratch = this.#scratchOf(part)
+    const scratch = this.#scratchOf(layer, part)
     const file = await this.#fileOf(layer)
-    let at = this.#startOf(part)
-    for (const { name } of this.#inputsOf(part)) {
+    let at = this.#startOf(layer, part)
+    for (const { name } of this.#inputsOf(layer, part)) {
       const bytes = bytesOf(scratch[name]!.data as Float32Array)
       await readFully(file, this.#pathOf(layer), at, bytes)
       at += bytes.byteLength
@@ -112,12 +113,12 @@ export class LayerStates {
         return {}
       case 'memory': {
         const key = `${layer}/${part}`
-        const held = this.#held.get(key) ?? this.#zeros(part)
+        const held = this.#held.get(key) ?? this.#zeros(layer, part)
         this.#held.set(key, held)
         return held
       }
       case 'file':
-        return this.#scratchOf(part)
+        return this.#scratchOf(layer, part)
     }
   }
 
@@ -127,7 +128,7 @@ export class LayerStates {
       const tensors = []
       for (const part of STATE_PARTS) {
         const own = await this.get(layer, part)
-        for (const { name, shape } of this.options.trained) {
+        for (const { name, shape } of this.options.trained(layer)) {
           const values = await this.runtime.read(own[name]!)
           tensors.push({ name: `${name}.${part}`, shape, values })
         }
@@ -156,7 +157,7 @@ export class LayerStates {
         // What is not trained keeps its values.
         const next: Record<string, Tensor> =
           part === 'value' ? { ...(await this.get(layer, part)) } : {}
-        for (const { name, shape } of this.options.trained) {
+        for (const { name, shape } of this.options.trained(layer)) {
           const tensor = `${name}.${part}`
           const found = tensors.get(tensor)
           const expected = `[${shape.join(', ')}]`
@@ -210,9 +211,9 @@ export class LayerStates {
 
   async #write(layer: number, part: StatePart, tensors: LayerTensors): Promise<void> {
     const file = await this.#fileOf(layer)
-    let at = this.#startOf(part)
+    let at = this.#startOf(layer, part)
     try {
-      for (const { name, shape } of this.#inputsOf(part)) {
+      for (const { name, shape } of this.#inputsOf(layer, part)) {
         const tensor = tensors[name]!
         const bytes = bytesOf(await this.runtime.read(tensor))
         await writeFully(file, bytes, at)
@@ -224,25 +225,27 @@ export class LayerStates {
     }
   }
 
-  #inputsOf(part: StatePart): readonly LayerInput[] {
-    return part === 'value' ? this.options.inputs : this.options.trained
+  #inputsOf(layer: number, part: StatePart): readonly LayerInput[] {
+    return part === 'value' ? this.options.inputs(layer) : this.options.trained(layer)
   }
 
   /** Where a part begins in a layer's file. */
-  #startOf(part: StatePart): number {
+  #startOf(layer: number, part: StatePart): number {
     const before = PARTS.slice(0, PARTS.indexOf(part))
-    return before.reduce((sum, each) => sum + bytesIn(this.#inputsOf(each)), 0)
+    return before.reduce((sum, each) => sum + bytesIn(this.#inputsOf(layer, each)), 0)
   }
 
-  #scratchOf(part: StatePart): LayerTensors {
-    const scratch = this.#scratch.get(part) ?? this.#zeros(part)
-    this.#scratch.set(part, scratch)
+  /** Layers with the same tensors share it. */
+  #scratchOf(layer: number, part: StatePart): LayerTensors {
+    const key = [part, ...this.#inputsOf(layer, part).map(({ name }) => name)].join('/')
+    const scratch = this.#scratch.get(key) ?? this.#zeros(layer, part)
+    this.#scratch.set(key, scratch)
     return scratch
   }
 
-  #zeros(part: StatePart): LayerTensors {
+  #zeros(layer: number, part: StatePart): LayerTensors {
     return Object.fromEntries(
-      this.#inputsOf(part).map(({ name, shape }) => [
+      this.#inputsOf(layer, part).map(({ name, shape }) => [
         name,
         this.runtime.float32(new Float32Array(elementsOf(shape)), shape),
       ]),

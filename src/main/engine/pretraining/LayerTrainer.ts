@@ -96,8 +96,6 @@ export class LayerTrainer {
   readonly #activations: ActivationPool
   readonly #trained: ReadonlySet<number>
   readonly #first: number
-  readonly #inputs: readonly LayerInput[]
-  readonly #trainedInputs: readonly LayerInput[]
   /** Layer and weight, as `weightOf`, of output matrices that are zero in the checkpoint. */
   readonly #faster = new Set<string>()
   #head: LossHead | null = null
@@ -114,15 +112,13 @@ export class LayerTrainer {
     private readonly frozen: FrozenLayers,
     private readonly vocabulary: Vocabulary,
   ) {
-    const { layers, parts } = options.settings
+    const { layers } = options.settings
     this.#compile = kernelOptions(plan)
     this.#kernels = new KernelCache(runtime)
     this.#layers = new LayerKernels(checkpoint, runtime)
     this.#activations = new ActivationPool(runtime)
     this.#trained = new Set(layers)
     this.#first = Math.min(...layers)
-    this.#inputs = layerInputs(checkpoint.architecture, checkpoint.config, this.#first)
-    this.#trainedInputs = trainedInputs(checkpoint, parts, this.#first)
   }
 
   /**
@@ -147,8 +143,8 @@ export class LayerTrainer {
     const plan = options.plan?.(planned) ?? planned
     const states = await LayerStates.open(checkpoint, runtime, {
       layers,
-      inputs: layerInputs(checkpoint.architecture, checkpoint.config, layers[0] ?? 0),
-      trained: trainedInputs(checkpoint, settings.parts, layers[0] ?? 0),
+      inputs: (layer) => layerInputs(checkpoint.architecture, checkpoint.config, layer),
+      trained: (layer) => trainedInputs(checkpoint, settings.parts, layer),
       placeOf: plan.placeOf,
       folder: join(scratch, 'states'),
     })
@@ -171,8 +167,8 @@ export class LayerTrainer {
 
   /** Numbers that are trained. */
   get parameters(): number {
-    const perLayer = this.#trainedInputs.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
-    return perLayer * this.#trained.size
+    const inputs = this.options.settings.layers.flatMap((layer) => this.#trainedInputs(layer))
+    return inputs.reduce((sum, { shape }) => sum + elementsOf(shape), 0)
   }
 
   /** Steps taken. */
@@ -272,8 +268,8 @@ export class LayerTrainer {
     const place = placeInLayers(this.checkpoint.architecture, tensor)
     if (!place || !this.#trained.has(place.layer)) return null
     const isOwn = (input: LayerInput): boolean => input.tensor === place.suffix
-    if (!this.#trainedInputs.some(isOwn)) return null
-    const own = this.#inputs.filter(isOwn)
+    const own = this.#trainedInputs(place.layer).filter(isOwn)
+    if (own.length === 0) return null
     const state = await this.states.get(place.layer, 'value')
     const values = new Float32Array(own.reduce((sum, { shape }) => sum + elementsOf(shape), 0))
     for (const { name, offset } of own) {
@@ -423,7 +419,7 @@ export class LayerTrainer {
   ): AsyncGenerator<number, { slopes: Tensor[]; squares: number }> {
     const shape = this.#shapeOf(layer)
     const isTrained = this.#trained.has(layer)
-    const trained = isTrained ? this.#trainedInputs.map(({ name }) => name) : []
+    const trained = isTrained ? this.#trainedInputs(layer).map(({ name }) => name) : []
     const passesOn = layer > this.#first
     const own = await this.#weightsOf(layer, stream)
     const targets = isTrained ? this.states.targets(layer, 'gradient') : {}
@@ -503,11 +499,10 @@ export class LayerTrainer {
     accumulates: boolean,
   ): Promise<{ loss: number; squares: number }> {
     const layers = this.#layersFrom(this.#first)
-    const trained = this.#trainedInputs.map(({ name }) => name)
     const described = layers.map((layer) => ({
       layer,
       shape: this.#shapeOf(layer),
-      trained: this.#trained.has(layer) ? trained : [],
+      trained: this.#trained.has(layer) ? this.#trainedInputs(layer).map(({ name }) => name) : [],
     }))
     const names = described.flatMap((each) =>
       each.trained.map((name) => weightOf(each.layer, name)),
@@ -554,7 +549,7 @@ export class LayerTrainer {
     feeds[HEAD_IO.norm] = this.vocabulary.norm
     feeds[LOSS_IO.share] = this.runtime.float32(share, [share.length, 1])
     const results = await kernel.run(feeds, into)
-    for (const { layer } of described.filter(({ trained: own }) => own.length > 0)) {
+    for (const { layer, trained } of described.filter((each) => each.trained.length > 0)) {
       const gradients = trained.map((name) => [
         name,
         results.one(gradientOf(weightOf(layer, name))),
@@ -580,7 +575,7 @@ export class LayerTrainer {
       first: {},
       second: {},
     }
-    for (const { name, shape } of this.#trainedInputs) {
+    for (const { name, shape } of this.#trainedInputs(layer)) {
       const rate = this.#faster.has(weightOf(layer, name)) ? outputRateFactor : 1
       const settings = { ...optimiser, learningRate: optimiser.learningRate * rate }
       const scalars = adamwScalars(step, settings, schedule(step))
@@ -662,6 +657,10 @@ export class LayerTrainer {
 
   get #statesAreOnDevice(): boolean {
     return this.options.settings.layers.some((layer) => this.plan.placeOf(layer) === 'device')
+  }
+
+  #trainedInputs(layer: number): LayerInput[] {
+    return trainedInputs(this.checkpoint, this.options.settings.parts, layer)
   }
 
   #layersFrom(first: number): number[] {
@@ -800,9 +799,9 @@ export class LayerTrainer {
   async #findZeros(): Promise<void> {
     const { architecture, config } = this.checkpoint
     const { silentValue } = architecture
-    const scales = architecture.residualScales(config, this.#first)
-    const outputs = this.#trainedInputs.filter(({ tensor }) => scales.includes(tensor))
     for (const layer of this.options.settings.layers) {
+      const scales = architecture.residualScales(config, layer)
+      const outputs = this.#trainedInputs(layer).filter(({ tensor }) => scales.includes(tensor))
       const state = await this.states.get(layer, 'value')
       for (const { name } of outputs) {
         const values = await this.runtime.read(state[name]!)
@@ -835,48 +834,16 @@ function chunks<T>(list: readonly T[], size: number): T[][] {
   )
 }
 
-/**
- * The layers in order.
- *
- * @throws AppError `bad_request` for one that there is not, none at all, or some with other tensors than the rest.
- */
+/** The layers in order. @throws AppError `bad_request` for one that there is not, or none at all. */
 function checkLayers(checkpoint: Checkpoint, layers: readonly number[]): number[] {
   const { numHiddenLayers } = checkpoint.config
   const wrong = layers.find(
     (layer) => !Number.isInteger(layer) || layer < 0 || layer >= numHiddenLayers,
   )
-  if (wrong === undefined && layers.length > 0) {
-    const asked = [...new Set(layers)].sort((a, b) => a - b)
-    requireOneForm(checkpoint, asked)
-    return asked
-  }
+  if (wrong === undefined && layers.length > 0) return [...new Set(layers)].sort((a, b) => a - b)
   const expected = `layers 0 to ${numHiddenLayers - 1}`
   const actual = wrong === undefined ? 'none' : String(wrong)
   throw new AppError('bad_request', `There is no layer ${actual} to train.`, {
     context: { file: checkpoint.path, field: 'train', expected, actual },
   })
-}
-
-/** A state has the same tensors for every layer. */
-function requireOneForm(
-  { architecture, config, path }: Checkpoint,
-  layers: readonly number[],
-): void {
-  const [first = 0] = layers
-  const form = architecture.formOf(config, first)
-  const other = layers.find((layer) => architecture.formOf(config, layer) !== form)
-  if (other === undefined) return
-  throw new AppError(
-    'bad_request',
-    `Layers ${first} and ${other} cannot be trained together: one has experts and the other none.`,
-    {
-      hint: 'Train the layers with experts, or those without.',
-      context: {
-        file: path,
-        field: 'train',
-        expected: 'layers of one kind',
-        actual: layers.join(', '),
-      },
-    },
-  )
 }

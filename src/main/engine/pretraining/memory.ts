@@ -4,8 +4,13 @@ import { AppError } from '@shared/errors'
 import type { EstimateItem } from '@shared/estimate'
 import type { TrainedParts } from '@shared/pretraining'
 import { formatBytes } from '@shared/units'
-import { largestLayer, type Architecture } from '../architectures/Architecture'
-import type { ModelConfig } from '../architectures/config'
+import {
+  formsOf,
+  largestLayer,
+  multipliedElements,
+  type Architecture,
+} from '../architectures/Architecture'
+import { mlpSize, type ModelConfig } from '../architectures/config'
 import { layerInputs, maskWidth, QUERY_CHUNK, type LayerInput } from '../decoder/decoderLayer'
 import { arrayLimits } from '../lib/arrays'
 import type { Placement } from '../onnx/placement'
@@ -112,7 +117,7 @@ export function kernelOptions({ keepsMemory }: Pick<TrainingPlan, 'keepsMemory'>
   return { keepsMemory, plansMemory: false, spins: false }
 }
 
-/** The weights of a layer that are trained; all trained layers have the same. */
+/** The weights of a layer that are trained. */
 export function trainedInputs(
   { architecture, config }: TrainingModel,
   parts: TrainedParts,
@@ -137,7 +142,9 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
   const first = trained[0] ?? config.numHiddenLayers
   const depth = config.numHiddenLayers
   const layerBytes = FLOAT * largestLayer(model.architecture, config)
-  const trainedBytes = bytesIn(trainedInputs(model, request.parts, trained[0] ?? 0))
+  const trainedEach = trained.map((layer) => bytesIn(trainedInputs(model, request.parts, layer)))
+  // Layers may differ; room is planned as if all were like the largest.
+  const trainedBytes = Math.max(0, ...trainedEach)
   const layerState = layerBytes + 3 * trainedBytes
   const vocabularyBytes =
     FLOAT * config.vocabSize * config.hiddenSize * (config.tieWordEmbeddings ? 1 : 2)
@@ -275,7 +282,7 @@ export function planTraining(model: TrainingModel, request: TrainingRequest): Tr
       ? null
       : totalOf(deviceBound === null ? fixed(microBatch) : items) - BASELINE_BYTES,
     scratchBytes: filed * layerState,
-    stateBytes: 3 * trainedBytes * trained.length,
+    stateBytes: 3 * trainedEach.reduce((sum, bytes) => sum + bytes, 0),
     leastBytes: least,
   }
 }
@@ -301,7 +308,8 @@ function floatsPerToken(
   context: number,
   floats: { readonly hidden: number; readonly intermediate: number; readonly scores: number },
 ): number {
-  const { hiddenSize, intermediateSize, numAttentionHeads } = config
+  const { hiddenSize, numAttentionHeads } = config
+  const { features, rows } = mlpSize(config)
   const widest = config.windows.reduce<number>(
     (most, window) => Math.max(most, maskWidth({ length: context, window })),
     0,
@@ -310,14 +318,21 @@ function floatsPerToken(
   const keys = (widest + Math.min(widest, QUERY_CHUNK)) / 2
   return (
     floats.hidden * hiddenSize +
-    floats.intermediate * intermediateSize +
+    // What goes to the chosen experts and comes from them.
+    2 * (rows - 1) * hiddenSize +
+    floats.intermediate * features +
     floats.scores * numAttentionHeads * keys
   )
 }
 
 /** Tokens that run through a layer together. */
 function tokensAtOnce(model: TrainingModel): number {
-  const elements = largestLayer(model.architecture, model.config)
+  const { architecture, config } = model
+  const elements = Math.max(
+    ...formsOf(architecture, config).map((layer) =>
+      multipliedElements(architecture, config, layer),
+    ),
+  )
   return Math.min(4096, Math.max(512, Math.floor(FLOPS_PER_RUN / (2 * elements))))
 }
 

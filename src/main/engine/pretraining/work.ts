@@ -1,5 +1,5 @@
 /** @file What training layers takes: the work of a step, of an evaluation and of keeping a state. */
-import { elementsOf } from '../architectures/Architecture'
+import { elementsOf, multipliedElements } from '../architectures/Architecture'
 import { windowOfLayer } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { layerInputs, maskWidth, queryChunk } from '../decoder/decoderLayer'
@@ -43,12 +43,11 @@ export function layerOperations(
   window: number | null,
 ): LayerOperations {
   const { numAttentionHeads, headDim } = config
-  const matrices = architecture.slotsOf(config, layer).map(({ weight }) => elementsOf(weight.shape))
   const widest = maskWidth({ length, window })
   // The keys that a chunk sees grow with its place, up to all that the window lets it see.
   const keys = window === null ? (widest + queryChunk(length)) / 2 : widest
   return {
-    linear: 2 * matrices.reduce((sum, elements) => sum + elements, 0),
+    linear: 2 * multipliedElements(architecture, config, layer),
     attention: 2 * 2 * numAttentionHeads * headDim * keys,
   }
 }
@@ -110,12 +109,11 @@ export function evaluationWork(training: PlannedTraining, windows: number): Work
     const own = layerOperations(checkpoint, layer, context, windowOfLayer(config, layer))
     forward += tokens * (own.linear + own.attention)
   }
-  const value = bytesIn(layerInputs(checkpoint.architecture, config, training.layers[0] ?? 0))
   const passes = Math.ceil(windows / plan.evaluatedWindows)
   return {
     layers: { forward, backward: 0 },
     head: tokens * headOperations(checkpoint),
-    converted: passes * (forwardBytes(training) + value * filedLayers(training, plan)),
+    converted: passes * (forwardBytes(training) + filedBytes(training).values),
   }
 }
 
@@ -126,10 +124,9 @@ export function saveWork({ plan }: PlannedTraining): Work {
 
 /** Numbers that are trained. */
 export function parametersOf({ checkpoint, layers, parts }: PlannedTraining): number {
-  const elements = trainedInputs(checkpoint, parts, layers[0] ?? 0).map(({ shape }) =>
-    elementsOf(shape),
-  )
-  return layers.length * elements.reduce((sum, count) => sum + count, 0)
+  return layers
+    .flatMap((layer) => trainedInputs(checkpoint, parts, layer))
+    .reduce((sum, { shape }) => sum + elementsOf(shape), 0)
 }
 
 /** What is read of the files in a pass through all layers. */
@@ -169,8 +166,17 @@ function storedBytes({ checkpoint }: PlannedTraining, layers: readonly number[])
   )
 }
 
-function filedLayers({ layers }: PlannedTraining, { placeOf }: TrainingPlan): number {
-  return layers.filter((layer) => placeOf(layer) === 'file').length
+/** Bytes of the layers whose states are in files: their values, and what is trained of them. */
+function filedBytes({ checkpoint, layers, parts, plan }: PlannedTraining): {
+  readonly values: number
+  readonly trained: number
+} {
+  const { architecture, config } = checkpoint
+  const filed = layers.filter((layer) => plan.placeOf(layer) === 'file')
+  return {
+    values: bytesIn(filed.flatMap((layer) => layerInputs(architecture, config, layer))),
+    trained: bytesIn(filed.flatMap((layer) => trainedInputs(checkpoint, parts, layer))),
+  }
 }
 
 /**
@@ -178,11 +184,7 @@ function filedLayers({ layers }: PlannedTraining, { placeOf }: TrainingPlan): nu
  * which reads and writes all; gradients are written and read. Counted as copies, which read a byte and write it.
  */
 function stateBytes(training: PlannedTraining): number {
-  const { checkpoint, parts, plan, layers } = training
-  const { architecture, config } = checkpoint
-  const form = layers[0] ?? 0
-  const value = bytesIn(layerInputs(architecture, config, form))
-  const trained = bytesIn(trainedInputs(checkpoint, parts, form))
-  const [read, written] = [3 * value + 3 * trained, value + 3 * trained]
-  return (filedLayers(training, plan) * (read + written)) / 2
+  const { values, trained } = filedBytes(training)
+  const [read, written] = [3 * values + 3 * trained, values + 3 * trained]
+  return (read + written) / 2
 }

@@ -9,6 +9,8 @@ export const MODEL = {
     perLayer: 'Per layer',
     width: 'Width',
     mlp: 'MLP width',
+    experts: 'Experts',
+    active: 'Parameters a token',
     heads: 'Attention heads',
     vocabulary: 'Vocabulary',
     context: 'Context',
@@ -21,6 +23,7 @@ export const MODEL = {
   untied: 'not tied',
   headsOf: (query: number, keyValue: number): string =>
     query === keyValue ? String(query) : `${query}, ${keyValue} key/value`,
+  expertsOf: (perToken: number, count: number): string => `${perToken} of ${count} a token`,
   files: (count: number): string => (count === 1 ? '1 file' : `${count} files`),
   present: 'present',
   absent: 'none',
@@ -67,6 +70,7 @@ export const LAYERS = {
   gridLabel: (statistic: string): string =>
     `${statistic} by weight type and layer. Arrow keys move from cell to cell.`,
   layer: (index: number): string => `Layer ${index}`,
+  none: 'not in this layer',
   absentTitle: 'The layers have not been measured yet',
   absentText: (size: string): string =>
     `Norms, means and damaged values of every tensor. The whole checkpoint, ${size}, is read once; the result is kept.`,
