@@ -8,6 +8,7 @@ import type { Architecture, TensorOrder, Wrapping } from './Architecture'
 import type { RawConfig } from './config'
 import { unknownLists } from './deepenConfig'
 import { arcee } from './arcee'
+import { cwm } from './cwm'
 import { ernie45 } from './ernie45'
 import { exaone4 } from './exaone4'
 import { gemma } from './gemma'
@@ -50,6 +51,7 @@ import {
   OTHER_HEAD,
   unsupportedError,
 } from './unsupported'
+import { vaultGemma } from './vaultGemma'
 import { unwrap, type Wrapper } from './wrapped'
 
 export { architectureNamesOf }
@@ -77,6 +79,8 @@ export const ARCHITECTURES: readonly Architecture[] = [
   glm4,
   exaone4,
   helium,
+  vaultGemma,
+  cwm,
   mixtral,
   qwen2Moe,
   qwen3Moe,

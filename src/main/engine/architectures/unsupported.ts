@@ -45,7 +45,7 @@ export const BY_TYPE: readonly TypedObstacle[] = [
   },
   {
     clause: 'has state-space layers (Mamba)',
-    types: ['mamba', 'mamba2', 'falcon_mamba', 'codestral_mamba'],
+    types: ['mamba', 'mamba2', 'falcon_mamba'],
   },
   {
     clause: 'has state-space layers (Mamba) beside attention',
@@ -78,30 +78,25 @@ export const BY_TYPE: readonly TypedObstacle[] = [
     clause: 'has attention sinks, and experts with biases and bounds',
     types: ['gpt_oss'],
   },
-  { clause: 'has attention sinks, and experts', types: ['granitemoe_swa', 'mimo_v2_flash'] },
+  {
+    clause: 'has attention sinks, and experts',
+    types: ['deepseek_v4', 'granitemoe_swa', 'mimo_v2_flash'],
+  },
   { clause: 'has latent attention', types: ['minicpm3', 'youtu'] },
   {
     clause: 'has latent attention, and experts',
-    types: ['deepseek_v2', 'mistral4', 'longcat_flash', 'bailing_hybrid'],
+    types: ['deepseek_v2', 'mistral4', 'longcat_flash'],
   },
   {
     clause: 'has latent attention, and experts behind a router with sigmoids and a bias',
-    types: [
-      'deepseek_v3',
-      'deepseek_v32',
-      'deepseek_v4',
-      'kimi_k2',
-      'kimi_k25',
-      'glm4_moe_lite',
-      'glm_moe_dsa',
-    ],
+    types: ['deepseek_v3', 'deepseek_v32', 'kimi_k2', 'kimi_k25', 'glm4_moe_lite', 'glm_moe_dsa'],
   },
   {
     clause: 'has experts behind a router with sigmoids and a bias',
     types: ['glm4_moe', 'dots1', 'exaone_moe', 'minimax_m2', 'afmoe', 'solar_open', 'hy_v3'],
   },
   {
-    clause: 'has experts with a router of another kind',
+    clause: 'has experts of a kind that is not read',
     types: [
       'dbrx',
       'ernie4_5_moe',
@@ -129,16 +124,15 @@ export const BY_TYPE: readonly TypedObstacle[] = [
       'gpt_neox_japanese',
       'gptj',
       'phi',
-      'stablelm',
     ],
   },
   {
     clause: 'has norms that subtract the mean (LayerNorm)',
-    types: ['nemotron', 'olmo', 'persimmon', 'starcoder2', 'jais2'],
+    types: ['nemotron', 'olmo', 'persimmon', 'stablelm', 'starcoder2', 'jais2'],
   },
   {
     clause: 'has learned positions, and norms that subtract the mean (LayerNorm)',
-    types: ['biogpt', 'ctrl', 'gpt2', 'gpt_bigcode', 'gpt_neo', 'openai_gpt', 'opt', 'xglm'],
+    types: ['biogpt', 'gpt2', 'gpt_bigcode', 'gpt_neo', 'openai_gpt', 'opt'],
   },
   { clause: 'has positions as slopes of the scores (ALiBi)', types: ['bloom', 'mpt'] },
   { clause: 'has an activation with learned parameters (xIELU)', types: ['apertus'] },
@@ -200,7 +194,7 @@ const BY_KEY: readonly (Obstacle & { readonly keys: readonly string[] })[] = [
   },
   { clause: 'has latent attention', keys: ['kv_lora_rank'] },
   {
-    clause: 'has experts with a router of another kind',
+    clause: 'has experts of a kind that is not read',
     keys: ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'],
   },
 ]

@@ -60,7 +60,19 @@ describe('defaults', () => {
     glm4: [128, 2, 1.5625e-7],
     exaone4: [null, 32, 1e-5],
     helium: [128, 20, 1e-8],
+    vaultgemma: [256, 4, 1e-6],
+    cwm: [128, 8, 1e-5],
+    mixtral: [null, 8, 1e-5],
+    qwen2_moe: [null, 16, 1e-6],
+    qwen3_moe: [null, 4, 1e-6],
+    olmoe: [null, null, 1e-5],
   }
+
+  test('every family is looked at', () => {
+    expect(Object.keys(REFERENCE).sort()).toEqual(
+      ARCHITECTURES.map(({ modelType }) => modelType).sort(),
+    )
+  })
 
   test.each(Object.entries(REFERENCE))(
     '%s: a head’s size, key-value heads and epsilon, and what null means',
@@ -88,11 +100,12 @@ describe('defaults', () => {
       'gemma',
       'gemma2',
       'gemma3_text',
+      'vaultgemma',
     ])
-    expect(having('attentionBias')).toEqual(['seed_oss', 'glm', 'glm4'])
+    expect(having('attentionBias')).toEqual(['seed_oss', 'glm', 'glm4', 'qwen2_moe'])
     expect(having('mlpBias')).toEqual([])
     const others = types.filter((type) => parse(type, kv).hiddenAct !== 'silu')
-    expect(others).toEqual(['arcee', 'gemma', 'gemma2', 'gemma3_text'])
+    expect(others).toEqual(['arcee', 'gemma', 'gemma2', 'gemma3_text', 'vaultgemma'])
   })
 
   test('an explicit null of key-value heads means no grouping', () => {

@@ -97,7 +97,7 @@ const PUBLISHED: readonly (readonly [said: string, config: Record<string, unknow
 
 /** Of types that nobody has told of, by what their configs have. */
 const UNKNOWN: readonly (readonly [said: string, config: Record<string, unknown>])[] = [
-  ['has experts with a router of another kind', { n_routed_experts: 64 }],
+  ['has experts of a kind that is not read', { n_routed_experts: 64 }],
   ['has latent attention', { kv_lora_rank: 512, n_routed_experts: 64 }],
   ['has state-space layers', { mamba_d_state: 16 }],
   ['has layers with linear attention', { linear_num_value_heads: 32 }],
