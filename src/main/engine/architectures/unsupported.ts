@@ -202,6 +202,15 @@ const BY_KEY: readonly (Obstacle & { readonly keys: readonly string[] })[] = [
 /** Keys under which a config has that of a text model within it. */
 const WITHIN = ['text_config', 'llm_config', 'language_config'] as const
 
+/** The config of a text model within that of a model that sees or hears, and its key; `null` where there is none. */
+export function configWithin(
+  rawConfig: RawConfig,
+): { readonly key: string; readonly inner: RawConfig } | null {
+  const key = WITHIN.find((each) => objectOf(rawConfig[each]) !== null)
+  const inner = key && objectOf(rawConfig[key])
+  return inner ? { key, inner } : null
+}
+
 /** Classes of a decoder with another head than the one that predicts the next token. */
 export const OTHER_HEAD = /For(?!CausalLM)[A-Z]|Reward|Classif/
 /** The same of one that sees; those that bring a class for text with them are built otherwise. */
@@ -280,9 +289,9 @@ function otherClass(rawConfig: RawConfig, families: readonly Supported[]): Locat
 
 /** Of a config that holds that of a text model; `null` for others. */
 function obstacleWithin(rawConfig: RawConfig, families: readonly Supported[]): Located | null {
-  const key = WITHIN.find((each) => objectOf(rawConfig[each]) !== null)
-  const inner = key && objectOf(rawConfig[key])
-  if (!inner) return null
+  const within = configWithin(rawConfig)
+  if (!within) return null
+  const { key, inner } = within
   const { modelType, architectureName } = architectureNamesOf(inner)
   const type = shown(modelType ?? architectureName ?? 'that is not named', 80)
   const isKnown = families.some((family) => family.modelType === modelType)

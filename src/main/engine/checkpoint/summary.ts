@@ -10,6 +10,7 @@ import {
   type Architecture,
 } from '../architectures/Architecture'
 import type { ExpertConfig, ModelConfig, RawConfig } from '../architectures/config'
+import { configWithin } from '../architectures/unsupported'
 import type { Folder, TensorInfo } from './folder'
 
 type Measured = Pick<
@@ -92,9 +93,8 @@ export function summarizeExperts(
 /** For a model that cannot be grown here: what its config says where it is well formed, 0 where it is silent. */
 export function summarizeForeign(folder: Folder): ModelSummary {
   const { modelType, architectureName } = architectureNamesOf(folder.rawConfig)
-  const inner = folder.rawConfig['text_config']
   // Of a model that sees or hears, the language part.
-  const raw = { ...folder.rawConfig, ...(typeof inner === 'object' ? inner : {}) } as RawConfig
+  const raw: RawConfig = { ...folder.rawConfig, ...configWithin(folder.rawConfig)?.inner }
   const count = (...keys: string[]): number => {
     const value = keys.map((key) => raw[key]).find((each) => Number.isSafeInteger(each))
     return Math.max(0, Number(value ?? 0))

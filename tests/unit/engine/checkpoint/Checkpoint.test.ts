@@ -589,6 +589,27 @@ describe('inspect', () => {
     })
   })
 
+  test.each(['text_config', 'llm_config', 'language_config'])(
+    'describes the text model within one that is not supported, by its %s',
+    async (key) => {
+      const inner = { model_type: 'internlm2', num_hidden_layers: 7, hidden_size: 96 }
+      const config = {
+        model_type: 'internvl_chat',
+        architectures: ['InternVLChatModel'],
+        [key]: inner,
+      }
+      expect(await Checkpoint.inspect(await tiny({ config }))).toMatchObject({
+        supported: false,
+        refusal: {
+          message:
+            'Models of this kind cannot be grown yet: InternVLChatModel holds a text model of the type internlm2, which is not known.',
+        },
+        num_hidden_layers: 7,
+        hidden_size: 96,
+      })
+    },
+  )
+
   test('describes weights that cannot be read as floats', async () => {
     const folder = await tiny({ config: { quantization_config: {} } })
     expect(await Checkpoint.inspect(folder)).toMatchObject({
