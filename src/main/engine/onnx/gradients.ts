@@ -199,7 +199,7 @@ export function vjp(
   const total = new Map<Value, Value>()
   const flow = (value: Value, cotangent: Value): void => {
     const sum = total.get(value)
-    total.set(value, sum ? g.add(sum, cotangent) : cotangent)
+    total.set(value, sum ? plus(g, sum, cotangent) : cotangent)
   }
   outputs.forEach((output, index) => {
     const cotangent = need(cotangents[index])
@@ -233,6 +233,14 @@ export function vjp(
     if (!gradient) throw new AppError('bug', `The result does not depend on ${value.name}.`)
     return whole(g, gradient, value)
   })
+}
+
+/** A sum; of rows that were picked one by one, as an addition to these rows alone, which takes the first term's place. */
+function plus(g: Graph, sum: Value, term: Value): Value {
+  const { node } = term
+  if (node?.op !== 'ScatterAdd' || !sameShape(sum, term)) return g.add(sum, term)
+  const [, indices, updates] = node.inputs
+  return g.addRows(sum, need(indices), need(updates))
 }
 
 /** Nodes on a path from `wrt` to `outputs`: only these need gradients. */

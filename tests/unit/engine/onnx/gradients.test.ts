@@ -378,6 +378,18 @@ describe('gradients that are the same along an axis', () => {
 })
 
 describe('gradients', () => {
+  test('of a matrix whose rows are picked again and again, some of them beside a use of all', async () => {
+    const build: Case['build'] = (g, v) => {
+      const [x] = [at(v, 0)]
+      const picked = [
+        [0, 2],
+        [2, 1],
+      ].map((rows, part) => g.sum(g.mul(g.square(g.gather(x, g.integers(rows))), part + 1)))
+      return picked.reduce((sum, each) => g.add(sum, each), g.sum(g.exp(x)))
+    }
+    expect(await check({ shapes: [[3, 2]], build })).toBe(6)
+  })
+
   test('of a value that is itself computed, such as a view of packed parameters', async () => {
     const g = new Graph()
     const packed = g.input('x0', [6])
