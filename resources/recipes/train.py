@@ -368,7 +368,7 @@ def rate_factor(schedule, steps, warmup):
             length = steps - warmup
             done = 1.0 if length <= 1 else min(1.0, max(0, step - warmup - 1) / (length - 1))
             return rising if step <= warmup else (1 + math.cos(math.pi * done)) / 2
-        falling = 1.0 if step <= steps - decay else 1 - math.sqrt(min(1.0, (step - steps + decay) / decay))
+        falling = 1.0 if decay == 0 or step <= steps - decay else 1 - math.sqrt(min(1.0, (step - steps + decay) / decay))
         return min(rising, falling)
 
     return factor

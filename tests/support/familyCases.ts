@@ -51,16 +51,20 @@ export function familyReference(name: string): FamilyReference {
   return JSON.parse(readFileSync(join(folderOf(name), 'reference.json'), 'utf8')) as FamilyReference
 }
 
+interface ModelChanges {
+  readonly tensors?: (tensors: readonly FixtureTensor[]) => readonly FixtureTensor[]
+  readonly config?: (config: Record<string, unknown>) => Record<string, unknown>
+}
+
 /** A copy of such a model with other tensors, or another config. */
-export async function changedModel(
-  name: string,
-  changes: {
-    readonly tensors?: (tensors: readonly FixtureTensor[]) => readonly FixtureTensor[]
-    readonly config?: (config: Record<string, unknown>) => Record<string, unknown>
-  },
-): Promise<string> {
+export function changedModel(name: string, changes: ModelChanges): Promise<string> {
+  return changedFolder(familyModel(name), changes)
+}
+
+/** The same of a checkpoint in one file. */
+export async function changedFolder(from: string, changes: ModelChanges): Promise<string> {
   const folder = join(await tempFolder(), 'changed')
-  await cp(familyModel(name), folder, { recursive: true })
+  await cp(from, folder, { recursive: true })
   const [weights, config] = [join(folder, 'model.safetensors'), join(folder, 'config.json')]
   if (changes.tensors) {
     const { tensors } = await decodeSafetensors(weights)

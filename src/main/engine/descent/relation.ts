@@ -2,7 +2,7 @@
 import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { AppError, type ErrorContext } from '@shared/errors'
-import { placeInLayers } from '../architectures/Architecture'
+import { isOutsideDecoder, placeInLayers } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { bytesPerElement, decodeToFloat32, isTensorDtype } from '../checkpoint/dtypes'
@@ -64,12 +64,19 @@ export async function relate(models: Models): Promise<Relation> {
       ),
     )
   const layers = Array.from({ length: trained.config.numHiddenLayers }, (_, layer) =>
-    [...suffixesOf(layer)].map((suffix) => same(trained.layerTensorName(layer, suffix))),
+    [...suffixesOf(layer)].map((suffix) =>
+      inBoth(models, (checkpoint) => checkpoint.layerTensorName(layer, suffix)),
+    ),
   )
-  const { embedTokens, finalNorm } = trained.architecture
-  const head = { start: headOf(start), trained: headOf(trained) }
-  const isHeadStored = head.start !== embedTokens || head.trained !== embedTokens
-  const outside = [same(embedTokens), same(finalNorm), ...(isHeadStored ? [head] : [])]
+  const embeddings = inBoth(models, ({ architecture }) => architecture.embedTokens)
+  const head = inBoth(models, headOf)
+  const isHeadStored = head.start !== embeddings.start || head.trained !== embeddings.trained
+  const outside = [
+    embeddings,
+    inBoth(models, ({ architecture }) => architecture.finalNorm),
+    ...(isHeadStored ? [head] : []),
+    ...otherParts(models),
+  ]
   const known = new Set(
     [...layers.flat(), ...outside].flatMap((pair) => [pair.start, pair.trained]),
   )
@@ -86,7 +93,29 @@ export async function relate(models: Models): Promise<Relation> {
 const START_HINT =
   'Choose the grown checkpoint itself, with the lesa.json that was written with it.'
 
-const same = (name: string): Pair => ({ start: name, trained: name })
+/** A tensor by the name that each model has for it: of one decoder inside another they may differ. */
+const inBoth = ({ start, trained }: Models, nameIn: (checkpoint: Checkpoint) => string): Pair => ({
+  start: nameIn(start),
+  trained: nameIn(trained),
+})
+
+/** Tensors of what lies around a decoder inside another model, with or without what modules' names begin with. */
+function otherParts({ start, trained }: Models): Pair[] {
+  const byModule = new Map(outsideOf(start).map((name) => [moduleName(name), name]))
+  return outsideOf(trained).flatMap((name): Pair[] => {
+    const other = byModule.get(moduleName(name)) ?? ''
+    const [was, is] = [start.tensors.get(other), trained.tensors.get(name)]
+    return was?.shape.join() === is?.shape.join() ? [{ start: other, trained: name }] : []
+  })
+}
+
+const moduleName = (name: string): string => name.replace(/^model\./, '')
+
+function outsideOf({ tensors, architecture }: Checkpoint): string[] {
+  return [...tensors.values()].flatMap(({ name, dtype }) =>
+    isOutsideDecoder(architecture, name) && isTensorDtype(dtype) ? [name] : [],
+  )
+}
 
 /** The head's matrix, whichever the config says of a tie: a head that is stored is the one that is used. */
 function headOf({ tensors, architecture: { lmHead, embedTokens } }: Checkpoint): string {
@@ -175,7 +204,8 @@ async function refuseUnrelated(models: Models, relation: Relation): Promise<void
   const { trained, start } = models
   const isNew = new Set(relation.newLayers)
   const matrices = [
-    ...relation.outside,
+    // Other models may have the same eyes.
+    ...relation.outside.filter((pair) => !isOutsideDecoder(trained.architecture, pair.trained)),
     ...relation.layers.flatMap((pairs, layer) => (isNew.has(layer) ? [] : pairs)),
   ].filter((pair) => (trained.tensors.get(pair.trained)?.shape.length ?? 0) > 1)
   const count = Math.min(SAMPLED_MATRICES, matrices.length)

@@ -15,7 +15,7 @@ import {
 /** Elements that are compared at a time. */
 const CHUNK_ELEMENTS = 2 ** 20
 
-/** A tensor of both models; their names differ where one has its embeddings for a head. */
+/** A tensor of both models; their names differ where one has its embeddings for a head, or was saved by another program. */
 export interface Pair {
   readonly start: string
   readonly trained: string

@@ -10,6 +10,7 @@ import { runJob } from '../../../../src/main/engine/process/runJob'
 import { decodeSafetensors, type FixtureTensor } from '../../../support/checkpoints'
 import { resultOf } from '../../../support/decoding'
 import {
+  changedFolder,
   changedModel,
   familyModel,
   familyReference,
@@ -81,18 +82,20 @@ describe.each(WRAPPER_CASES)('%s', (name) => {
   })
 })
 
+/** From what LLaVA's kind is published with to what its modules are called. */
+const MODULES = [
+  ['language_model.model.', 'model.language_model.'],
+  ['language_model.lm_head.', 'lm_head.'],
+  ['vision_tower.', 'model.vision_tower.'],
+  ['multi_modal_projector.', 'model.multi_modal_projector.'],
+] as const
+
 describe('names stay those of the files', () => {
-  const LLAVA = [
-    ['language_model.model.', 'model.language_model.'],
-    ['language_model.lm_head.', 'lm_head.'],
-    ['vision_tower.', 'model.vision_tower.'],
-    ['multi_modal_projector.', 'model.multi_modal_projector.'],
-  ] as const
-  const bare = LLAVA.map(([from, to]) => [from, to.replace('model.', '')] as const)
+  const bare = MODULES.map(([from, to]) => [from, to.replace('model.', '')] as const)
   test.each([
     ['gemma3', 'as published', []],
-    ['gemma3', 'as modules are called', LLAVA],
-    ['mistral3', 'as modules are called', LLAVA],
+    ['gemma3', 'as modules are called', MODULES],
+    ['mistral3', 'as modules are called', MODULES],
     ['llava', 'without what modules begin with', bare],
     ['gemma3', 'of a module saved inside another', [['', 'module.']] as const],
     ['qwen2_5_vl', 'as published', []],
@@ -259,6 +262,28 @@ describe('the recipes of a grown one', () => {
     const readme = await readFile(join(out, 'recipes/README.md'), 'utf8')
     expect(readme).toContain('No files are written for axolotl')
     await expect(readFile(join(out, 'recipes/axolotl.yaml'))).rejects.toThrow()
+  })
+})
+
+describe('what a training elsewhere wrote', () => {
+  test('is compared under whatever names it has, all that lies around the decoder as well', async () => {
+    const { out } = await grown(familyModel('mistral3'))
+    const touched = 'model.multi_modal_projector.norm.weight'
+    const trained = await changedFolder(out, {
+      tensors: (tensors) =>
+        renamed(...MODULES)(tensors).map((tensor) =>
+          tensor.name === touched
+            ? { ...tensor, bytes: Uint8Array.from(tensor.bytes).fill(0) }
+            : tensor,
+        ),
+    })
+    const result = await resultOf(runJob({ kind: 'descent', trained, start: out }, { signal }))
+    if (result.kind !== 'descent') throw new Error(result.kind)
+    expect(result.layers.every(({ is_changed }) => !is_changed)).toBe(true)
+    expect(result.outside.map(({ tensor }) => tensor)).toEqual([touched])
+    const inNew = 2 * 9
+    expect(result.identical).toBe((await tensorsOf(out)).size - inNew - 1)
+    expect(result.warnings).toEqual([])
   })
 })
 
