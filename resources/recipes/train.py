@@ -332,13 +332,15 @@ def load_model(a, recipe, precision):
     parameters = dict(model.named_parameters())
     expected = {each["name"]: tuple(each["shape"]) for each in recipe["trained"]}
     prefixes = tuple(f"{recipe['layer_prefix']}{layer}." for layer in recipe["new_layers"])
-    actual = {name: tuple(p.shape) for name, p in parameters.items() if name.startswith(prefixes)}
+    views = stored_views(model)
+    actual = {name: tuple(cut(parameters[own]).shape) for name, (own, cut) in views.items() if name.startswith(prefixes)}
     for name in sorted(expected.keys() | actual.keys()):
         if expected.get(name) != actual.get(name):
             raise Refusal(f"recipe.json is not of this model: {name} is {actual.get(name, 'missing')} "
                           f"in the model and {expected.get(name, 'missing')} in the recipe.")
     model.requires_grad_(False)
-    for name in expected:
+    owners = {views[name][0] for name in expected}
+    for name in owners:
         parameter = parameters[name]
         if a.trained_dtype == "float32":
             parameter.data = parameter.data.to(torch.float32)
@@ -347,7 +349,7 @@ def load_model(a, recipe, precision):
     if trained != recipe["trained_parameters"]:
         raise Refusal(f"{trained} parameters would be trained, recipe.json says {recipe['trained_parameters']}.")
     # A layer whose output matrices are zero passes its input on; they may take another rate than the others.
-    zeros = [name for name in expected if parameters[name].ndim == 2 and not parameters[name].any()]
+    zeros = [name for name in owners if parameters[name].ndim > 1 and not parameters[name].any()]
     if not a.no_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         # Enabling it lets the embeddings' output ask for gradients, and the backward pass would run through every
@@ -448,6 +450,31 @@ def stored_files(model):
         return {"model.safetensors": list(file.keys())}
 
 
+def stored_views(model):
+    """How a checkpoint has the model's parameters: {name: (the parameter's name, what cuts the values out of it)}.
+
+    transformers holds all experts of a layer in two parameters, gates above ups in one of them, and calls Mixtral's router
+    otherwise than its files do.
+    """
+    is_mixtral = model.config.get_text_config().model_type == "mixtral"
+    parts = {"gate_up_proj": ["gate_proj", "up_proj"], "down_proj": ["down_proj"]}
+    called = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"} if is_mixtral else {}
+    views = {}
+    for own, parameter in model.named_parameters():
+        name = own.replace(".mlp.", ".block_sparse_moe.") if is_mixtral else own
+        module, _, kind = name.rpartition(".")
+        if not module.endswith(".experts") or parameter.ndim != 3 or kind not in parts:
+            views[name] = own, lambda values: values
+            continue
+        rows = parameter.shape[1] // len(parts[kind])
+        for expert in range(parameter.shape[0]):
+            for at, part in enumerate(parts[kind]):
+                place = slice(at * rows, (at + 1) * rows)
+                stored = f"{module}.{expert}.{called.get(part, part)}.weight"
+                views[stored] = own, lambda values, expert=expert, place=place: values[expert, place]
+    return views
+
+
 def whole(parameter):
     """A parameter on the CPU, gathered from all processes where it is divided among them: all of them have to ask."""
     value = parameter.detach()
@@ -470,7 +497,8 @@ def write_checkpoint(a, model, trained, record, renamed):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     stored = lambda name: next((f + name[len(m):] for m, f in renamed.items() if name.startswith(m)), name)  # noqa: E731
-    parameters = {stored(name): parameter for name, parameter in model.named_parameters()}
+    parameters = dict(model.named_parameters())
+    views = {stored(name): view for name, view in stored_views(model).items()}
     trained = {stored(name) for name in trained}
     files = stored_files(source)
     stored_names = {name for names in files.values() for name in names}
@@ -478,11 +506,16 @@ def write_checkpoint(a, model, trained, record, renamed):
     added = sorted(trained - stored_names)
     last = list(files)[-1]
     checked = 0
+    # All experts of a layer are one parameter: it is gathered once.
+    gathered = None, None
     for file, names in files.items():
         with safe_open(source / file, framework="pt") as opened:
             tensors = {}
             for name in [*names, *(added if file == last else [])]:
-                value = whole(parameters[name]) if name in parameters else None
+                owner, cut = views.get(name, (None, None))
+                if owner is not None and gathered[0] != owner:
+                    gathered = owner, whole(parameters[owner])
+                value = cut(gathered[1]) if owner is not None else None
                 if RANK != 0:
                     continue
                 before = opened.get_tensor(name) if name in stored_names else None
