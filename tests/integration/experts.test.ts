@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { ExpandResult, ExpandSpec } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
 import { describe, expect, test } from 'vitest'
@@ -8,6 +8,7 @@ import { ExpertMatcher } from '../../src/main/engine/alignment/expertMatching'
 import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
 import { ForwardPass } from '../../src/main/engine/decoder/ForwardPass'
 import { logitsOf } from '../../src/main/engine/evaluation/scoring'
+import { choiceOf, factorFor } from '../../src/main/engine/growth/routing'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
 import {
   EXPERTS,
@@ -141,6 +142,52 @@ describe.each(['mixtral', 'qwen2_moe'] as const)('%s', (modelType) => {
     }
     await from.close()
     await grown.close()
+  })
+})
+
+describe('routers of new layers', () => {
+  const TEXT = resolve(import.meta.dirname, '../../resources/demo-texts/ledger.txt')
+
+  test('are scaled on a text until they choose as sharply as those beside them', async () => {
+    const orders = Array.from({ length: 5 }, (_, layer) => shuffledUnits(layer))
+    const base = await model({
+      layers: 5,
+      noise: 0.4,
+      hasTokenizer: true,
+      orderOf: (layer) => orders[layer]!,
+    })
+    const mean = { name: 'neighbour-mean', gaps: [1, 2] } as const
+    const calibration = { text: TEXT, tokens: 512, context: 32 }
+    const plain = await grow(base, mean, { align: true })
+    const scaled = await grow(base, mean, { align: true, calibration })
+    expect(plain.routing).toBeUndefined()
+    expect(scaled.routing?.layers.map(({ layer }) => layer)).toEqual([2, 4])
+    const [own, other] = [await Checkpoint.open(scaled.out), await Checkpoint.open(plain.out)]
+    for (const { layer, factor, before, after, neighbours } of scaled.routing?.layers ?? []) {
+      expect(Math.abs(after.entropy - neighbours.entropy)).toBeLessThan(1e-3)
+      expect(Math.abs(before.entropy - neighbours.entropy)).toBeGreaterThan(1e-3)
+      const router = own.layerTensorName(layer, 'block_sparse_moe.gate.weight')
+      const [values, unscaled] = [await own.readFloat32(router), await other.readFloat32(router)]
+      values.forEach((value, at) => expect(value).toBeCloseTo(factor * unscaled[at]!, 5))
+    }
+    await own.close()
+    await other.close()
+    expect(await readFile(join(scaled.out, 'README.md'), 'utf8')).toContain(
+      'routers of new layers were scaled',
+    )
+  })
+
+  test('have the entropy and the busiest expert of their choices', () => {
+    const even = choiceOf([Float32Array.of(0, 0, 0, 0)], { count: 2, perToken: 1 }, 1)
+    expect(even.entropy).toBeCloseTo(Math.log(2), 6)
+    expect(even.busiest).toBe(1)
+    const scores = [Float32Array.of(3, 1, 0, 0, 2, 1)]
+    const chosen = choiceOf(scores, { count: 3, perToken: 2 }, 1)
+    expect(chosen.busiest).toBe(0.5)
+    const entropyOf = (factor: number): number =>
+      choiceOf(scores, { count: 3, perToken: 2 }, factor).entropy
+    expect(entropyOf(factorFor(entropyOf, 0.5))).toBeCloseTo(0.5, 3)
+    expect(factorFor(entropyOf, 2)).toBeCloseTo(1 / 16, 3)
   })
 })
 

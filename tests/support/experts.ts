@@ -1,6 +1,6 @@
 /** @file Models with experts whose layers are the same one again and again, in other orders, or have nothing in common. */
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { architectureOf } from '../../src/main/engine/architectures'
 import { parseConfig, type ModelConfig } from '../../src/main/engine/architectures/config'
 import type { Architecture } from '../../src/main/engine/architectures/Architecture'
@@ -20,6 +20,9 @@ const SHAPE = {
   max_position_embeddings: 64,
   num_experts_per_tok: 2,
 }
+
+const DEMO_MODEL = resolve(import.meta.dirname, '../../resources/demo-model')
+const DEMO_VOCABULARY = 512
 
 /** Configs by `model_type`. */
 const CONFIGS: Readonly<Record<string, Record<string, unknown>>> = {
@@ -49,6 +52,8 @@ export interface ExpertModelOptions {
   readonly layers?: number
   /** Share of each weight that is the layer's own; 1: nothing in common. */
   readonly noise?: number
+  /** The vocabulary, and files that come along, of the bundled model. */
+  readonly hasTokenizer?: boolean
   /** Of layers; the first's own without it. */
   readonly orderOf?: (layer: number) => UnitOrder | null
 }
@@ -69,6 +74,7 @@ export async function writeExpertModel({
   modelType = 'mixtral',
   layers = 6,
   noise = 0,
+  hasTokenizer = false,
   orderOf = () => null,
 }: ExpertModelOptions): Promise<string> {
   const raw = {
@@ -76,6 +82,7 @@ export async function writeExpertModel({
     ...CONFIGS[modelType],
     model_type: modelType,
     num_hidden_layers: layers,
+    ...(hasTokenizer ? { vocab_size: DEMO_VOCABULARY } : {}),
     torch_dtype: 'float32',
   }
   const architecture = architectureOf(raw, 'config.json')
@@ -94,9 +101,9 @@ export async function writeExpertModel({
   const add = (name: string, shape: readonly number[]): void => {
     made.set(name, { shape, values: random(name, shape) })
   }
-  add(architecture.embedTokens, [VOCABULARY, HIDDEN])
+  add(architecture.embedTokens, [config.vocabSize, HIDDEN])
   add(architecture.finalNorm, [HIDDEN])
-  add(architecture.lmHead, [VOCABULARY, HIDDEN])
+  add(architecture.lmHead, [config.vocabSize, HIDDEN])
   for (let layer = 0; layer < layers; layer += 1) {
     const order = orderOf(layer)
     for (const { suffix, shape } of architecture.layerTensors(config, layer)) {
@@ -110,6 +117,11 @@ export async function writeExpertModel({
   }
   await mkdir(dir, { recursive: true })
   await writeFile(join(dir, 'config.json'), JSON.stringify(raw))
+  if (hasTokenizer) {
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+      await copyFile(join(DEMO_MODEL, name), join(dir, name))
+    }
+  }
   const tensors = [...made].map(([name, { shape, values }]) => ({
     name,
     dtype: 'F32',
