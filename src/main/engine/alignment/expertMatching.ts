@@ -3,7 +3,6 @@
  * no order of their neurons changes; then which neurons, by weight matching inside each pair (as `matching.ts`).
  */
 import { CHANCE, RANDOM_ORDERS, type ExpertPairReport } from '@shared/experts'
-import { elementsOf, type Slot } from '../architectures/Architecture'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { transposed } from '../lib/matrix'
 import { Random } from '../lib/random'
@@ -132,10 +131,10 @@ export class ExpertMatcher {
 
   async #sketch(layer: number, expert: number, directions: Float32Array): Promise<Float32Array> {
     const { hiddenSize } = this.checkpoint.config
-    const down = await this.#slot(layer, 'experts.down_proj', expert)
+    const down = await this.checkpoint.readSlot('experts.down_proj', { layer, expert })
     const parts: Float32Array[] = []
     for (const slot of ['experts.up_proj', 'experts.gate_proj']) {
-      const matrix = await this.#slot(layer, slot, expert)
+      const matrix = await this.checkpoint.readSlot(slot, { layer, expert })
       const inner = matrix.length / hiddenSize
       const seen = await this.#multiply(matrix, [inner, hiddenSize], directions)
       parts.push(await this.#multiply(down, [hiddenSize, inner], seen))
@@ -167,7 +166,8 @@ export class ExpertMatcher {
     const n = experts?.intermediateSize ?? 0
     const cost = new Float32Array(n * n)
     for (const slot of ['experts.gate_proj', 'experts.up_proj', 'experts.down_proj']) {
-      const [a, b] = [await this.#slot(left, slot, own), await this.#slot(right, slot, other)]
+      const a = await this.checkpoint.readSlot(slot, { layer: left, expert: own })
+      const b = await this.checkpoint.readSlot(slot, { layer: right, expert: other })
       const isDown = slot === 'experts.down_proj'
       const byNeuron = (values: Float32Array): Float32Array =>
         isDown ? transposed(values, hiddenSize, n) : values
@@ -178,16 +178,6 @@ export class ExpertMatcher {
 
   #read(layer: number, suffix: string): Promise<Float32Array> {
     return this.checkpoint.readFloat32(this.checkpoint.layerTensorName(layer, suffix))
-  }
-
-  async #slot(layer: number, id: string, expert: number): Promise<Float32Array> {
-    const isOwn = (slot: Slot): boolean => slot.id === id && slot.expert === expert
-    const found = this.checkpoint.slotsOf(layer).find(isOwn)
-    if (!found) return new Float32Array(0)
-    const { tensor, offset, shape } = found.weight
-    return this.checkpoint.readFloat32(this.checkpoint.layerTensorName(layer, tensor), {
-      elements: [offset, offset + elementsOf(shape)],
-    })
   }
 }
 

@@ -284,6 +284,25 @@ export class Checkpoint {
     })
   }
 
+  /**
+   * A layer's matrix of a weight type as float32, row-major; of experts, one of theirs.
+   *
+   * @throws AppError `bug` when the layer has none, and as {@link readFloat32}.
+   */
+  async readSlot(
+    weightType: string,
+    { layer, expert = null }: { readonly layer: number; readonly expert?: number | null },
+  ): Promise<Float32Array> {
+    const found = this.slotsOf(layer).find(
+      (slot) => slot.id === weightType && slot.expert === expert,
+    )
+    if (!found) throw new AppError('bug', `Layer ${layer} has no ${weightType}.`)
+    const { tensor, offset, shape } = found.weight
+    return this.readFloat32(this.layerTensorName(layer, tensor), {
+      elements: [offset, offset + elementsOf(shape)],
+    })
+  }
+
   /** `layerTensorName(3, 'mlp.up_proj.weight')` → `model.layers.3.mlp.up_proj.weight`. */
   layerTensorName(layer: number, suffix: string): string {
     return `${this.architecture.layerPrefix}${layer}.${suffix}`

@@ -1,7 +1,6 @@
 /** @file Experts and routers of computed layers whose neighbours' experts were matched before. */
 import { isPredicted, weightedMean, type Fill } from '@shared/methods/define'
 import type { ExpertChains } from '../../alignment/ExpertChains'
-import { elementsOf } from '../../architectures/Architecture'
 import type { Checkpoint } from '../../checkpoint/Checkpoint'
 import { wholeSeries } from '../../lesa/series'
 import { transposed } from '../../lib/matrix'
@@ -89,8 +88,11 @@ async function* combined(
 ): AsyncGenerator<Float32Array> {
   const [from, to] = [sides[1], sides[0]]
   const chain = experts.chainOf(to, expert ?? 0)
-  const a = await readExpert(checkpoint, type, to, expert ?? 0)
-  const b = await readExpert(checkpoint, type, from, experts.expertOf(from, chain))
+  const a = await checkpoint.readSlot(type, { layer: to, expert })
+  const b = await checkpoint.readSlot(type, {
+    layer: from,
+    expert: experts.expertOf(from, chain),
+  })
   const [rows = 1, columns = 1] = checkpoint.slot(type).weight.shape
   const { isTransposed } = wholeSeries(checkpoint, type)
   const [neurons, width] = isTransposed ? [columns, rows] : [rows, columns]
@@ -105,18 +107,4 @@ async function* combined(
   const compute = fill.kind === 'elements' ? fill.compute : weightedMean
   for (let i = 0; i < a.length; i += 1) a[i] = compute(a[i]!, right[i]!, position)
   yield a
-}
-
-async function readExpert(
-  checkpoint: Checkpoint,
-  type: string,
-  layer: number,
-  expert: number,
-): Promise<Float32Array> {
-  const slot = checkpoint.slotsOf(layer).find((each) => each.id === type && each.expert === expert)
-  if (!slot) return new Float32Array(0)
-  const { tensor, offset, shape } = slot.weight
-  return checkpoint.readFloat32(checkpoint.layerTensorName(layer, tensor), {
-    elements: [offset, offset + elementsOf(shape)],
-  })
 }
