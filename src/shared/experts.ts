@@ -17,7 +17,7 @@ export interface ExpertReport {
   readonly pairs: readonly ExpertPairReport[]
   /** How much nearer matched experts are than random ones: 1 − matched/random, of all pairs. */
   readonly gain: number
-  /** Whether that is more than matching finds where there is nothing to find, in most pairs. */
+  /** Whether that is more than matching finds where there is nothing to find: in most pairs, and by a margin over all. */
   readonly isMeaningful: boolean
   /** Share of the experts whose match has another number. */
   readonly moved: number
@@ -60,7 +60,7 @@ export const RANDOM_ORDERS = 100
 /** Of what matching finds among shuffled distances, the share that may be nearer. */
 export const CHANCE = 0.05
 
-/** Less nearness than this is not worth going by. */
+/** Less nearness than this beyond what chance finds is not worth going by. */
 const LEAST_GAIN = 0.05
 
 export function expertReport(pairs: readonly ExpertPairReport[], moved: number): ExpertReport {
@@ -69,7 +69,10 @@ export function expertReport(pairs: readonly ExpertPairReport[], moved: number):
   const gain =
     pairs.length === 0 ? 0 : 1 - sum(({ matched }) => matched) / sum(({ random }) => random)
   const found = pairs.filter(({ matched, shuffled }) => matched < shuffled).length
-  return { pairs, gain, moved, isMeaningful: gain >= LEAST_GAIN && found > pairs.length / 2 }
+  const beyond =
+    pairs.length === 0 ? 0 : 1 - sum(({ matched }) => matched) / sum(({ shuffled }) => shuffled)
+  const isMeaningful = beyond >= LEAST_GAIN && found > pairs.length / 2
+  return { pairs, gain, moved, isMeaningful }
 }
 
 /** @param copies Whether new layers take experts from one layer where matching means nothing. */
