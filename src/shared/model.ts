@@ -75,6 +75,8 @@ export interface GrowthPreview {
     readonly before: string | null
     readonly after: string | null
   }[]
+  /** What is to be said of the plan, a sentence or two each. */
+  readonly warnings: readonly string[]
 }
 
 /** Tells one model from another, wherever it lies and however it is cut into files. */

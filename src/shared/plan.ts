@@ -1,7 +1,21 @@
 import { methodNamed, type Method, type MethodSpec } from './methods'
+import type { MethodDefinition } from './methods/define'
 import { badOption } from './methods/gaps'
-import { range, sidesOf, type GrownLayer, type LayerTypes } from './methods/layers'
-import { isLayoutOption, resolveOption, usedOptions, type LayoutValue } from './methods/options'
+import {
+  periodOf,
+  possibleGaps,
+  range,
+  type GrownLayer,
+  type LayerTypes,
+  type Pattern,
+} from './methods/layers'
+import {
+  isLayoutOption,
+  resolveOption,
+  usedOptions,
+  type LayoutOption,
+  type LayoutValue,
+} from './methods/options'
 
 export type PlannedLayer = GrownLayer & {
   /** No two layers of a plan have the same; see {@link labelLayers}. */
@@ -43,16 +57,16 @@ export function planExpansion(
       throw badOption(key, `either ${key} or ${other}`, 'both')
     }
   }
+  const pattern = patternOf(given['keepPattern'] === true, types)
   for (const [key, option] of usedOptions(method.options, given)) {
     if (isLayoutOption(option)) {
-      const value = resolveOption(key, option, given[key] as LayoutValue | undefined, layerCount)
-      const isChosen = given[key] !== undefined || option.kind !== 'gaps' || !method.fill
-      values[key] = isChosen ? value : possible(value as readonly number[], layerCount, types)
+      const value = given[key] ?? defaultLayout(method, option, layerCount, pattern)
+      values[key] = resolveOption(key, option, value as LayoutValue, layerCount)
     } else if (option.kind === 'layers' && given[key] !== undefined) {
       option.check(key, given[key] as readonly number[], layerCount)
     }
   }
-  const { layers, also } = method.plan(values, layerCount, types)
+  const { layers, also } = method.plan(values, layerCount, pattern)
   if (layers.length <= layerCount) {
     const [key] = Object.keys(values)
     throw badOption(key ?? 'method', 'a plan that adds layers', 'none are added')
@@ -66,11 +80,56 @@ export function planExpansion(
   }
 }
 
-/** Those of the gaps that nobody chose in which a layer can be computed. */
-function possible(gaps: readonly number[], layerCount: number, types: LayerTypes): LayoutValue {
-  const fits = (gap: number): boolean => sidesOf(gap, layerCount, types) !== null
-  const own = gaps.filter(fits)
-  return own.length > 0 ? own : range(0, layerCount).filter(fits).slice(-gaps.length)
+/**
+ * How the types of a model's layers bear on a method's plan.
+ *
+ * @throws AppError `bad_request` where the pattern is to be kept and there is none.
+ */
+export function patternOf(isKept: boolean, types: LayerTypes): Pattern {
+  if (!isKept) return { types, period: 1 }
+  const period = periodOf(types)
+  if (period !== null) return { types, period }
+  throw badOption(
+    'keepPattern',
+    'layers whose types repeat, at least twice',
+    `${types.length} layers of ${new Set(types).size} types in no such order`,
+  )
+}
+
+/**
+ * What an option that nobody chose comes to: gaps in which a layer can be computed, and of whole periods as many as make
+ * about as many layers, each a period from the next.
+ */
+export function defaultLayout(
+  method: Pick<MethodDefinition, 'fill'>,
+  option: LayoutOption,
+  layerCount: number,
+  pattern: Pattern,
+): LayoutValue {
+  const { period } = pattern
+  if (option.kind === 'range') return option.default(layerCount)
+  if (option.kind === 'count')
+    return Math.max(option.min, Math.floor(option.default(layerCount) / period))
+  const usual = option.default(layerCount)
+  const count = Math.max(1, Math.floor(usual.length / period))
+  if (period > 1) {
+    return range(0, count).map((index) => layerCount - 1 - period * (count - index))
+  }
+  if (!method.fill) return usual
+  const possible = possibleGaps(layerCount, pattern)
+  const own = usual.filter((gap) => possible.includes(gap))
+  return own.length > 0 ? own : possible.slice(-usual.length)
+}
+
+/** Gaps that a method can put layers into. */
+export function gapsOf(
+  method: Pick<MethodDefinition, 'fill' | 'options'>,
+  layerCount: number,
+  pattern: Pattern,
+): number[] {
+  if (method.fill) return possibleGaps(layerCount, pattern)
+  const { gaps } = method.options
+  return range(pattern.period - 1, gaps?.kind === 'gaps' ? gaps.count(layerCount) : 0)
 }
 
 /**

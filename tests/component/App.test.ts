@@ -50,6 +50,7 @@ async function open(answers: Answers = {}, place = '/'): Promise<void> {
       bytesBefore: 1,
       bytesAfter: 2,
       configChanges: [{ key: 'num_hidden_layers', before: '12', after: '18' }],
+      warnings: [],
     }),
     'projects:update': (id, patch) =>
       projectView({ id, ...(patch.draft ? { draft: patch.draft } : {}) }),

@@ -86,6 +86,7 @@ function optionFlags({ method }: ExpandSpec): string[] {
       case 'switch':
         return value === true ? [] : [flagOf(`no-${attribute}`)]
       case 'flag':
+      case 'pattern':
         return value === true ? [flagOf(attribute)] : []
       case 'gaps':
         return [flagOf(attribute), formatGaps(value as readonly number[])]

@@ -60,6 +60,7 @@ interface Given {
   /** `false` for `--no-x`. */
   switch: boolean
   flag: boolean
+  pattern: boolean
   share: number
   whole: number
   /** `true` for the middle layer, `false` for none. */
@@ -127,6 +128,7 @@ const VALUES = {
   whole: { name: '<n>', value: 'integer' },
   switch: { name: '', value: 'none' },
   flag: { name: '', value: 'flag' },
+  pattern: { name: '', value: 'flag' },
   layers: { name: '[layers]', value: 'holdout' },
 } as const
 
@@ -136,7 +138,9 @@ function flagOfOption(key: string, option: Exclude<Option, { kind: 'predictor' }
   const { name, value } = VALUES[option.kind]
   const help = isLayoutOption(option)
     ? `${option.help} (${learnedFirst(methods).join(', ')}; default: ${option.defaultText}${insteadOf(key, methods)})`
-    : option.help
+    : option.kind === 'pattern'
+      ? `${option.help} (${learnedFirst(methods).join(', ')})`
+      : option.help
   const flag = option.kind === 'switch' ? flagOf(`no-${attribute}`) : flagOf(attribute)
   return { attribute, flags: `${flag} ${name}`.trim(), help, value, methods }
 }
@@ -189,6 +193,9 @@ function flagsOfPredictor(key: PredictorKey): MethodFlag[] {
   ]
 }
 
+/** Kinds of options whose flags stand in groups of their own. */
+const ELSEWHERE: readonly Option['kind'][] = ['whole', 'flag', 'pattern']
+
 const entries = [...ALL_OPTIONS].sort(([, a], [, b]) => (a.place ?? 0) - (b.place ?? 0))
 
 /** In the groups of the help; the later ones concern the methods that train. */
@@ -197,7 +204,7 @@ export const METHOD_FLAGS: Readonly<
 > = {
   layers: [
     ...entries.flatMap(([key, option]) =>
-      isLayoutOption(option) ? [flagOfOption(key, option)] : [],
+      isLayoutOption(option) || option.kind === 'pattern' ? [flagOfOption(key, option)] : [],
     ),
     {
       attribute: 'rest',
@@ -273,7 +280,7 @@ export const METHOD_FLAGS: Readonly<
       methods: LEARNED,
     },
     ...entries.flatMap(([key, option]) => {
-      if (isLayoutOption(option) || option.kind === 'whole' || option.kind === 'flag') return []
+      if (isLayoutOption(option) || ELSEWHERE.includes(option.kind)) return []
       return option.kind === 'predictor'
         ? PLACED_PREDICTOR_KEYS.flatMap(flagsOfPredictor)
         : [flagOfOption(key, option), ...negationOf(key, option)]

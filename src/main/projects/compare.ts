@@ -11,6 +11,7 @@ import {
 import { methodRows, SETTING_LABELS } from '@shared/methods/rows'
 import type { ModelSummary } from '@shared/model'
 import { baseName } from '@shared/paths'
+import type { LayerTypes } from '@shared/methods/layers'
 import { planExpansion, type ExpansionPlan } from '@shared/plan'
 import {
   settingDiffers,
@@ -84,7 +85,7 @@ export function compareRuns(input: CompareInput): Comparison {
   const compared = input.runs.filter(({ result }) => result)
   const isAnyTrained = compared.some(wasTrained)
   const runRows = compared.map((run) =>
-    rowOf(run, of(run.id), { texts, tellsTraining: isAnyTrained }),
+    rowOf(run, of(run.id), { texts, types: base?.layer_types, tellsTraining: isAnyTrained }),
   )
   const rows = [...baseRow, ...runRows]
   const used = SETTINGS.filter(({ key }) => rows.some(({ settings }) => key in settings))
@@ -102,7 +103,15 @@ export function compareRuns(input: CompareInput): Comparison {
 function rowOf(
   run: RunSummary,
   perplexities: Perplexity[],
-  { texts, tellsTraining }: { texts: readonly ProjectText[]; tellsTraining: boolean },
+  {
+    texts,
+    types,
+    tellsTraining,
+  }: {
+    texts: readonly ProjectText[]
+    types: LayerTypes | undefined
+    tellsTraining: boolean
+  },
 ): CompareRow {
   const { result, settings, training, elsewhere } = run
   const isTrained = wasTrained(run)
@@ -125,7 +134,7 @@ function rowOf(
     isTrainedElsewhere: elsewhere !== null,
     verdict: isTrained ? null : heldOutVerdict(run.method, result?.predictors ?? []),
     settings: {
-      ...describeSettings(settings, run.layersBefore, texts),
+      ...describeSettings(settings, run.layersBefore, { texts, types }),
       ...(tellsTraining ? { training: describeTraining(run) } : {}),
     },
   }
@@ -153,9 +162,13 @@ function geometricMean(values: readonly number[]): number {
 }
 
 /** A plan that was run before and would be refused now has nothing to add to what was asked for. */
-function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolved'> {
+function planOf(
+  method: MethodSpec,
+  layers: number,
+  types?: LayerTypes,
+): Pick<ExpansionPlan, 'resolved'> {
   try {
-    return planExpansion(method, layers)
+    return planExpansion(method, layers, types)
   } catch {
     return { resolved: {} }
   }
@@ -165,9 +178,12 @@ function planOf(method: MethodSpec, layers: number): Pick<ExpansionPlan, 'resolv
 export function describeSettings(
   { method, also, rest, calibration, damp, align, dtype, seed }: RunSettings,
   layers: number,
-  texts: readonly ProjectText[] = [],
+  {
+    texts = [],
+    types,
+  }: { readonly texts?: readonly ProjectText[]; readonly types?: LayerTypes | undefined } = {},
 ): Record<string, string> {
-  const plan = planOf(method, layers)
+  const plan = planOf(method, layers, types)
   const computes = methodNamed(method.name).fill !== undefined
   return {
     method: METHOD_NAMES[method.name],

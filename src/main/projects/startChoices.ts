@@ -11,7 +11,7 @@ import {
 } from '@shared/methods'
 import type { CountOption, LayoutOption, LayoutValue, Option } from '@shared/methods/options'
 import { isLayoutOption } from '@shared/methods/options'
-import { planExpansion } from '@shared/plan'
+import { patternOf, planExpansion } from '@shared/plan'
 import {
   runSettingsOf,
   startFieldsOf,
@@ -54,9 +54,8 @@ type Choice =
   | { readonly state: 'impossible'; readonly reason: string }
 
 function choiceOf(method: Method, { like, layers, types, draft, runs }: StartsInput): Choice {
-  const goal = planExpansion(like.method, layers, types)
-  const added = goal.newLayers.length
-  const gaps = goal.resolved['gaps'] ?? spreadGaps(added, layers)
+  const goal = goalOf(like.method, layers, types)
+  const { added } = goal
   const { also, calibration, damp, align, ...others } = like
   const settings: RunSettings = {
     ...others,
@@ -72,7 +71,7 @@ function choiceOf(method: Method, { like, layers, types, draft, runs }: StartsIn
     settings.method =
       method === like.method.name
         ? like.method
-        : withLayout(settings.method, layoutOf(method, { added, gaps, layers }))
+        : withLayout(settings.method, layoutOf(method, goal))
     const { newLayers } = planExpansion(settings.method, layers, types)
     if (newLayers.length !== added) {
       const most = `it adds at most ${newLayers.length} layers to ${layers}, not ${added}.`
@@ -109,21 +108,49 @@ function specLike(like: MethodSpec, method: Method, draft: ProjectDraft): Method
   return { ...own, ...Object.fromEntries(shared) }
 }
 
-function withLayout(spec: MethodSpec, layout: Readonly<Record<string, LayoutValue>>): MethodSpec {
+function withLayout(
+  spec: MethodSpec,
+  layout: Readonly<Record<string, LayoutValue | true>>,
+): MethodSpec {
   const others = Object.entries(spec).filter(([key]) => !isLayoutKey(key))
   return { ...Object.fromEntries(others), ...layout } as MethodSpec
 }
 
 interface Goal {
   readonly added: number
-  readonly gaps: LayoutValue
   readonly layers: number
+  /** One for each new layer. */
+  readonly gaps: LayoutValue
+  /** One for each period of new layers, where the pattern of types is kept; `null` elsewhere. */
+  readonly periodGaps: LayoutValue | null
+}
+
+/** @throws AppError `bad_request` when the method does not fit the model. */
+function goalOf(method: MethodSpec, layers: number, types: readonly string[] = []): Goal {
+  const plan = planExpansion(method, layers, types)
+  const added = plan.newLayers.length
+  const isKept = 'keepPattern' in method && method.keepPattern === true
+  if (!isKept) {
+    const gaps = plan.resolved['gaps'] ?? spreadGaps(added, layers)
+    return { added, layers, gaps, periodGaps: null }
+  }
+  let gap = 0
+  const gaps = plan.layers.flatMap(({ kind, source }) => {
+    if (kind === 'original') gap = source
+    return kind === 'original' ? [] : [gap]
+  })
+  const { period } = patternOf(isKept, types)
+  return { added, layers, gaps, periodGaps: gaps.filter((_, index) => index % period === 0) }
 }
 
 /** @throws AppError `bad_request` where no value gives that depth. */
-function layoutOf(method: Method, { added, gaps, layers }: Goal): Record<string, LayoutValue> {
+function layoutOf(method: Method, goal: Goal): Record<string, LayoutValue | true> {
+  const { options } = methodNamed(method)
+  const { added, layers, periodGaps } = goal
+  const gaps = 'keepPattern' in options ? (periodGaps ?? goal.gaps) : goal.gaps
   return Object.fromEntries(
-    Object.entries(methodNamed(method).options).flatMap(([key, option]) => {
+    Object.entries(options).flatMap(([key, option]): [string, LayoutValue | true][] => {
+      if (option.kind === 'pattern') return periodGaps ? [[key, true]] : []
       if (!isLayoutOption(option) || isSaidByGaps(method, option)) return []
       switch (option.kind) {
         case 'gaps':

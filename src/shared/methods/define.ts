@@ -1,4 +1,4 @@
-import type { GrownLayer, LayerTypes } from './layers'
+import type { GrownLayer, Pattern } from './layers'
 import type { LayoutOption, LayoutValue, Options, ValueOf } from './options'
 
 /**
@@ -103,8 +103,8 @@ export interface MethodDefinition<Name extends string = string, O extends Option
   readonly options: O
   /** Layers that a model needs for it. */
   readonly minLayers?: number
-  /** @param types Of the base layers. */
-  plan(values: LayoutValues<O>, layerCount: number, types?: LayerTypes): LaidOutLayers
+  /** @param pattern Of the base layers' types; all alike without it. */
+  plan(values: LayoutValues<O>, layerCount: number, pattern?: Pattern): LaidOutLayers
   /** For methods whose layouts hold computed layers. */
   readonly fill?: Fill
   /** Whether output matrices are fitted to a calibration text. */

@@ -15,6 +15,7 @@ import {
   type Option,
   type OptionalOption,
   type Options,
+  type PatternOption,
   type ValueOf,
 } from './options'
 import { optDeus } from './opt-deus'
@@ -119,7 +120,7 @@ export type AllOptions = Merged<Known['options']>
 export type OptionKey = keyof AllOptions
 
 type LayoutKey = {
-  [Key in OptionKey]: AllOptions[Key] extends LayoutOption ? Key : never
+  [Key in OptionKey]: AllOptions[Key] extends LayoutOption | PatternOption ? Key : never
 }[OptionKey]
 
 /** Every method's options by key, each once: those that decide the layout before the others. */
@@ -139,9 +140,11 @@ function listOptions(): (readonly [OptionKey, Option])[] {
   ]
 }
 
-/** Whether an option decides the layout. */
+/** Whether an option bears on the layout. */
 export function isLayoutKey(key: string): key is LayoutKey {
-  return ALL_OPTIONS.some(([known, option]) => known === key && isLayoutOption(option))
+  return ALL_OPTIONS.some(
+    ([known, option]) => known === key && (isLayoutOption(option) || option.kind === 'pattern'),
+  )
 }
 
 /** Where a new layer's norm weights, biases and q/k norms come from: they are not computed. */

@@ -50,51 +50,117 @@ export function inOrder(sources: readonly number[]): GrownLayer[] {
   })
 }
 
-/** After each named layer a copy of it, as often as it is named. */
+/** How the types of a base model's layers bear on where new ones go. */
+export interface Pattern {
+  /** Of the base layers; nothing where all are alike. */
+  readonly types: LayerTypes
+  /** New layers come in groups of so many, one of each place in the period: types go on repeating. 1: each by itself. */
+  readonly period: number
+}
+
+export const ALIKE: Pattern = { types: [], period: 1 }
+
+/**
+ * After each named layer a copy of it, as often as it is named; with a period of p, copies of it and the p − 1 before.
+ *
+ * @throws AppError `bad_request` where fewer layers lie before.
+ */
 export function insertAfter(
   afters: readonly number[],
   layerCount: number,
   kind: 'copy' | 'identity',
+  { period }: Pattern = ALIKE,
 ): GrownLayer[] {
+  const early = afters.find((after) => after < period - 1)
+  if (early !== undefined) throw noWholePeriod(period, range(period - 1, layerCount), early)
   return range(0, layerCount).flatMap((source) => [
     { kind: 'original' as const, source },
-    ...afters.filter((after) => after === source).map(() => ({ kind, source })),
+    ...afters
+      .filter((after) => after === source)
+      .flatMap(() => range(source + 1 - period, source + 1))
+      .map((copied) => ({ kind, source: copied })),
   ])
 }
 
 /**
- * In each named gap a computed layer, as often as it is named: from the layers beside the gap, or the nearest of one type.
+ * In each named gap a computed layer, as often as it is named: from the layers beside the gap, or the nearest of one type;
+ * with a period, one of each place in it, from the two layers of that place around it.
  *
- * @param types Of the base layers; nothing where all are alike.
- * @throws AppError `bad_request` for a gap between layers of two types, neither of which has a layer on its other side.
+ * @throws AppError `bad_request` for a gap between layers of two types, neither of which has a layer on its other side, and
+ *   for one without a whole period on both sides.
  */
 export function computeBetween(
   gaps: readonly number[],
   layerCount: number,
-  types: LayerTypes = [],
+  pattern: Pattern = ALIKE,
 ): GrownLayer[] {
-  const countBefore = (layer: number): number => gaps.filter((gap) => gap < layer).length
-  const layers: GrownLayer[] = []
-  for (const source of range(0, layerCount)) {
-    layers.push({ kind: 'original', source })
-    const count = gaps.filter((gap) => gap === source).length
-    if (count === 0) continue
-    const sides = sidesOf(source, layerCount, types)
-    if (!sides) throw noSides(source, layerCount, types)
-    const [left, right] = sides.map((side) => side + countBefore(side))
-    const place = {
-      gap: source,
-      sides,
-      first: layers.length,
-      ends: [left ?? 0, right ?? 0] as const,
+  const { period } = pattern
+  const possible = possibleGaps(layerCount, pattern)
+  const wrong = gaps.find((gap) => !possible.includes(gap))
+  if (wrong !== undefined) {
+    throw period > 1
+      ? noWholePeriod(period, possible, wrong)
+      : noSides(wrong, possible, pattern.types)
+  }
+  const places = range(0, layerCount).flatMap((base) => [
+    { base, isNew: false },
+    ...gaps
+      .filter((gap) => gap === base)
+      .flatMap(() => range(0, period).map(() => ({ base, isNew: true }))),
+  ])
+  const layers: GrownLayer[] = places.map(({ base }) => ({ kind: 'original', source: base }))
+  const originals = places.flatMap(({ isNew }, index) => (isNew ? [] : [index]))
+  /** Computes layers from two of the base and from each other; all are indices in the grown model but `sides`. */
+  const fill = (sides: readonly [number, number], between: readonly number[]): void => {
+    const line = [originals[sides[0]] ?? 0, ...between, originals[sides[1]] ?? 0]
+    const at = (step: number): number => line[step] ?? 0
+    for (const { step, left, right, ...middle } of halvings(between.length)) {
+      layers[at(step)] = {
+        kind: 'computed',
+        source: sides[0],
+        left: at(left),
+        right: at(right),
+        gap: places[at(step)]?.base ?? 0,
+        sides,
+        ...middle,
+      }
     }
-    const ends = [
-      { step: 0, position: 0 },
-      { step: count + 1, position: 1 },
-    ] as const
-    bisect(layers, place, ...ends, 0)
+  }
+  if (period > 1) {
+    for (const base of range(0, layerCount - period)) {
+      const [from = 0, to = 0] = [originals[base], originals[base + period]]
+      // As many layers lie between as a number of periods has: those of this place in it are every period-th.
+      fill(
+        [base, base + period],
+        range(from + 1, to).filter((index) => (index - from) % period === 0),
+      )
+    }
+  } else {
+    for (const gap of new Set(gaps)) {
+      const sides = sidesOf(gap, layerCount, pattern.types)
+      const own = places.flatMap(({ base, isNew }, index) => (isNew && base === gap ? [index] : []))
+      if (sides) fill(sides, own)
+    }
   }
   return layers
+}
+
+/** Gaps in which layers can be computed: with two of one type for each. */
+export function possibleGaps(layerCount: number, { types, period }: Pattern): number[] {
+  if (period > 1) return range(period - 1, layerCount - period)
+  return range(0, layerCount - 1).filter((gap) => sidesOf(gap, layerCount, types) !== null)
+}
+
+/**
+ * After how many layers the types repeat; `null` where they do not, or less than twice.
+ *
+ * @param types Of all layers; nothing where all are alike.
+ */
+export function periodOf(types: LayerTypes): number | null {
+  if (types.length === 0) return 1
+  const repeats = (period: number): boolean =>
+    types.every((type, layer) => type === types[layer % period])
+  return range(1, Math.floor(types.length / 2) + 1).find(repeats) ?? null
 }
 
 /** What type each base layer is of, in words; nothing where all are alike. */
@@ -115,8 +181,7 @@ export function sidesOf(
   return last === undefined || gap + 1 >= layerCount ? null : [last, gap + 1]
 }
 
-function noSides(gap: number, layerCount: number, types: LayerTypes): AppError {
-  const possible = range(0, layerCount - 1).filter((each) => sidesOf(each, layerCount, types))
+function noSides(gap: number, possible: readonly number[], types: LayerTypes): AppError {
   const between = `${gap} between layers of two types (${types[gap] ?? ''}; ${types[gap + 1] ?? ''})`
   return badOption(
     'gaps',
@@ -125,44 +190,40 @@ function noSides(gap: number, layerCount: number, types: LayerTypes): AppError {
   )
 }
 
-interface GapPlace {
-  readonly gap: number
-  readonly sides: readonly [left: number, right: number]
-  /** Index in the grown model of the gap's first new layer, and of both sides. */
-  readonly first: number
-  readonly ends: readonly [left: number, right: number]
+function noWholePeriod(period: number, possible: readonly number[], found: number): AppError {
+  const where = possible.length > 0 ? `, ${formatGaps(possible)}` : ', of which there are none'
+  return badOption(
+    'keepPattern',
+    `gaps beside which there are whole periods of ${period} layers${where}`,
+    String(found),
+  )
 }
 
-/** A neighbour: the how manieth of the gap's layers it is, the sides being 0 and the last, and where it lies between these. */
-interface Side {
+/** One of the new layers between two others, which are steps 0 and last. */
+interface Halving {
   readonly step: number
+  /** The two steps that it is computed from. */
+  readonly left: number
+  readonly right: number
+  readonly depth: number
   readonly position: number
 }
 
-/** Fills the open places between `left` and `right` by halving: the middle first, then each side from its new neighbour. */
-function bisect(
-  layers: GrownLayer[],
-  place: GapPlace,
-  left: Side,
-  right: Side,
-  depth: number,
-): void {
-  if (right.step - left.step < 2) return
-  const { gap, sides, first, ends } = place
-  const middle = {
-    step: (left.step + right.step) >> 1,
-    position: (left.position + right.position) / 2,
+/** New layers between two others by halving: the middle first, then each side from its new neighbour. */
+function halvings(count: number): Halving[] {
+  const halve = (
+    [left, from]: readonly [step: number, position: number],
+    [right, to]: readonly [step: number, position: number],
+    depth: number,
+  ): Halving[] => {
+    if (right - left < 2) return []
+    const middle = [(left + right) >> 1, (from + to) / 2] as const
+    const [step, position] = middle
+    return [
+      ...halve([left, from], middle, depth + 1),
+      { step, left, right, depth, position },
+      ...halve(middle, [right, to], depth + 1),
+    ]
   }
-  bisect(layers, place, left, middle, depth + 1)
-  layers.push({
-    kind: 'computed',
-    source: sides[0],
-    left: left.position === 0 ? ends[0] : first + left.step - 1,
-    right: right.position === 1 ? ends[1] : first + right.step - 1,
-    gap,
-    sides,
-    depth,
-    position: middle.position,
-  })
-  bisect(layers, place, middle, right, depth + 1)
+  return halve([0, 0], [count + 1, 1], 0)
 }

@@ -2,6 +2,7 @@ import { canHoldOut, innerLayers } from '../holdout'
 import { badOption, formatGaps } from './gaps'
 import {
   gaps,
+  keepPattern,
   type LayersOption,
   type PredictorOption,
   type ShareOption,
@@ -54,6 +55,7 @@ const holdout: LayersOption = {
 /** Options of the methods that train predictors. */
 export const learnedOptions = {
   gaps: gaps({ afterLast: false }),
+  keepPattern,
   useSvd,
   energy,
   predictor,

@@ -9,7 +9,7 @@ export const lesa = defineMethod({
   group: 'method',
   options: learnedOptions,
   minLayers: MIN_LAYERS,
-  plan: ({ gaps }, layers, types) => ({ layers: computeBetween(gaps, layers, types) }),
+  plan: ({ gaps }, layers, pattern) => ({ layers: computeBetween(gaps, layers, pattern) }),
   fill: predicted,
   short: 'Learns what lies between two layers, and predicts it.',
   long: 'For each kind of weight, a small network learns from the layers that are there what lies between two of them. New layers are its predictions.',

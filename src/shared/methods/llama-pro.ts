@@ -1,6 +1,6 @@
 import { defineMethod } from './define'
 import { insertAfter } from './layers'
-import { count, gaps } from './options'
+import { count, gaps, keepPattern } from './options'
 
 const plural = (n: number): string => `${n} ${n === 1 ? 'layer' : 'layers'}`
 
@@ -31,15 +31,16 @@ export const llamaPro = defineMethod({
   options: {
     groups: { ...groupCount, excludes: 'gaps' },
     gaps: { ...gaps({ afterLast: true }), excludes: 'groups' },
+    keepPattern,
   },
-  plan: ({ groups, gaps }, layers) => {
-    if (gaps !== undefined) return { layers: insertAfter(gaps, layers, 'identity') }
+  plan: ({ groups, gaps }, layers, pattern) => {
+    if (gaps !== undefined) return { layers: insertAfter(gaps, layers, 'identity', pattern) }
     const count = groups ?? groupCount.default(layers)
     const after = Array.from(
       { length: count },
       (_, group) => Math.floor(((group + 1) * layers) / count) - 1,
     )
-    return { layers: insertAfter(after, layers, 'identity'), also: { after } }
+    return { layers: insertAfter(after, layers, 'identity', pattern), also: { after } }
   },
   keepsOutput: true,
   yardstick: 'zero',

@@ -1,15 +1,15 @@
 import { blend, defineMethod, weightedMean } from './define'
 import { computeBetween } from './layers'
 import { MIN_LAYERS } from './learned'
-import { gaps } from './options'
+import { gaps, keepPattern } from './options'
 
 export const neighbourMean = defineMethod({
   name: 'neighbour-mean',
   title: 'Neighbour mean',
   group: 'control',
-  options: { gaps: gaps({ afterLast: false }) },
+  options: { gaps: gaps({ afterLast: false }), keepPattern },
   minLayers: MIN_LAYERS,
-  plan: ({ gaps }, layers, types) => ({ layers: computeBetween(gaps, layers, types) }),
+  plan: ({ gaps }, layers, pattern) => ({ layers: computeBetween(gaps, layers, pattern) }),
   fill: blend(weightedMean),
   yardstick: 'mean',
   short: 'The average of two neighbours.',

@@ -9,7 +9,7 @@ export const noise = defineMethod({
   group: 'control',
   options: learnedOptions,
   minLayers: MIN_LAYERS,
-  plan: ({ gaps }, layers, types) => ({ layers: computeBetween(gaps, layers, types) }),
+  plan: ({ gaps }, layers, pattern) => ({ layers: computeBetween(gaps, layers, pattern) }),
   fill: noiseLike(predicted),
   yardstick: 'noise',
   short: 'Random weights as large as LESA’s.',

@@ -1,6 +1,6 @@
 import { defineMethod, transported } from './define'
 import { computeBetween } from './layers'
-import { gaps, type FlagOption } from './options'
+import { gaps, keepPattern, type FlagOption } from './options'
 
 const asPublished: FlagOption = {
   kind: 'flag',
@@ -15,10 +15,10 @@ export const optDeus = defineMethod({
   title: 'OpT-DeUS',
   source: 'Cao, Wang and Aletras, 2025, arXiv 2508.08011',
   group: 'method',
-  options: { gaps: gaps({ afterLast: false }), asPublished },
+  options: { gaps: gaps({ afterLast: false }), keepPattern, asPublished },
   minLayers: 2,
-  plan: ({ gaps }, layers, types) => ({
-    layers: computeBetween(gaps, layers, types).map((layer) =>
+  plan: ({ gaps }, layers, pattern) => ({
+    layers: computeBetween(gaps, layers, pattern).map((layer) =>
       layer.kind === 'computed' ? { ...layer, isIdentity: true } : layer,
     ),
   }),

@@ -65,6 +65,13 @@ export interface FlagOption extends Common {
   readonly card: string
 }
 
+/** Off unless it is switched on; it bears on the layout, of models whose layers are of several types. */
+export interface PatternOption extends Common {
+  readonly kind: 'pattern'
+  /** Its row of the model card. */
+  readonly card: string
+}
+
 /** Above 0, up to 1, which is the default. */
 export interface ShareOption extends Common {
   readonly kind: 'share'
@@ -97,6 +104,7 @@ export type Option =
   | LayoutOption
   | SwitchOption
   | FlagOption
+  | PatternOption
   | ShareOption
   | WholeOption
   | LayersOption
@@ -109,6 +117,7 @@ interface Values {
   range: readonly [first: number, last: number]
   switch: boolean
   flag: boolean
+  pattern: true
   share: number
   whole: number
   layers: readonly number[]
@@ -119,14 +128,14 @@ interface Values {
 export type ValueOf<O extends Option> = Values[O['kind']]
 export type LayoutValue = ValueOf<LayoutOption>
 /** Options that may be left out. */
-export type OptionalOption = LayoutOption | LayersOption
+export type OptionalOption = LayoutOption | PatternOption | LayersOption
 
 export function isLayoutOption(option: Option): option is LayoutOption {
   return option.kind === 'gaps' || option.kind === 'count' || option.kind === 'range'
 }
 
 export function isOptional(option: Option): option is OptionalOption {
-  return isLayoutOption(option) || option.kind === 'layers'
+  return isLayoutOption(option) || option.kind === 'pattern' || option.kind === 'layers'
 }
 
 /** The options that count for these values: of two that exclude each other the one that is given, or else the first. */
@@ -162,6 +171,14 @@ export function defaultOf(
 
 export function whole(option: Omit<WholeOption, 'kind'>): WholeOption {
   return { kind: 'whole', ...option }
+}
+
+/** Of methods that put layers into gaps. */
+export const keepPattern: PatternOption = {
+  kind: 'pattern',
+  label: 'Keep the pattern',
+  help: "put in whole periods of the layers' types, so that these go on repeating",
+  card: 'keep_pattern',
 }
 
 const GAPS_HELP = 'gaps between layers, 5-10 or 3,7,7; gap i lies between i and i+1'

@@ -64,6 +64,8 @@ function rowsOf(chosen: Chosen): SettingRow[] {
     }
     case 'flag':
       return row(chosen.value === true ? 'yes' : 'no', undefined, chosen.option.card)
+    case 'pattern':
+      return chosen.value === true ? row('yes', undefined, chosen.option.card) : []
     case 'layers': {
       const { value } = chosen
       if (value === undefined) return row('none')

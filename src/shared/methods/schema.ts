@@ -58,6 +58,8 @@ function valueSchema(option: Option): z.ZodType {
     case 'switch':
     case 'flag':
       return z.boolean()
+    case 'pattern':
+      return z.literal(true)
     case 'share':
       return numberSchema(SHARE)
     case 'layers':

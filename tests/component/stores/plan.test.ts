@@ -17,6 +17,7 @@ const growth = {
   bytesBefore: 1,
   bytesAfter: 2,
   configChanges: [],
+  warnings: [],
 }
 
 /** The program, keeping one project's draft. */

@@ -1,3 +1,4 @@
+import { periodOf } from '@shared/methods/layers'
 import { planExpansion } from '@shared/plan'
 import { describe, expect, it } from 'vitest'
 
@@ -67,6 +68,102 @@ describe('layers of several types', () => {
     const alike = Array<string>(6).fill('full')
     expect(planExpansion({ ...spec, gaps: [...spec.gaps] }, 6, alike)).toEqual(
       planExpansion({ ...spec, gaps: [...spec.gaps] }, 6),
+    )
+  })
+})
+
+describe('the period of types', () => {
+  it.each([
+    [[], 1],
+    [['a', 'a', 'a'], 1],
+    [['a', 'b', 'a', 'b', 'a'], 2],
+    [GEMMA, 3],
+    // Once and a bit is no repetition.
+    [['a', 'b', 'a'], null],
+    [['a', 'b', 'b', 'a'], null],
+    [['a', 'a', 'b', 'b'], null],
+  ])('of %j is %j', (types, period) => {
+    expect(periodOf(types)).toBe(period)
+  })
+})
+
+describe('whole periods', () => {
+  const TWELVE = Array.from({ length: 12 }, (_, layer) => (layer % 3 === 2 ? 'global' : 'local'))
+
+  function kept(name: 'neighbour-mean' | 'interpolation' | 'llama-pro', gaps?: number[]) {
+    const spec = { name, keepPattern: true, ...(gaps ? { gaps } : {}) } as const
+    return planExpansion(spec, 12, TWELVE)
+  }
+
+  it('keep the types repeating, wherever they go, and each new layer is of the type of both its sides', () => {
+    for (const method of ['neighbour-mean', 'interpolation', 'llama-pro'] as const) {
+      for (const gaps of [[2], [3, 4], [5, 5, 5], [2, 6, 6, 8], [2, 3, 4, 5, 6, 7, 8]]) {
+        const { layers } = kept(method, gaps)
+        expect(layers).toHaveLength(12 + 3 * gaps.length)
+        layers.forEach((layer, index) => {
+          expect(TWELVE[layer.source]).toBe(TWELVE[index % 3])
+          if (layer.kind !== 'computed') return
+          const { sides, left, right, position } = layer
+          expect(sides[1]).toBe(sides[0] + 3)
+          expect(left).toBeLessThan(index)
+          expect(right).toBeGreaterThan(index)
+          expect(index - left).toBeGreaterThan(0)
+          expect([left % 3, right % 3]).toEqual([index % 3, index % 3])
+          expect(position).toBeGreaterThan(0)
+          expect(position).toBeLessThan(1)
+        })
+      }
+    }
+  })
+
+  it('are one layer of each place, from the two of that place around it', () => {
+    const { layers } = kept('neighbour-mean', [4])
+    expect(
+      layers.flatMap((layer) => (layer.kind === 'computed' ? [[layer.label, layer.sides]] : [])),
+    ).toEqual([
+      ['4·1', [2, 5]],
+      ['4·2', [3, 6]],
+      ['4·3', [4, 7]],
+    ])
+    expect(layers.slice(4, 9).map(({ source }) => source)).toEqual([4, 2, 3, 4, 5])
+  })
+
+  it('share a stretch between two layers by halving, also where they come of several gaps', () => {
+    const between = (gaps: number[]) =>
+      kept('neighbour-mean', gaps).layers.flatMap((layer) =>
+        layer.kind === 'computed' && layer.sides[0] === 3 ? [layer.position] : [],
+      )
+    expect(between([3, 5])).toEqual(between([4, 4]))
+    expect(between([3, 5])).toEqual([0.5, 0.75])
+    expect(between([4, 4, 4])).toEqual([0.25, 0.5, 0.75])
+  })
+
+  it('come by default as often as makes about as many layers, each a period from the next', () => {
+    expect(kept('neighbour-mean').resolved).toEqual({ gaps: [5, 8] })
+    expect(kept('interpolation').resolved).toEqual({ gaps: [5, 8] })
+    expect(kept('llama-pro').resolved).toEqual({ groups: 1, after: [11] })
+  })
+
+  it('are refused where none lies on both sides, with the gaps that are left', () => {
+    expect(() => kept('neighbour-mean', [1])).toThrow(
+      'keepPattern: expected gaps beside which there are whole periods of 3 layers, 2-8, found 1.',
+    )
+    expect(() => kept('neighbour-mean', [9])).toThrow('2-8, found 9.')
+    expect(() => kept('interpolation', [1])).toThrow('2-11, found 1.')
+    expect(kept('interpolation', [11]).layers).toHaveLength(15)
+  })
+
+  it('are refused where the types do not repeat', () => {
+    const spec = { name: 'neighbour-mean', keepPattern: true } as const
+    expect(() => planExpansion(spec, 4, ['dense', 'sparse', 'sparse', 'sparse'])).toThrow(
+      'keepPattern: expected layers whose types repeat, at least twice, found 4 layers of 2 types in no such order.',
+    )
+  })
+
+  it('are single layers where all are alike', () => {
+    const spec = { name: 'neighbour-mean', gaps: [1, 3, 3] } as const
+    expect(planExpansion({ ...spec, gaps: [1, 3, 3], keepPattern: true }, 6)).toEqual(
+      planExpansion({ ...spec, gaps: [1, 3, 3] }, 6),
     )
   })
 })

@@ -148,6 +148,8 @@ export interface Family {
   readonly residualWriters: readonly string[]
   readonly config: Omit<ConfigRules, 'modelType' | 'architectureName'>
   readonly forward: ForwardRules
+  /** After how many layers llama.cpp takes the layers' types to repeat, by its code and not by the file. */
+  readonly fixedPeriod?: number
 }
 
 /** How a decoder lies in a model that sees or hears as well. */

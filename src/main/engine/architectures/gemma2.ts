@@ -47,6 +47,7 @@ export function softCap(fields: Fields, key: string, absent: number | null): num
 export const gemma2 = llamaShaped({
   modelType: 'gemma2',
   architectureName: 'Gemma2ForCausalLM',
+  fixedPeriod: 2,
   modules: llamaModules({
     qkvBias: 'attentionBias',
     outputBias: 'outputBias',

@@ -7,6 +7,7 @@ import { LLAMA_ROPE } from './ropeConfig'
 export const gemma3Text = llamaShaped({
   modelType: 'gemma3_text',
   architectureName: 'Gemma3ForCausalLM',
+  fixedPeriod: 6,
   modules: llamaModules({
     qkvBias: 'attentionBias',
     outputBias: 'outputBias',

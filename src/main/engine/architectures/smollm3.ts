@@ -17,6 +17,7 @@ function hasRope(fields: Fields, layer: number): boolean {
 export const smollm3 = llamaShaped({
   modelType: 'smollm3',
   architectureName: 'SmolLM3ForCausalLM',
+  fixedPeriod: 4,
   modules: llamaModules({
     qkvBias: 'attentionBias',
     outputBias: 'outputBias',

@@ -17,7 +17,7 @@ import type { Alignment } from '../alignment/Alignment'
 import { requireTransportable } from '../alignment/transport'
 import { chooseDamping, dampOf } from './damping'
 import { layOut, type LayoutOptions } from './grownLayout'
-import { deepFeatureWarnings, typeWarnings } from './layerTypes'
+import { planWarnings } from './layerTypes'
 import { contentsOf, tiedHead, type Filler } from './grownTensors'
 import { fillerOf, wrapped } from './fillers'
 import type { TransportedFill } from './fillers/transported'
@@ -435,11 +435,10 @@ function growthWarnings({ plan, checkpoint, spec, experts }: Growth): string[] {
           `The model grows ${factor.toFixed(1)}×; the method has not been tried beyond ${MAX_KNOWN_GROWTH}×.`,
         ]
       : []),
-    ...typeWarnings(plan, checkpoint),
     ...(experts && !experts.report.isMeaningful
       ? [describeExperts(experts.report, isLearned(spec.method))]
       : []),
-    ...deepFeatureWarnings(plan, checkpoint),
+    ...planWarnings(plan, checkpoint),
   ]
 }
 

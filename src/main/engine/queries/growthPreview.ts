@@ -3,6 +3,7 @@ import type { RunSettings } from '@shared/projects'
 import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
 import { stringifyPython } from '../checkpoint/json'
+import { planWarnings } from '../growth/layerTypes'
 import { layOut } from '../growth/grownLayout'
 import { tiedHead } from '../growth/grownTensors'
 import { grownConfig } from '../growth/grownConfig'
@@ -36,6 +37,7 @@ export async function previewGrowth(folder: string, settings: RunSettings): Prom
       bytesBefore: bytes,
       bytesAfter: layout.bytes,
       configChanges: changes(checkpoint.rawConfig, config),
+      warnings: planWarnings(plan, checkpoint),
     }
   } finally {
     await checkpoint.close()

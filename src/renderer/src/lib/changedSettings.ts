@@ -2,6 +2,7 @@ import { defaultHoldout } from '@shared/holdout'
 import { modelNameOf } from '@shared/hub'
 import { ALL_OPTIONS, isLearned, methodNamed } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
+import type { LayerTypes } from '@shared/methods/layers'
 import { methodRows } from '@shared/methods/rows'
 import { planExpansion } from '@shared/plan'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
@@ -28,8 +29,13 @@ interface Row {
  * is compared.
  *
  * @param layers Of the base model; the plan must fit them.
+ * @param types Of these; nothing where all are alike.
  */
-export function changedSettings(draft: ProjectDraft, layers: number): ChangedSetting[] {
+export function changedSettings(
+  draft: ProjectDraft,
+  layers: number,
+  types?: LayerTypes,
+): ChangedSetting[] {
   const { method, preset } = draft
   const usual = {
     ...DEFAULT_DRAFT,
@@ -38,8 +44,8 @@ export function changedSettings(draft: ProjectDraft, layers: number): ChangedSet
     predictor: PRESET_SETTINGS[preset],
     holdout: defaultHoldout(layers),
   }
-  const before = new Map(rowsOf(usual, layers).map((row) => [row.key, row.value]))
-  return rowsOf(draft, layers).flatMap((row) => {
+  const before = new Map(rowsOf(usual, layers, types).map((row) => [row.key, row.value]))
+  return rowsOf(draft, layers, types).flatMap((row) => {
     const value = before.get(row.key) ?? '–'
     return value === row.value ? [] : [{ ...row, usual: value }]
   })
@@ -52,10 +58,10 @@ function inWords({ key, label, value }: Row): Row {
   return { key, label, value: isList ? describeLayers(parseGaps(value)) : value }
 }
 
-function rowsOf(draft: ProjectDraft, layers: number): Row[] {
+function rowsOf(draft: ProjectDraft, layers: number, types?: LayerTypes): Row[] {
   const { method, also, rest, damp, align, device, seed } = runSettingsOf(draft)
   return [
-    ...methodRows(method, planExpansion(method, layers)).map(inWords),
+    ...methodRows(method, planExpansion(method, layers, types)).map(inWords),
     ...(also === undefined
       ? []
       : [{ key: 'also', label: 'Further checkpoints', value: also.map(modelNameOf).join(', ') }]),

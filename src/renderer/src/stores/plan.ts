@@ -1,5 +1,6 @@
 import { toAppError, type AppErrorData } from '@shared/errors'
-import { planExpansion, type ExpansionPlan } from '@shared/plan'
+import { periodOf, type LayerTypes, type Pattern } from '@shared/methods/layers'
+import { patternOf, planExpansion, type ExpansionPlan } from '@shared/plan'
 import { DEFAULT_DRAFT, runSettingsOf, type ProjectDraft, type RunSettings } from '@shared/projects'
 import { useManualRefHistory } from '@vueuse/core'
 import { defineStore } from 'pinia'
@@ -37,13 +38,20 @@ export const usePlanStore = defineStore('plan', () => {
   const settings = computed(() => runSettingsOf(draft.value))
   const layerCount = computed(() => project.model?.num_hidden_layers ?? null)
   const { canUndo, canRedo } = history
+  /** What type each layer of the base model is of; nothing where all are alike. */
+  const types = computed<LayerTypes>(() => project.model?.layer_types ?? [])
+  /** How they bear on where new layers go, as far as the model has a pattern. */
+  const pattern = computed<Pattern>(() => {
+    const isKept = 'keepPattern' in settings.value.method && periodOf(types.value) !== null
+    return patternOf(isKept, types.value)
+  })
 
   /** The grown model's layers, or why the method's parameters do not fit. */
   const planned = computed<{ plan: ExpansionPlan | null; problem: AppErrorData | null }>(() => {
     if (layerCount.value === null) return { plan: null, problem: null }
     try {
-      const types = project.model?.layer_types
-      return { plan: planExpansion(settings.value.method, layerCount.value, types), problem: null }
+      const { method } = settings.value
+      return { plan: planExpansion(method, layerCount.value, types.value), problem: null }
     } catch (thrown) {
       return { plan: null, problem: toAppError(thrown).toData() }
     }
@@ -149,6 +157,8 @@ export const usePlanStore = defineStore('plan', () => {
     draft,
     settings,
     layerCount,
+    types,
+    pattern,
     plan,
     problem,
     growth: growth.value,

@@ -7,6 +7,7 @@ export const COMMON = {
   retry: 'Try again',
   choose: 'Choose…',
   loading: 'Loading…',
+  layerTypes: 'Types of layers',
 } as const
 
 export const VERDICTS: Readonly<Record<Verdict, string>> = {

@@ -1,3 +1,4 @@
+import { ALIKE, possibleGaps, type Pattern } from '@shared/methods/layers'
 import { mount, type VueWrapper } from '@vue/test-utils'
 import { afterEach, describe, expect, it } from 'vitest'
 import { nextTick } from 'vue'
@@ -6,13 +7,19 @@ import GapEditor from '../../../../src/renderer/src/views/plan/GapEditor.vue'
 let editor: VueWrapper
 let gaps: number[]
 
-function open(start: number[], layers = 8): void {
+function open(
+  start: number[],
+  layers = 8,
+  { pattern = ALIKE, possible }: { pattern?: Pattern; possible?: number[] } = {},
+): void {
   gaps = start
   editor = mount(GapEditor, {
     attachTo: document.body,
     props: {
       layers,
       slots: layers - 1,
+      possible: possible ?? possibleGaps(layers, pattern),
+      pattern,
       gaps: start,
       onChange: (changed: number[]) => {
         gaps = changed
@@ -71,6 +78,34 @@ describe('the strip of layers', () => {
     await click(3, { altKey: true })
     expect(gaps).toEqual([3])
     expect(editor.emitted('refuse')).toHaveLength(1)
+  })
+
+  it('fills whole periods, where there is one on both sides, and says why not elsewhere', async () => {
+    const types = ['a', 'a', 'b', 'a', 'a', 'b', 'a', 'a']
+    open([2], 8, { pattern: { types, period: 3 } })
+    expect(gap(2)?.attributes('aria-label')).toBe('Between layers 2 and 3: 3 new layers')
+    expect(gap(2)?.text()).toBe('+3')
+    await click(3)
+    expect(gaps).toEqual([2, 3])
+    await click(6)
+    expect(gaps).toEqual([2, 3])
+    expect(editor.emitted('refuse')).toEqual([
+      ['After layer 6: no whole period of 3 layers lies on both sides'],
+    ])
+    expect(gap(6)?.attributes('aria-disabled')).toBe('true')
+    await click(2)
+    expect(gaps).toEqual([2, 2, 3])
+    await click(6, { shiftKey: true })
+    expect(gaps).toEqual([2, 2, 3, 3, 4, 4])
+  })
+
+  it('shows of which type each layer is, and what the marks stand for', () => {
+    open([2], 8, { pattern: { types: ['a', 'a', 'b', 'a', 'a', 'b', 'a', 'c'], period: 1 } })
+    const marks = editor
+      .findAll('.layer')
+      .map((each) => each.findAll('.band')[0]?.attributes('data-kind') ?? '')
+    expect(marks).toEqual(['', '', '1', '', '', '1', '', '2'])
+    expect(editor.get('.legend').text()).toBe('abc')
   })
 
   it('does all of it with keys', async () => {

@@ -1,4 +1,5 @@
 import { METHODS, methodNamed, type Method } from '@shared/methods'
+import { ALIKE, type Pattern } from '@shared/methods/layers'
 import { DEFAULT_DRAFT, type ProjectDraft } from '@shared/projects'
 import { mount } from '@vue/test-utils'
 import { describe, expect, it } from 'vitest'
@@ -10,12 +11,13 @@ import RangeEditor from '../../../../src/renderer/src/views/plan/RangeEditor.vue
 
 const CONTROLS = { gaps: GapSettings, count: CountSlider, range: RangeEditor }
 
-function open(method: Method, changes: Partial<ProjectDraft> = {}) {
+function open(method: Method, changes: Partial<ProjectDraft> = {}, pattern: Pattern = ALIKE) {
   const edits: [Partial<ProjectDraft>, string | null][] = []
   const view = mount(LayoutOptions, {
     props: {
       method: methodNamed(method),
       layers: 12,
+      pattern,
       draft: { ...DEFAULT_DRAFT, method, ...changes },
       onChange: (patch: Partial<ProjectDraft>, key: string | null) => edits.push([patch, key]),
     },
@@ -83,6 +85,31 @@ describe('the controls of a method', () => {
     settings.vm.$emit('change', null, false)
     expect(gaps.edits).toEqual([[{ gaps: [5, 6, 7, 8, 9, 10] }, null]])
     expect(open('lesa').view.find('.ways').exists()).toBe(false)
+  })
+
+  it('offer to keep a pattern where there is one, and begin anew when that changes', async () => {
+    const types = Array.from({ length: 12 }, (_, layer) => (layer % 3 === 2 ? 'global' : 'local'))
+    const checkbox = '.keep input[type=checkbox]'
+    const single = open('lesa', {}, { types, period: 1 })
+    expect(single.view.get('.keep').text()).toContain('repeat every 3 layers')
+    expect(single.view.getComponent(GapSettings).props()).toMatchObject({
+      usual: [5, 6, 7, 8, 9, 10],
+    })
+    await single.view.get(checkbox).setValue(true)
+    expect(single.edits).toEqual([[{ keepPattern: true, gaps: null, groups: null }, null]])
+    const kept = open('lesa', { keepPattern: true }, { types, period: 3 })
+    expect(kept.view.getComponent(GapSettings).props()).toMatchObject({
+      possible: [2, 3, 4, 5, 6, 7, 8],
+      usual: [5, 8],
+    })
+    await kept.view.get(checkbox).setValue(false)
+    expect(kept.edits).toEqual([[{ keepPattern: null, gaps: null, groups: null }, null]])
+    for (const method of ['solar', 'stack', 'fitted'] as const) {
+      expect(open(method, {}, { types, period: 1 }).view.find('.keep').exists()).toBe(false)
+    }
+    const irregular = { types: ['dense', ...types.slice(1)], period: 1 }
+    expect(open('lesa', {}, irregular).view.find('.keep').exists()).toBe(false)
+    expect(open('lesa').view.find('.keep').exists()).toBe(false)
   })
 
   it('change the option they belong to', () => {

@@ -50,6 +50,7 @@ function unusual(method: Method): Partial<ProjectDraft> {
     range: [2, 5],
     switch: false,
     flag: true,
+    pattern: true,
     share: 0.5,
     layers: [3, 8],
     predictor: {

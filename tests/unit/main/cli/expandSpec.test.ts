@@ -238,6 +238,10 @@ describe('buildExpandSpec', () => {
       { gaps: '1' },
       ['lesa', 'fitted', 'llama-pro', 'opt-deus', 'interpolation', 'neighbour-mean', 'noise'],
     ],
+    [
+      { keepPattern: true },
+      ['lesa', 'llama-pro', 'opt-deus', 'interpolation', 'neighbour-mean', 'noise'],
+    ],
     [{ groups: 2 }, ['llama-pro']],
     [{ overlap: 2 }, ['solar']],
     [{ repeat: [1, 2] }, ['stack']],

@@ -127,6 +127,7 @@ describe('a draft', () => {
     expect(DEFAULT_DRAFT).toEqual({
       method: 'lesa',
       gaps: null,
+      keepPattern: null,
       rounds: 1,
       asPublished: false,
       groups: null,

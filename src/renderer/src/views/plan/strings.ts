@@ -36,6 +36,7 @@ export const EDITOR = {
   fewer: 'One fewer',
   presets: 'Presets',
   laterHalf: 'Later half, 1.5×',
+  laterPeriods: 'Later half',
   everyGap: 'Every gap',
   everyKth: 'Every k-th gap',
   k: 'k',
@@ -52,6 +53,17 @@ export const EDITOR = {
   rangeHint: 'Click a layer to begin the group, Shift-click to end it.',
   rangeOption: (layer: number, isIn: boolean): string =>
     `Layer ${layer}${isIn ? ', in the group' : ''}`,
+  keepPattern: 'Keep the pattern of types',
+  keepPatternHint: (period: number): string =>
+    `The layers’ types repeat every ${period} layers. So that they go on doing so, a gap gets ${period} new layers, one of each place in the pattern. llama.cpp needs that of some families.`,
+  periodHint: (period: number): string =>
+    `Click a gap to insert ${period} layers, again for ${period} more. Shift-click fills a range, Alt-click takes them out.`,
+  closed: (left: number, period: number): string =>
+    period > 1
+      ? `After layer ${left}: no whole period of ${period} layers lies on both sides`
+      : `After layer ${left}: of no type is there a layer on both sides`,
+  notPossible: (gaps: string, period: number): string =>
+    `${period > 1 ? `With whole periods of ${period} layers` : 'Between layers of these types'}, gaps can be ${gaps || 'none'}.`,
   isDefault: 'default',
   reset: 'Back to the default',
 } as const
@@ -64,12 +76,16 @@ export const STACK = {
     copy: 'new: copy',
     identity: 'new: identity copy',
   },
-  describe: (layer: PlannedLayer, index: number): string => {
+  describe: (layer: PlannedLayer, index: number, type: string | undefined): string => {
+    const what = STACK.what(layer, index)
+    return type === undefined ? what : `${what}; ${type}`
+  },
+  what: (layer: PlannedLayer, index: number): string => {
     switch (layer.kind) {
       case 'original':
         return `Layer ${index}: layer ${layer.source} of the base model`
       case 'computed':
-        return `Layer ${index} (${layer.label}): new, from its neighbours, between base layers ${layer.gap} and ${layer.gap + 1}`
+        return `Layer ${index} (${layer.label}): new, from base layers ${layer.sides[0]} and ${layer.sides[1]}, between ${layer.gap} and ${layer.gap + 1}`
       case 'copy':
         return `Layer ${index} (${layer.label}): new, a copy of base layer ${layer.source}`
       case 'identity':
