@@ -13,12 +13,11 @@ const groupCount = count({
   default: (layers) => Math.max(1, Math.floor(layers / 4)),
   defaultText: 'layers / 4',
   unit: ['group', 'groups'],
-  hint: (groups, layers) => {
+  hint: (groups, layers, period) => {
+    const copy = period > 1 ? `${period} identity copies` : 'An identity copy'
     const [low, high] = [Math.floor(layers / groups), Math.ceil(layers / groups)]
     const size = low === high ? plural(low) : `${low} or ${high} layers`
-    return low === 1 && high === 1
-      ? 'An identity copy after every layer.'
-      : `An identity copy after every ${size}.`
+    return low === 1 && high === 1 ? `${copy} after every layer.` : `${copy} after every ${size}.`
   },
 })
 

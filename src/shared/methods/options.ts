@@ -42,8 +42,8 @@ export interface CountOption extends ByDepth<number> {
   readonly maxText: string
   /** What it counts: `group`, `groups`. */
   readonly unit: readonly [one: string, many: string]
-  /** What a value comes to. */
-  readonly hint: (value: number, layers: number) => string
+  /** What a value comes to. @param period As of `Pattern`. */
+  readonly hint: (value: number, layers: number, period: number) => string
 }
 
 /** Neighbouring layers, the first and the last. */

@@ -3,6 +3,7 @@ import { modelNameOf } from '@shared/hub'
 import { ALL_OPTIONS, isLearned, methodNamed } from '@shared/methods'
 import { parseGaps } from '@shared/methods/gaps'
 import type { LayerTypes } from '@shared/methods/layers'
+import type { Option } from '@shared/methods/options'
 import { methodRows } from '@shared/methods/rows'
 import { planExpansion } from '@shared/plan'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
@@ -46,15 +47,17 @@ export function changedSettings(
   }
   const before = new Map(rowsOf(usual, layers, types).map((row) => [row.key, row.value]))
   return rowsOf(draft, layers, types).flatMap((row) => {
-    const value = before.get(row.key) ?? '–'
+    const value = before.get(row.key) ?? (optionOf(row.key)?.kind === 'pattern' ? 'no' : '–')
     return value === row.value ? [] : [{ ...row, usual: value }]
   })
 }
 
+const optionOf = (key: string): Option | undefined =>
+  ALL_OPTIONS.find(([known]) => known === key)?.[1]
+
 /** A long list of gaps is told in a few words. */
 function inWords({ key, label, value }: Row): Row {
-  const option = ALL_OPTIONS.find(([known]) => known === key)?.[1]
-  const isList = option?.kind === 'gaps'
+  const isList = optionOf(key)?.kind === 'gaps'
   return { key, label, value: isList ? describeLayers(parseGaps(value)) : value }
 }
 

@@ -41,7 +41,8 @@ export const EDITOR = {
   everyKth: 'Every k-th gap',
   k: 'k',
   gaps: 'Gaps',
-  gapsHint: 'Such as 5-10 or 3,7,7. Named twice, a gap gets two layers.',
+  gapsHint: (period: number): string =>
+    `Such as 5-10 or 3,7,7. Named twice, a gap gets ${period > 1 ? 2 * period : 'two'} layers.`,
   badGaps: 'Give gaps such as 5-10 or 3,7,7.',
   outside: (last: number): string => `Gaps go from 0 to ${last}.`,
   tooMany: 'At most 10,000 new layers.',
