@@ -1,4 +1,5 @@
 import type { AppErrorData } from './errors'
+import type { Method } from './methods'
 
 /** What a checkpoint is; the names are those of the command line's JSON. */
 export interface ModelSummary {
@@ -22,6 +23,8 @@ export interface ModelSummary {
   readonly tie_word_embeddings: boolean
   /** What type each layer is of, in words, where they are not all of one; absent otherwise. */
   readonly layer_types?: readonly string[]
+  /** Why some methods cannot grow it; absent where all can. */
+  readonly refused_methods?: Readonly<Partial<Record<Method, AppErrorData>>>
   readonly parameters: number
   /** Those of the text decoder, of a model that sees or hears as well. */
   readonly decoder_parameters?: number

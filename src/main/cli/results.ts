@@ -22,6 +22,9 @@ export function formatModel(model: ModelSummary): string {
   return formatFields([
     ['path', model.path],
     ['architecture', model.architecture + (model.supported ? '' : ' (not supported)')],
+    ...Object.entries(model.refused_methods ?? {}).map(
+      ([method, refusal]) => [`no ${method}`, reasonOf(refusal)] as const,
+    ),
     ...(model.refusal ? [['reason', reasonOf(model.refusal)] as const] : []),
     ['layers', String(model.num_hidden_layers)],
     ['hidden size', String(model.hidden_size)],

@@ -122,6 +122,7 @@ export class Trainings {
       like,
       layers: summary.num_hidden_layers,
       types: summary.layer_types,
+      refused: summary.refused_methods,
       draft: this.record.file.draft,
       runs: this.runs.summaries(),
     })

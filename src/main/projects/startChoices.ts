@@ -11,6 +11,7 @@ import {
 } from '@shared/methods'
 import type { CountOption, LayoutOption, LayoutValue, Option } from '@shared/methods/options'
 import { isLayoutOption } from '@shared/methods/options'
+import type { ModelSummary } from '@shared/model'
 import { patternOf, planExpansion } from '@shared/plan'
 import {
   runSettingsOf,
@@ -29,6 +30,8 @@ export interface StartsInput {
   readonly layers: number
   /** What type each of them is of; nothing where all are alike. */
   readonly types?: readonly string[] | undefined
+  /** Why some methods cannot grow the model. */
+  readonly refused?: ModelSummary['refused_methods']
   /** What a method needs that `like` does not have. */
   readonly draft: ProjectDraft
   /** Newest first. */
@@ -53,7 +56,14 @@ type Choice =
   | { readonly state: 'missing'; readonly settings: RunSettings }
   | { readonly state: 'impossible'; readonly reason: string }
 
-function choiceOf(method: Method, { like, layers, types, draft, runs }: StartsInput): Choice {
+function choiceOf(
+  method: Method,
+  { like, layers, types, refused, draft, runs }: StartsInput,
+): Choice {
+  const refusal = refused?.[method]
+  if (refusal) {
+    return { state: 'impossible', reason: `${METHOD_NAMES[method]}: ${refusal.message}` }
+  }
   const goal = goalOf(like.method, layers, types)
   const { added } = goal
   const { also, calibration, damp, align, ...others } = like

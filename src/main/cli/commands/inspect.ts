@@ -5,8 +5,8 @@ import { formatModel, toJson } from '../results'
 
 /** Reads headers and config only, so it needs no engine process. */
 export async function inspect(model: string, { io, json }: CommandContext): Promise<number> {
-  const { Checkpoint } = await import('../../engine/checkpoint/Checkpoint')
-  const summary = await Checkpoint.inspect(await modelFolderOf(model, io.cwd))
+  const { inspectModel } = await import('../../engine/queries/inspect')
+  const summary = await inspectModel(await modelFolderOf(model, io.cwd))
   io.stdout.write(json ? toJson(summary) : formatModel(summary))
   return EXIT_OK
 }

@@ -83,10 +83,14 @@ export class Checkpoint {
    *
    * @throws AppError `not_found`, `bad_checkpoint`, `shape_mismatch`, `path_denied`.
    */
-  static async inspect(path: string): Promise<ModelSummary> {
+  static async inspect(
+    path: string,
+    more: (checkpoint: Checkpoint) => Partial<ModelSummary> = () => ({}),
+  ): Promise<ModelSummary> {
     const folder = await explained(path, () => readFolder(path))
     try {
-      return Checkpoint.#fromFolder(folder).summarize()
+      const checkpoint = Checkpoint.#fromFolder(folder)
+      return { ...checkpoint.summarize(), ...more(checkpoint) }
     } catch (error) {
       if (
         error instanceof AppError &&

@@ -14,7 +14,6 @@ import type { Sidecars } from '../checkpoint/sidecars'
 import type { PreparedOutput } from '../checkpoint/CheckpointWriter'
 import { describeLosses, type RangeLoss } from '../checkpoint/range'
 import type { Alignment } from '../alignment/Alignment'
-import { requireTransportable } from '../alignment/transport'
 import { chooseDamping, dampOf } from './damping'
 import { layOut, type LayoutOptions } from './grownLayout'
 import { planWarnings } from './layerTypes'
@@ -41,6 +40,7 @@ import {
   type FittedStart,
 } from '../fitting/fittedStart'
 import { requireFittable } from '../fitting/fittable'
+import { requireSuited } from './suited'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { requireLearnable, seriesNamed, seriesOf } from '../lesa/series'
 import { stageBytes } from '../lesa/disk'
@@ -132,14 +132,11 @@ export function checkMemory(growth: Growth, types: readonly string[]): void {
       ? new StackedMatrix(checkpoint, seriesNamed(checkpoint, plan, type), { also })
       : new StackedMatrix(checkpoint, type, { also }),
   )
+  requireSuited(spec.method.name, checkpoint)
   checkMatching(growth)
-  if (fitsText(spec.method.name)) {
-    requireFittable(checkpoint)
-    requireCalibration(spec.calibration)
-  }
+  if (fitsText(spec.method.name)) requireCalibration(spec.calibration)
   if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
   else if (transports(spec.method.name)) {
-    requireTransportable(checkpoint)
     requireArrays(transportNeed(checkpoint))
   } else if (methodNamed(spec.method.name).fill?.kind === 'matrices') {
     for (const shape of shapes) requireArrays(neighboursNeed(shape))

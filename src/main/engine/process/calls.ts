@@ -1,5 +1,4 @@
 import type { EngineCalls } from '@shared/engineProtocol'
-import { Checkpoint } from '../checkpoint/Checkpoint'
 import { estimate } from '../costs/estimate'
 import { engineVersions } from '../lib/version'
 import { probeDevices } from '../onnx/devices'
@@ -7,13 +6,14 @@ import { readConfigText, tensorTable } from '../queries/describe'
 import { previewExport } from '../queries/exportPreview'
 import { previewGrowth } from '../queries/growthPreview'
 import { fingerprintOf, identifyModel } from '../queries/identity'
+import { inspectModel } from '../queries/inspect'
 import { projectDirections } from '../queries/projectDirections'
 import { describeRecipes } from '../queries/recipes'
 import { tensorDetails } from '../queries/tensorDetails'
 
 /** Questions outside of jobs: short, or at least harmless to ask again. */
 export const engineCalls: EngineCalls = {
-  inspect: (path) => Checkpoint.inspect(path),
+  inspect: (path) => inspectModel(path),
   devices: () => probeDevices(),
   versions: () => engineVersions(),
   identify: (path) => identifyModel(path),

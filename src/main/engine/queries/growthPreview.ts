@@ -7,15 +7,18 @@ import { planWarnings } from '../growth/layerTypes'
 import { layOut } from '../growth/grownLayout'
 import { tiedHead } from '../growth/grownTensors'
 import { grownConfig } from '../growth/grownConfig'
+import { requireSuited } from '../growth/suited'
 
 /**
  * What growing makes of a model, without computing anything.
  *
- * @throws AppError what opening the checkpoint throws, or `bad_request` for a plan that does not fit.
+ * @throws AppError what opening the checkpoint throws, `bad_request` for a plan that does not fit, or
+ *   `unsupported_architecture` for a method that does not suit the model.
  */
 export async function previewGrowth(folder: string, settings: RunSettings): Promise<GrowthPreview> {
   const checkpoint = await Checkpoint.open(folder)
   try {
+    requireSuited(settings.method.name, checkpoint)
     const plan = planGrowth(settings.method, checkpoint)
     const head = await tiedHead(checkpoint)
     const layout = layOut(checkpoint, {

@@ -73,6 +73,44 @@ describe('what can be compared with a growth', () => {
     ).toMatchObject({ settings: { method: { gaps: [11] } } })
   })
 
+  it('keeps the pattern of types where the growth does and the method can, and nowhere else', () => {
+    const types = Array.from({ length: LAYERS }, (_, layer) => (layer % 3 === 2 ? 'b' : 'a'))
+    const draft = { ...DEFAULT_DRAFT, keepPattern: true } as const
+    const of = (like: RunSettings) =>
+      new Map(
+        startChoices({ like, layers: LAYERS, types, draft, runs: [] }).map((each) => [
+          each.method,
+          each.state === 'missing' ? each.settings.method : each,
+        ]),
+      )
+    const kept = of(settingsOf({ name: 'interpolation', keepPattern: true, gaps: [3, 7] }))
+    for (const method of ['lesa', 'llama-pro', 'neighbour-mean', 'noise', 'opt-deus'] as const) {
+      expect(kept.get(method)).toMatchObject({ name: method, keepPattern: true, gaps: [3, 7] })
+    }
+    // As many layers in the same places.
+    expect(kept.get('fitted')).toMatchObject({ gaps: [3, 3, 3, 7, 7, 7] })
+    expect(kept.get('fitted')).not.toHaveProperty('keepPattern')
+    expect(kept.get('stack')).toMatchObject({ repeat: [6, 11] })
+    const groups = of(settingsOf({ name: 'llama-pro', keepPattern: true, groups: 2 }))
+    expect(groups.get('interpolation')).toMatchObject({ keepPattern: true, gaps: [5, 11] })
+    expect(groups.get('lesa')).toMatchObject({ state: 'impossible' })
+    // The draft's own choice is of its own plan.
+    const single = of(settingsOf({ name: 'interpolation', gaps: [3, 7] }))
+    expect(single.get('neighbour-mean')).toEqual({ name: 'neighbour-mean', gaps: [3, 7] })
+  })
+
+  it('does not offer what the model refuses, and says why', () => {
+    const refusal = { code: 'unsupported_architecture', message: 'Not these.' } as const
+    const found = startChoices({
+      like: lesa(),
+      layers: LAYERS,
+      refused: { fitted: refusal },
+      draft: DEFAULT_DRAFT,
+      runs: [],
+    }).find(({ method }) => method === 'fitted')
+    expect(found).toMatchObject({ state: 'impossible', reason: 'Fitted: Not these.' })
+  })
+
   it('takes the later gaps where the growth has none', () => {
     const found = choices(settingsOf({ name: 'llama-pro', groups: 3 }))
     expect(found.get('lesa')).toMatchObject({ settings: { method: { gaps: [8, 9, 10] } } })

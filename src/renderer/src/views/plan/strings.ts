@@ -13,6 +13,7 @@ export const PLAN = {
   next: 'Parameters',
   base: 'Base model',
   grown: 'Grown model',
+  refused: 'Not for this model.',
   unsupported: 'This architecture cannot be grown here',
   unsupportedText: 'Layers of its kind cannot be predicted or copied.',
   noModel: 'The model is not here',
