@@ -68,6 +68,27 @@ describe('the draft', () => {
     expect(plan.plan?.layers).toHaveLength(13)
   })
 
+  it('is asked about once, though the project is asked how its model is when that is refused', async () => {
+    let asked = 0
+    const { plan, transport } = await setUp({
+      // As it comes over the wire: nothing of it is the same object again.
+      'projects:get': (id) => structuredClone(projectView({ id })),
+      'models:growth': (path) => {
+        asked += 1
+        throw new AppError('unsupported_architecture', 'Not these layers.', {
+          context: { file: path },
+        })
+      },
+    })
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(asked).toBe(1)
+    expect(plan.growthError).toMatchObject({ message: 'Not these layers.' })
+    transport.push('projects:changed', structuredClone(projectView({ id: PROJECT_ID })))
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(asked).toBe(1)
+    expect(plan.growthError).not.toBeNull()
+  })
+
   it('is saved once things have come to rest', async () => {
     const { plan, saves } = await setUp()
     plan.edit({ overlap: 1 })

@@ -23,10 +23,14 @@ export const useProjectStore = defineStore('project', () => {
   let latest = 0
 
   const id = computed(() => view.value?.id ?? null)
-  /** The base model; `null` while it is missing or cannot be read. */
-  const model = computed<ModelSummary | null>(() => {
+  /**
+   * The base model; `null` while it is missing or cannot be read. It stays the same object until something of it changes:
+   * what is asked of it is not asked again because the project has news of something else, or was asked how it is.
+   */
+  const model = computed<ModelSummary | null>((before) => {
     const found = view.value?.model
-    return found?.state === 'ready' || found?.state === 'changed' ? found.summary : null
+    const summary = found?.state === 'ready' || found?.state === 'changed' ? found.summary : null
+    return before && JSON.stringify(before) === JSON.stringify(summary) ? before : summary
   })
   /** Whether runs can be made of it: it is there, and the one it was. */
   const isModelReady = computed(() => view.value?.model.state === 'ready')
