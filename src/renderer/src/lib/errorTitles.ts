@@ -21,7 +21,7 @@ export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   shape_mismatch: 'The tensors do not fit together',
   system_failed: 'The system refused',
   training_diverged: 'The training diverged',
-  unsupported_architecture: 'This architecture is not supported',
+  unsupported_architecture: 'Not possible with this architecture',
   unsupported_dtype: 'This element type is not supported',
   unsupported_version: 'It was made by a newer version',
   write_failed: 'The output could not be written',
