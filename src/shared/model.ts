@@ -23,6 +23,11 @@ export interface ModelSummary {
   readonly tie_word_embeddings: boolean
   /** What type each layer is of, in words, where they are not all of one; absent otherwise. */
   readonly layer_types?: readonly string[]
+  /**
+   * What its layers have that is not computed here, to be read after "layers have": the model can be grown, and nothing
+   * that runs it can be done. Absent where all is computed.
+   */
+  readonly not_run?: string
   /** Why some methods cannot grow it; absent where all can. */
   readonly refused_methods?: Readonly<Partial<Record<Method, AppErrorData>>>
   readonly parameters: number
@@ -39,6 +44,10 @@ export interface ModelSummary {
   /** What was overlooked, assumed or left out in reading the files, a sentence each. */
   readonly remarks: readonly string[]
 }
+
+/** What can be done with a model that is not run here, and what cannot. */
+export const NOT_RUN =
+  'it can be grown by methods that copy or predict layers, and exported; not evaluated, tried, fitted or trained here'
 
 /** A mixture of experts. */
 export interface ExpertSummary {

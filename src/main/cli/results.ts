@@ -4,7 +4,7 @@ import type { ExpandResult, PerplexityResult, PredictorReport, StagesResult } fr
 import { readFit } from '@shared/fitReading'
 import { heldOutVerdict, mseOfNoise } from '@shared/heldOut'
 import { METHOD_NAMES } from '@shared/methods'
-import type { ModelSummary } from '@shared/model'
+import { NOT_RUN, type ModelSummary } from '@shared/model'
 import { formatGaps } from '@shared/methods/gaps'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
 import { formatFields, formatTable } from './table'
@@ -22,6 +22,9 @@ export function formatModel(model: ModelSummary): string {
   return formatFields([
     ['path', model.path],
     ['architecture', model.architecture + (model.supported ? '' : ' (not supported)')],
+    ...(model.not_run === undefined
+      ? []
+      : [['not run', `layers have ${model.not_run}: ${NOT_RUN}`] as const]),
     ...Object.entries(model.refused_methods ?? {}).map(
       ([method, refusal]) => [`no ${method}`, reasonOf(refusal)] as const,
     ),

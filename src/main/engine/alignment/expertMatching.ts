@@ -103,10 +103,10 @@ export class ExpertMatcher {
     const { hiddenSize, experts } = config
     const { router = '' } = architecture.forward.experts ?? {}
     const rows = await this.#read(layer, `${router}.weight`)
-    const { beforeMlp } = architecture.forward
+    const { beforeMlp, norm } = architecture.forward
+    const offset = norm === 'rms_plus_one' ? 1 : 0
     const gain = beforeMlp === null ? null : await this.#read(layer, `${beforeMlp}.weight`)
-    const scale = (column: number): number =>
-      gain === null ? 1 : gain[column]! - architecture.silentValue
+    const scale = (column: number): number => (gain === null ? 1 : gain[column]! + offset)
     const scaled = rows.map((value, index) => value * scale(index % hiddenSize))
     const directions = this.directions.map(
       (value, index) => value * scale(Math.floor(index / DIRECTIONS)),

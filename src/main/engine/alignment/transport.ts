@@ -4,6 +4,7 @@
  * by itself: rotary positions forbid that inside a head).
  */
 import { AppError } from '@shared/errors'
+import { requireAllComputed } from '../architectures/notRun'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { Graph } from '../onnx/graph'
 import type { Kernel, Runtime } from '../onnx/Runtime'
@@ -23,11 +24,15 @@ const NEURON_SLOTS = ['gate_proj', 'up_proj'] as const
 export const TRANSPORTED_SLOTS: readonly string[] = [...HEAD_SLOTS, ...NEURON_SLOTS]
 
 /**
- * Refuses models whose layers have several MLPs.
+ * Refuses models whose layers have more than heads and one MLP.
  *
  * @throws AppError `unsupported_architecture`.
  */
-export function requireTransportable({ config, path }: Pick<Checkpoint, 'config' | 'path'>): void {
+export function requireTransportable(
+  checkpoint: Pick<Checkpoint, 'architecture' | 'config' | 'path'>,
+): void {
+  const { config, path } = checkpoint
+  requireAllComputed(checkpoint, `OpT-DeUS does not grow ${config.architectureName}`)
   if (config.experts === null) return
   throw new AppError(
     'unsupported_architecture',

@@ -3,11 +3,15 @@
  * which matrices ("slots") lie in them; names, shapes, places and rules for depth are derived here.
  */
 import { AppError } from '@shared/errors'
+import type { PlannedLayer } from '@shared/plan'
 import type { ConfigRules, ModelConfig, RawConfig } from './config'
 import { deepenConfig } from './deepenConfig'
 
-/** What a tensor of a decoder layer is for. */
-export type LayerTensorRole = 'weight' | 'bias' | 'norm' | 'qk_norm' | 'router'
+/**
+ * What a tensor of a decoder layer is for; `own`, what only its family has: a decay, a convolution's kernel; `buffer`, such
+ * a one that no training changes.
+ */
+export type LayerTensorRole = 'weight' | 'bias' | 'norm' | 'qk_norm' | 'router' | 'own' | 'buffer'
 
 /** One tensor of a decoder layer. */
 export interface LayerTensor {
@@ -72,7 +76,15 @@ export interface RouterModule {
   readonly scores: 'experts' | 'shared_expert'
 }
 
-export type Module = LinearModule | NormModule | RouterModule
+/** A tensor that is no matrix between streams, which only its family has. New layers take it from layers that have it. */
+export interface OwnModule {
+  /** The tensor's whole name within the layer: `linear_attn.A_log`. */
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly isBuffer?: true
+}
+
+export type Module = LinearModule | NormModule | RouterModule | OwnModule
 
 /** The modules of a layer, where layers differ. */
 export type ModulesOf = (config: ModelConfig, layer: number) => readonly Module[]
@@ -102,6 +114,11 @@ export interface ForwardRules {
   readonly ropePairs: 'halves' | 'neighbours'
   /** Where layers have experts in place of the MLP; slots `experts.gate_proj` and so on, `shared_expert.gate_proj`. */
   readonly experts?: ExpertModules
+  /**
+   * What layers have that the forward pass does not compute, to be read after "layers have": `linear attention`. Such a
+   * model is grown, and refused where it would have to be run. Absent where all is computed.
+   */
+  readonly missing?: string
 }
 
 /** The modules that weigh experts. */
@@ -146,10 +163,38 @@ export interface Family {
    * their biases, they make it the identity.
    */
   readonly residualWriters: readonly string[]
+  /**
+   * What a layer's additions pass beside the norms behind both branches, where it has any, by full names within the layer,
+   * with the values at which the layer leaves the stream as it is.
+   */
+  readonly furtherScales?: Readonly<Record<string, number>>
+  /** What lies outside the layers beside embeddings, final norm and head. */
+  readonly besideLayers?: (config: ModelConfig) => readonly BesideTensor[]
+  /**
+   * Refuses layers in an order that the family's config cannot say.
+   *
+   * @throws AppError `bad_request`.
+   */
+  readonly requireOrder?: (
+    config: ModelConfig,
+    layers: readonly PlannedLayer[],
+    file: string,
+  ) => void
+  /** What layers have that nothing is computed from, so that new ones are copies; `null` where there is nothing. */
+  readonly copiedOnly?: (config: ModelConfig) => string | null
   readonly config: Omit<ConfigRules, 'modelType' | 'architectureName'>
   readonly forward: ForwardRules
   /** After how many layers llama.cpp takes the layers' types to repeat, by its code and not by the file. */
   readonly fixedPeriod?: number
+}
+
+/** A tensor of the decoder outside its layers. */
+export interface BesideTensor {
+  /** Without what all of the decoder's names begin with. */
+  readonly name: string
+  readonly shape: readonly number[]
+  /** The axis along which it has a part for each layer, in their order; `null` where it has none. */
+  readonly layersAlong: 0 | 1 | null
 }
 
 /** How a decoder lies in a model that sees or hears as well. */
@@ -173,8 +218,8 @@ export interface Architecture extends Omit<Family, 'moduleOrder'>, TensorOrder {
    * their biases; where norms stand behind them, which take their scale out, those norms' weights.
    */
   residualScales(config: ModelConfig, layer: number): readonly string[]
-  /** The value of {@link residualScales} with which a layer adds nothing: what a LLaMA Pro block sets them to. */
-  readonly silentValue: number
+  /** The value of one of {@link residualScales} with which a layer adds nothing: what a LLaMA Pro block sets it to. */
+  silentValue(suffix: string): number
   /** Whether norms stand behind the matrices that write to the residual stream. */
   readonly hasPostNorms: boolean
   /** The tensors that a layer must have under this config, with their shapes, in state-dict order. */
@@ -192,7 +237,7 @@ export interface Architecture extends Omit<Family, 'moduleOrder'>, TensorOrder {
 
 /** Derives what follows from a family's description. */
 export function defineArchitecture(family: Family, wrapping: Wrapping | null = null): Architecture {
-  const { modules, names, moduleOrder } = family
+  const { modules, names, moduleOrder, furtherScales = {} } = family
   const configRules: ConfigRules = {
     modelType: family.modelType,
     architectureName: family.architectureName,
@@ -216,8 +261,11 @@ export function defineArchitecture(family: Family, wrapping: Wrapping | null = n
     configRules,
     wrapping,
     residualScales: (config, layer) =>
-      hasPostNorms ? postNorms : formsOf(config).of(layer).writers,
-    silentValue: hasPostNorms && norm === 'rms_plus_one' ? -1 : 0,
+      hasPostNorms
+        ? [...postNorms, ...Object.keys(furtherScales)]
+        : formsOf(config).of(layer).writers,
+    silentValue: (suffix) =>
+      furtherScales[suffix] ?? (hasPostNorms && norm === 'rms_plus_one' ? -1 : 0),
     hasPostNorms,
     layerTensors: (config, layer) => formsOf(config).of(layer).tensors,
     slotsOf: (config, layer) => formsOf(config).of(layer).slots,
@@ -244,7 +292,10 @@ class Forms {
     const known = new Map<string, Form>()
     const formOf = (layer: number): Form => {
       const own = typeof modules === 'function' ? modules(config, layer) : modules
-      const key = own.map(({ name }) => name).join()
+      // Matrices of one name may be of several shapes, which their slots tell apart.
+      const key = own
+        .map((module) => [module.name, ...(isLinear(module) ? module.slots : [])])
+        .join()
       const form = known.get(key) ?? {
         first: layer,
         tensors: own.flatMap((module) => tensorsOf(family, module, config)),
@@ -278,6 +329,15 @@ export function isOutsideDecoder({ wrapping, ...names }: Architecture, name: str
 /** What all of the decoder's names begin with, its head aside: `model.`. */
 export function decoderPrefix({ layerPrefix }: Pick<TensorNames, 'layerPrefix'>): string {
   return layerPrefix.slice(0, layerPrefix.lastIndexOf('.', layerPrefix.length - 2) + 1)
+}
+
+/** What lies outside the layers, by the names of the files. */
+export function besideLayers(
+  { besideLayers: of, layerPrefix }: Architecture,
+  config: ModelConfig,
+): BesideTensor[] {
+  const prefix = decoderPrefix({ layerPrefix })
+  return (of?.(config) ?? []).map((tensor) => ({ ...tensor, name: `${prefix}${tensor.name}` }))
 }
 
 /** What of its slots lies in a layer's tensor, in the order of its elements; empty when it holds none. */
@@ -349,6 +409,10 @@ function isNorm(module: Module): module is NormModule {
   return 'of' in module
 }
 
+function isOwn(module: Module): module is OwnModule {
+  return 'shape' in module
+}
+
 function hasBias({ bias }: LinearModule, config: ModelConfig): boolean {
   return bias === 'always' || (bias !== null && config[bias])
 }
@@ -361,6 +425,10 @@ function writersIn({ residualWriters }: Family, modules: readonly Module[]): str
 }
 
 function tensorsOf(family: Family, module: Module, config: ModelConfig): LayerTensor[] {
+  if (isOwn(module)) {
+    const role = module.isBuffer ? 'buffer' : 'own'
+    return [{ suffix: module.name, role, shape: module.shape }]
+  }
   const suffix = `${module.name}.weight`
   if (isNorm(module)) {
     if (module.of === 'hidden') return [{ suffix, role: 'norm', shape: [config.hiddenSize] }]

@@ -1,6 +1,6 @@
 import { AppError } from '@shared/errors'
 import { shownValue } from '@shared/text'
-import { slidingLayers, slidingWindow } from './layerTypes'
+import { otherTypes, slidingLayers, slidingWindow } from './layerTypes'
 import {
   parseRopes,
   type LayerRope,
@@ -40,6 +40,14 @@ export interface ModelConfig {
   readonly windows: readonly (number | null)[]
   /** Of layers that have experts in place of one MLP; `null` where no layer has. */
   readonly experts: ExpertConfig | null
+  /** Last layers that have no keys and values, and take those of earlier ones. */
+  readonly sharingLayers: number
+  /** By layer, its entry of `layer_types` where that is none of attention's: `linear_attention`; `null` elsewhere. */
+  readonly otherTypes: readonly (string | null)[]
+  /**
+   * What only its family's shapes follow from, by the config's keys, defaults filled in; 1 stands for true and 0 for false.
+   */
+  readonly own: Readonly<Record<string, number>>
 }
 
 /** A mixture of experts: which layers have one, and how a token's are chosen. */
@@ -137,12 +145,26 @@ export interface ConfigRules {
   readonly window: WindowRule | null
   /** For families with experts: what the config says of them. */
   readonly experts: ((fields: Fields, layers: number) => ExpertConfig | null) | null
+  /** The key of how many of the last layers take keys and values from earlier ones; `null` where none does. */
+  readonly sharingKey: 'num_kv_shared_layers' | null
+  /** The key of what single layers have of their own, by their numbers, where the family knows such; `null` elsewhere. */
+  readonly layerConfigsKey: 'per_layer_config' | null
+  /** What `layer_types` may have beside full attention. */
+  readonly otherTypes: readonly string[]
+  /** As of `ModelConfig`. */
+  readonly own: (fields: Fields, sizes: OwnSizes) => ModelConfig['own']
   /** Lists with one entry per layer that the family goes by, and what a loader takes where the config has none. */
   readonly layerLists: Readonly<Record<string, LayerList>>
   readonly rope: RopeRules
   /** Keys whose lists name layers, as opposed to lists with one entry per layer. */
   readonly layerIndexLists: readonly string[]
 }
+
+/** What a family's own shapes may depend on. */
+export type OwnSizes = Pick<
+  ModelConfig,
+  'hiddenSize' | 'numHiddenLayers' | 'headDim' | 'numKeyValueHeads'
+>
 
 /** What a list has for a layer where the config has none. */
 export type LayerList = (fields: Fields, layer: number) => unknown
@@ -166,7 +188,7 @@ export function windowOfLayer(config: ModelConfig, layer: number): number | null
  */
 export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): ModelConfig {
   const fields = decoderFields(raw, rules, file)
-  refuseLayerConfigs(fields)
+  refuseLayerConfigs(fields, rules)
   refuseBidirectional(fields)
   const numHiddenLayers = fields.natural('num_hidden_layers', { max: MAX_LAYERS })
   const hiddenSize = fields.natural('hidden_size')
@@ -214,6 +236,22 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     ...parseRopes(fields, rules, { headDim: sizeOfHead, layers: numHiddenLayers }),
     windows: parseWindows(fields, rules, numHiddenLayers),
     experts: rules.experts?.(fields, numHiddenLayers) ?? null,
+    sharingLayers:
+      rules.sharingKey === null
+        ? 0
+        : fields.natural(rules.sharingKey, {
+            min: 0,
+            max: numHiddenLayers - 1,
+            absent: 0,
+            whenNull: 0,
+          }),
+    otherTypes: otherTypes(fields, rules, numHiddenLayers),
+    own: rules.own(fields, {
+      hiddenSize,
+      numHiddenLayers,
+      headDim: sizeOfHead,
+      numKeyValueHeads,
+    }),
   }
 }
 
@@ -269,8 +307,10 @@ export function mlpSize({ intermediateSize, experts }: ModelConfig): MlpSize {
 }
 
 /** Layers that each have a shape of their own are another architecture, whatever it calls itself. */
-function refuseLayerConfigs(fields: Fields): void {
-  const found = ['per_layer_config', 'block_configs'].find((key) => fields.has(key))
+function refuseLayerConfigs(fields: Fields, { layerConfigsKey }: ConfigRules): void {
+  const found = ['per_layer_config', 'block_configs'].find(
+    (key) => key !== layerConfigsKey && fields.has(key),
+  )
   if (found === undefined) return
   throw new AppError(
     'unsupported_architecture',
@@ -290,13 +330,15 @@ function refuseLayerConfigs(fields: Fields): void {
 /** A model whose tokens see those that come after them does not predict the next one. */
 function refuseBidirectional(fields: Fields): void {
   const field = 'use_bidirectional_attention'
-  if (!fields.flag(field)) return
+  const value = fields.raw[field]
+  // Among the parts of an image only; a text is read from left to right.
+  if (value === 'vision' || (value !== 'all' && !fields.flag(field))) return
   throw new AppError(
     'unsupported_architecture',
     'Models that attend to later tokens cannot be grown.',
     {
       hint: 'Only decoders, which predict the next token, are supported.',
-      context: { file: fields.file, field, expected: 'false', actual: 'true' },
+      context: { file: fields.file, field, expected: 'false', actual: String(value) },
     },
   )
 }

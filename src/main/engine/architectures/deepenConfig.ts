@@ -91,6 +91,7 @@ function deepened(
     const own = sources.map((source) => list[source])
     if (fields.has(key) || isSpelledOut(fields, rules, key, own)) grown[key] = own
   }
+  Object.assign(grown, sharing(fields, sources, rules), layerConfigs(fields, sources, rules))
   Object.assign(grown, denseLayers(fields, fields.with(grown), sources, rules))
   const start = rules.window?.startKey
   if (start && fields.flag('use_sliding_window') && rawConfig['sliding_window'] !== null) {
@@ -123,6 +124,31 @@ function denseLayers(
   if (own.join() === sparseIn(after).join()) return {}
   const dense = own.flatMap((isSparse, layer) => (isSparse ? [] : [layer]))
   return { mlp_only_layers: dense, decoder_sparse_step: 1 }
+}
+
+/** How many of the last layers take keys and values from earlier ones. */
+function sharing(
+  fields: Fields,
+  sources: readonly number[],
+  { sharingKey }: ConfigRules,
+): Record<string, unknown> {
+  if (sharingKey === null || !fields.has(sharingKey)) return {}
+  const first = Number(fields.raw['num_hidden_layers']) - Number(fields.raw[sharingKey])
+  return { [sharingKey]: sources.filter((source) => source >= first).length }
+}
+
+/** What single layers have of their own, under their new numbers. */
+function layerConfigs(
+  fields: Fields,
+  sources: readonly number[],
+  { layerConfigsKey }: ConfigRules,
+): Record<string, unknown> {
+  if (layerConfigsKey === null || !fields.has(layerConfigsKey)) return {}
+  const { raw } = fields.section(layerConfigsKey)
+  const own = sources.flatMap((source, layer) =>
+    `${source}` in raw ? [[`${layer}`, raw[`${source}`]] as const] : [],
+  )
+  return { [layerConfigsKey]: Object.fromEntries(own) }
 }
 
 /** Whether a list that the config leaves to the loader would come out otherwise, or only just comes out the same. */

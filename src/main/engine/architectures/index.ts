@@ -11,10 +11,13 @@ import { arcee } from './arcee'
 import { cwm } from './cwm'
 import { ernie45 } from './ernie45'
 import { exaone4 } from './exaone4'
+import { falconH1 } from './falconH1'
 import { gemma } from './gemma'
 import { gemma2 } from './gemma2'
 import { gemma3 } from './gemma3'
 import { gemma3Text } from './gemma3Text'
+import { gemma4 } from './gemma4'
+import { gemma4Text } from './gemma4Text'
 import { glm } from './glm'
 import { glm4 } from './glm4'
 import { granite } from './granite'
@@ -41,6 +44,9 @@ import { qwen3Moe } from './qwen3Moe'
 import { qwen25Vl } from './qwen25Vl'
 import { qwen2Vl } from './qwen2Vl'
 import { qwen3 } from './qwen3'
+import { qwen35 } from './qwen35'
+import { qwen35Text } from './qwen35Text'
+import { qwen3Next } from './qwen3Next'
 import { qwen3Vl } from './qwen3Vl'
 import { seedOss } from './seedOss'
 import { smollm3 } from './smollm3'
@@ -85,6 +91,10 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen2Moe,
   qwen3Moe,
   olmoe,
+  qwen35Text,
+  qwen3Next,
+  falconH1,
+  gemma4Text,
 ]
 
 /** Models that see or hear as well, whose decoder is one of these. */
@@ -100,6 +110,8 @@ export const WRAPPERS: readonly Wrapper[] = [
   idefics3,
   smolVlm,
   internVl,
+  qwen35,
+  gemma4,
 ]
 
 /**

@@ -3,6 +3,7 @@ import type { ConfigRules, Fields, LayerList, ModelConfig } from './config'
 
 export const SLIDING = 'sliding_attention'
 export const FULL = 'full_attention'
+export const LINEAR = 'linear_attention'
 
 /** Every layer has the window, where `layer_types` does not say otherwise. */
 export const ALL_SLIDE: LayerList = () => SLIDING
@@ -26,13 +27,30 @@ export function slidingWindow(
 export function slidingLayers(fields: Fields, rules: ConfigRules, layers: number): boolean[] {
   const { window: rule } = rules
   if (rule?.layers !== 'by_type') return Array<boolean>(layers).fill(rule !== null)
+  return typesAmong(fields, rules, layers, [FULL, SLIDING]).map((type) => type === SLIDING)
+}
+
+/** What `layer_types` says of each layer that is of none of attention's types; `null` for the others. */
+export function otherTypes(fields: Fields, rules: ConfigRules, layers: number): (string | null)[] {
+  if (rules.otherTypes.length === 0) return Array<null>(layers).fill(null)
+  const types = typesAmong(fields, rules, layers, [FULL, ...rules.otherTypes])
+  return types.map((type) => (type === FULL ? null : type))
+}
+
+function typesAmong(
+  fields: Fields,
+  rules: ConfigRules,
+  layers: number,
+  known: readonly string[],
+): string[] {
   const names = layerList(fields, rules, 'layer_types', layers)
-  const known = [FULL, SLIDING]
-  const types = names.map((type) => OLDER_TYPES[String(type)] ?? String(type))
-  if (!types.every((type) => known.includes(type))) {
-    throw fields.bad('layer_types', `only ${known.join(' and ')}`)
-  }
-  return types.map((type) => type === SLIDING)
+  const types = names.map((name) => {
+    const type = String(name)
+    const current = OLDER_TYPES[type]
+    return current !== undefined && known.includes(current) ? current : type
+  })
+  if (types.every((type) => known.includes(type))) return types
+  throw fields.bad('layer_types', `only ${known.join(' and ')}`)
 }
 
 /** A list with an entry for each layer, as the config has it or else as a loader takes it; a longer one is cut. */
@@ -57,20 +75,30 @@ export function layerList(
   return list.slice(0, layers)
 }
 
-/** Words that older configs have for attention types. */
-const OLDER_TYPES: Readonly<Record<string, string>> = { attention: FULL }
+/** Words that older configs have for types of layers. */
+const OLDER_TYPES: Readonly<Record<string, string>> = { attention: FULL, mamba: LINEAR }
 
 /** What a layer is: a word for each trait, and what is said of it. */
 type Traits = readonly (readonly [word: string, text: string])[]
 
-function traitsOf({ windows, layerRopes, experts }: ModelConfig, layer: number): Traits {
+/** What layers of other types than attention's are. */
+const OTHER_TRAITS: Readonly<Record<string, Traits[number]>> = {
+  [LINEAR]: ['linear', 'linear attention'],
+}
+
+function traitsOf(config: ModelConfig, layer: number): Traits {
+  const { windows, layerRopes, experts, otherTypes, numHiddenLayers, sharingLayers } = config
   const window = windows[layer] ?? null
   return [
-    window === null
-      ? ['full', 'full attention']
-      : [`window${window}`, `a window of ${window} tokens`],
+    OTHER_TRAITS[otherTypes[layer] ?? ''] ??
+      (window === null
+        ? ['full', 'full attention']
+        : [`window${window}`, `a window of ${window} tokens`]),
     layerRopes[layer] === 'none' ? ['nope', 'no positions'] : ['rope', 'rotary positions'],
     experts?.isSparse[layer] === true ? ['experts', 'experts'] : ['dense', 'one MLP'],
+    layer >= numHiddenLayers - sharingLayers
+      ? ['sharing', 'keys and values of an earlier layer']
+      : ['own', 'keys and values of its own'],
   ]
 }
 
@@ -79,7 +107,7 @@ function differingTraits(config: ModelConfig): Traits[] {
   const all = config.windows.map((_, layer) => traitsOf(config, layer))
   const differs = (trait: number): boolean =>
     new Set(all.map((traits) => traits[trait]?.[0])).size > 1
-  const kept = [0, 1, 2].filter(differs)
+  const kept = [0, 1, 2, 3].filter(differs)
   return all.map((traits) => traits.filter((_, trait) => kept.includes(trait)))
 }
 

@@ -119,6 +119,10 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     defaultSlidingWindow: 4096,
     window: null,
     experts: null,
+    sharingKey: null,
+    layerConfigsKey: null,
+    otherTypes: [],
+    own: () => ({}),
     layerLists: {},
     rope: LLAMA_ROPE,
     layerIndexLists: [

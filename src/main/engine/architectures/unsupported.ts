@@ -28,12 +28,11 @@ const ENCODER_DECODER = 'is an encoder with a decoder behind it'
 export const BY_TYPE: readonly TypedObstacle[] = [
   {
     clause: 'has layers with linear attention',
-    types: ['qwen3_5', 'qwen3_5_text', 'olmo_hybrid'],
+    types: ['olmo_hybrid'],
   },
   {
     clause: 'has layers with linear attention, and experts',
     types: [
-      'qwen3_next',
       'qwen3_5_moe',
       'qwen3_5_moe_text',
       'qwen4_exp',
@@ -50,7 +49,6 @@ export const BY_TYPE: readonly TypedObstacle[] = [
   {
     clause: 'has state-space layers (Mamba) beside attention',
     types: [
-      'falcon_h1',
       'nemotron_h',
       'granitemoehybrid',
       'bamba',
@@ -71,7 +69,7 @@ export const BY_TYPE: readonly TypedObstacle[] = [
   {
     clause:
       'has layers that differ in shape, share keys and values or have embeddings of their own',
-    types: ['gemma4', 'gemma4_text', 'gemma4_unified', 'gemma4_unified_text'],
+    types: ['gemma4_unified', 'gemma4_unified_text'],
   },
   { clause: 'has attention sinks', types: ['granite_swa'] },
   {

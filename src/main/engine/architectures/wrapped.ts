@@ -38,7 +38,7 @@ function under(prefix: string, lmHead = 'lm_head.weight'): TensorNames {
 }
 
 /** The modules' names, and those of a model saved without its head. */
-const CURRENT = [under('model.language_model.'), under('language_model.')]
+export const CURRENT = [under('model.language_model.'), under('language_model.')]
 
 /** Those and what LLaVA and what came of it were published with: the text model whole, with its head, within the other. */
 export const LLAVA_LAYOUTS = [

@@ -318,6 +318,7 @@ export class Checkpoint {
     const { numHiddenLayers, experts } = config
     const measured = measure(this.#folder, this.tensors, numHiddenLayers, architecture)
     const types = layerTypesOf(config)
+    const { missing } = architecture.forward
     return {
       ...measured,
       architecture: config.architectureName,
@@ -333,6 +334,7 @@ export class Checkpoint {
       max_position_embeddings: config.maxPositionEmbeddings,
       tie_word_embeddings: config.tieWordEmbeddings,
       ...(new Set(types).size > 1 ? { layer_types: types } : {}),
+      ...(missing === undefined ? {} : { not_run: missing }),
       remarks: this.remarks,
     }
   }

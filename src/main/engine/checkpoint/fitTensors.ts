@@ -5,6 +5,7 @@
 import { AppError } from '@shared/errors'
 import { fewOf } from '@shared/text'
 import {
+  besideLayers,
   elementsOf,
   isOutsideDecoder,
   placeInLayers,
@@ -74,6 +75,7 @@ function expectedTensors(
       put(`${layerPrefix}${layer}.${suffix}`, shape, role)
     }
   }
+  for (const { name, shape } of besideLayers(architecture, config)) put(name, shape)
   put(finalNorm, [hiddenSize])
   put(lmHead, [vocabSize, hiddenSize])
   return expected

@@ -15,6 +15,7 @@ import { formatBytes, formatRough } from '@shared/units'
 import { analysisWork } from '../analysis/analyse'
 import { planGrowth } from '../growth/planGrowth'
 import { Checkpoint } from '../checkpoint/Checkpoint'
+import { checkForwardPass } from '../decoder/ForwardPass'
 import { roleOf, scoringArrays, scoringMemory, scoringWork, tokensOf } from '../evaluation/work'
 import { checkMatching, matchingSteps, matchingWork } from '../growth/matchingExperts'
 import { transportedBytes, transportNeed, transportWork } from '../growth/transporting'
@@ -234,6 +235,7 @@ async function expandCost(
     }
     const growth = { spec, checkpoint, plan }
     if (spec.align === true) checkAligning(growth)
+    if (spec.damp === 'auto') checkForwardPass(checkpoint)
     checkMatching(growth)
     const last = [
       ...(spec.align === true
@@ -446,6 +448,7 @@ async function evaluateCost(spec: EvaluateSpec, calibration: Calibration): Promi
       const role = roleOf(model, base)
       const checkpoint = await Checkpoint.open(model)
       try {
+        checkForwardPass(checkpoint)
         const { config } = checkpoint
         const summary = checkpoint.summarize()
         const read = await calibration.readRate(checkpoint)

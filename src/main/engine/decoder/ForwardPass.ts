@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { AppError } from '@shared/errors'
 import { arrayLimits } from '../lib/arrays'
 import { mlpSize, type ModelConfig } from '../architectures/config'
+import { requireAllComputed } from '../architectures/notRun'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Runtime } from '../onnx/Runtime'
 import { groupBatches, planBatches, type Batch } from './batches'
@@ -52,9 +53,13 @@ export function defaultLimits(config: ModelConfig): ForwardLimits {
 /**
  * Checks, without reading weights, that a model's forward pass is known.
  *
- * @throws AppError `unsupported_architecture` for kinds of rotary positions or activations that are not.
+ * @throws AppError `unsupported_architecture` for layers, kinds of rotary positions or activations that are not.
  */
-export function checkForwardPass({ config, path }: Checkpoint): void {
+export function checkForwardPass(
+  checkpoint: Pick<Checkpoint, 'architecture' | 'config' | 'path'>,
+): void {
+  const { config, path } = checkpoint
+  requireAllComputed(checkpoint)
   try {
     inverseFrequencies(config, 1)
     if (config.localRope) inverseFrequencies({ rope: config.localRope }, 1)

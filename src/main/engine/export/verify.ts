@@ -142,13 +142,16 @@ function originals(
 
 /** The tensor of the base model that a tensor of the grown one is; `null` for a new one. */
 function originOf(
-  { growth, record }: ExportPlan,
+  { growth, record, layout }: ExportPlan,
   { architecture }: Checkpoint,
   base: Checkpoint,
   name: string,
 ): TensorInfo | null {
   const place = placeInLayers(architecture, name)
-  if (!place) return base.tensors.get(name) ?? null
+  if (!place) {
+    const { source } = layout.tensors.find((tensor) => tensor.name === name) ?? {}
+    return source?.kind === 'by_layer' ? null : (base.tensors.get(name) ?? null)
+  }
   const { suffix } = place
   if (isTrained(record, place.layer)) return null
   const layer = growth.layers[place.layer]

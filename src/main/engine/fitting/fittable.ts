@@ -1,17 +1,18 @@
 import { AppError } from '@shared/errors'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
+import { checkForwardPass } from '../decoder/ForwardPass'
 
 /**
- * Refuses models whose output matrices have norms behind them: at zero such a norm divides by almost nothing, and beyond it
+ * Refuses models that are not run here, those whose output matrices have norms behind them: at zero such a norm divides by almost nothing, and beyond it
  * takes out the size of what a fit has found. And those with experts, each of which sees other tokens.
  *
  * @throws AppError `unsupported_architecture`.
  */
-export function requireFittable({
-  architecture,
-  config,
-  path,
-}: Pick<Checkpoint, 'architecture' | 'config' | 'path'>): void {
+export function requireFittable(
+  checkpoint: Pick<Checkpoint, 'architecture' | 'config' | 'path'>,
+): void {
+  checkForwardPass(checkpoint)
+  const { architecture, config, path } = checkpoint
   const { hasPostNorms, architectureName, forward } = architecture
   if (config.experts !== null) {
     throw new AppError(

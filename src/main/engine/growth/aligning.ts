@@ -5,6 +5,7 @@ import { canAlign, isLearned, METHOD_NAMES } from '@shared/methods'
 import { Alignment } from '../alignment/Alignment'
 import { LayerMatcher } from '../alignment/matching'
 import type { LayerOrder } from '../alignment/orders'
+import { requireAllComputed } from '../architectures/notRun'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { requireArrays, type ArrayNeed } from '../lib/arrays'
 import { reporting } from '../lib/reporting'
@@ -26,7 +27,7 @@ const FLOAT = Float32Array.BYTES_PER_ELEMENT
  */
 const SEARCH_OPERATIONS = 10
 
-/** @throws AppError `bad_request` for a method that computes nothing from neighbours, `not_enough_memory`. */
+/** @throws AppError `bad_request` for a method that computes nothing from neighbours, `unsupported_architecture`, `not_enough_memory`. */
 export function checkAligning({ spec, checkpoint }: Pick<Growth, 'spec' | 'checkpoint'>): void {
   if (spec.align !== true) return
   const { name } = spec.method
@@ -36,6 +37,10 @@ export function checkAligning({ spec, checkpoint }: Pick<Growth, 'spec' | 'check
       context: { field: 'align', expected: 'another method', actual: name },
     })
   }
+  requireAllComputed(
+    checkpoint,
+    `Layers of ${checkpoint.config.architectureName} cannot be matched`,
+  )
   requireArrays(aligningNeed(checkpoint))
 }
 

@@ -39,8 +39,6 @@ import {
   type FitRequest,
   type FittedStart,
 } from '../fitting/fittedStart'
-import { requireFittable } from '../fitting/fittable'
-import { requireSuited } from './suited'
 import { StackedMatrix } from '../lesa/StackedMatrix'
 import { requireLearnable, seriesNamed, seriesOf } from '../lesa/series'
 import { stageBytes } from '../lesa/disk'
@@ -132,7 +130,6 @@ export function checkMemory(growth: Growth, types: readonly string[]): void {
       ? new StackedMatrix(checkpoint, seriesNamed(checkpoint, plan, type), { also })
       : new StackedMatrix(checkpoint, type, { also }),
   )
-  requireSuited(spec.method.name, checkpoint)
   checkMatching(growth)
   if (fitsText(spec.method.name)) requireCalibration(spec.calibration)
   if (isLearned(spec.method)) requireMemory(shapes, spec.memoryBytes)
@@ -197,14 +194,13 @@ export async function* computeTypes(
   return { device, types: done }
 }
 
-/** What a fit is asked for. @throws AppError `bad_request` without a calibration text; as `requireFittable`. */
+/** What a fit is asked for. @throws AppError `bad_request` without a calibration text. */
 export function fitRequest({
   spec,
   checkpoint,
   plan,
 }: Pick<Growth, 'spec' | 'checkpoint' | 'plan'>): FitRequest {
   const { method, calibration, seed, memoryBytes, deviceMemoryBytes } = spec
-  requireFittable(checkpoint)
   return {
     checkpoint,
     layers: plan.newLayers.map((index) => plan.layers[index]?.source ?? 0),

@@ -4,6 +4,7 @@ import type { RestChoice } from '@shared/methods'
 import type { PlannedLayer } from '@shared/plan'
 import { hasOrderedRows } from '../alignment/orders'
 import {
+  besideLayers,
   elementsOf,
   isOutsideDecoder,
   partsOf,
@@ -47,8 +48,21 @@ export type TensorSource =
   | { readonly kind: 'constant'; readonly value: number }
   /** The weighted mean of both neighbours' tensors: norm weights and biases, which no method computes. */
   | ({ readonly kind: 'mean' } & Neighbours)
+  /** A tensor outside the layers with a part for each of the base model's: those that the grown layers come from. */
+  | ByLayer
   /** The slots that lie in the tensor, in the order of its elements. */
   | { readonly kind: 'filled'; readonly slots: readonly FilledSlot[] }
+
+export interface ByLayer {
+  readonly kind: 'by_layer'
+  readonly tensor: TensorInfo
+  /** The axis along which parts follow one another. */
+  readonly along: 0 | 1
+  /** The grown model's. */
+  readonly layers: readonly Pick<PlannedLayer, 'source'>[]
+  /** Layers of the base model. */
+  readonly count: number
+}
 
 export interface LaidOutTensor {
   readonly name: string
@@ -93,10 +107,16 @@ export interface LayoutOptions {
 export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLayout {
   const { layers, dtype, damp = 1, dropsHead = false } = options
   const { architecture, config } = checkpoint
-  const { silentValue } = architecture
   // A gain of 1 + weight shrinks towards weight −1.
-  const damped: Change = { factor: damp, shift: (1 - damp) * silentValue }
+  const damped = (suffix: string): Change => ({
+    factor: damp,
+    shift: (1 - damp) * architecture.silentValue(suffix),
+  })
   const byLayer = new Map<number, Map<string, TensorInfo>>()
+  const { numHiddenLayers } = config
+  const besides = new Map(
+    besideLayers(architecture, config).map((tensor) => [tensor.name, tensor] as const),
+  )
   const tensors: LaidOutTensor[] = []
   const put = (name: string, like: TensorInfo, source: TensorSource, change?: Change): void => {
     // Another part of the model stays as it is.
@@ -108,7 +128,17 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
   for (const tensor of checkpoint.tensors.values()) {
     if (dropsHead && tensor.name === checkpoint.architecture.lmHead) continue
     const place = placeInLayers(checkpoint.architecture, tensor.name)
-    if (!place) put(tensor.name, tensor, { kind: 'base', tensor })
+    const along = besides.get(tensor.name)?.layersAlong ?? null
+    if (!place && along !== null) {
+      const source: TensorSource = {
+        kind: 'by_layer',
+        tensor,
+        along,
+        layers,
+        count: numHiddenLayers,
+      }
+      put(tensor.name, deepened(source), source)
+    } else if (!place) put(tensor.name, tensor, { kind: 'base', tensor })
     else {
       const layer = byLayer.get(place.layer) ?? new Map<string, TensorInfo>()
       byLayer.set(place.layer, layer.set(place.suffix, tensor))
@@ -128,8 +158,9 @@ export function layOut(checkpoint: Checkpoint, options: LayoutOptions): GrownLay
       const shaped = source.kind === 'base' ? source.tensor : tensor
       const isDamped = layer.kind !== 'original' && scales.includes(suffix)
       const name = checkpoint.layerTensorName(index, suffix)
-      if (isDamped && damp === 0) put(name, shaped, { kind: 'constant', value: silentValue })
-      else put(name, shaped, source, isDamped ? damped : undefined)
+      if (isDamped && damp === 0) {
+        put(name, shaped, { kind: 'constant', value: architecture.silentValue(suffix) })
+      } else put(name, shaped, source, isDamped ? damped(suffix) : undefined)
     }
   })
   return {
@@ -160,9 +191,9 @@ function sourceOf(
   { layer, index, suffix, tensor }: Place,
 ): TensorSource {
   const { architecture, config } = checkpoint
-  const { residualWriters, hasPostNorms, silentValue } = architecture
+  const { residualWriters, hasPostNorms } = architecture
   const scales = architecture.residualScales(config, layer.source)
-  const silent: TensorSource = { kind: 'constant', value: silentValue }
+  const silent: TensorSource = { kind: 'constant', value: architecture.silentValue(suffix) }
   if (layer.kind === 'identity' && scales.includes(suffix)) {
     const fitted =
       layer.isFitted === true ? fittedSlots(checkpoint, { layer, index, suffix, tensor }) : []
@@ -265,12 +296,21 @@ function madeOf(source: TensorSource, like: TensorInfo): string[] {
     case 'constant':
       return [like.dtype]
     case 'base':
+    case 'by_layer':
       return [source.tensor.dtype]
     case 'mean':
       return [source.left.dtype, source.right.dtype]
     case 'filled':
       return source.slots.flatMap(({ left, right }) => [left.dtype, right.dtype])
   }
+}
+
+/** The tensor with as many parts as the grown model has layers. */
+function deepened({ tensor, along, layers, count }: ByLayer): TensorInfo {
+  const shape = tensor.shape.map((size, axis) =>
+    axis === along ? (size / count) * layers.length : size,
+  )
+  return { ...tensor, shape, byteLength: (tensor.byteLength / count) * layers.length }
 }
 
 /** A tensor of `like`'s shape in an element type. */

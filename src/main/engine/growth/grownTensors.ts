@@ -10,6 +10,7 @@ import { RangeCount, type RangeLoss } from '../checkpoint/range'
 import { byElement } from './fillers/neighbours'
 import {
   isCopy,
+  type ByLayer,
   type Change,
   type FilledSlot,
   type GrownLayout,
@@ -64,11 +65,47 @@ function laidOutValues(
       return repeated(source.value, elementsOf(shape))
     case 'base':
       return valuesOf(checkpoint, source.tensor)
+    case 'by_layer':
+      return partsByLayer(checkpoint, source)
     case 'mean':
       return byElement(checkpoint, source, weightedMean)
     case 'filled':
       if (!filler) throw new AppError('bug', 'Nothing gives a computed matrix.')
       return filled(source.slots, filler)
+  }
+}
+
+/** A tensor's parts in the order of the grown layers, some rows at a time. */
+async function* partsByLayer(
+  checkpoint: Checkpoint,
+  { tensor, along, layers, count }: ByLayer,
+): AsyncGenerator<Float32Array> {
+  const { name, shape } = tensor
+  const [rows = 0, width = 0] = shape
+  const atOnce = Math.max(1, Math.floor(CHUNK_BYTES / Float32Array.BYTES_PER_ELEMENT / width))
+  if (along === 0) {
+    const own = rows / count
+    for (const { source } of layers) {
+      for (let row = 0; row < own; row += atOnce) {
+        const start = source * own + row
+        const end = source * own + Math.min(own, row + atOnce)
+        yield await checkpoint.readFloat32(name, { rows: [start, end] })
+      }
+    }
+    return
+  }
+  const own = width / count
+  for (let start = 0; start < rows; start += atOnce) {
+    const end = Math.min(rows, start + atOnce)
+    const read = await checkpoint.readFloat32(name, { rows: [start, end] })
+    const made = new Float32Array((end - start) * own * layers.length)
+    for (let row = 0; row < end - start; row += 1) {
+      layers.forEach(({ source }, layer) => {
+        const from = row * width + source * own
+        made.set(read.subarray(from, from + own), (row * layers.length + layer) * own)
+      })
+    }
+    yield made
   }
 }
 
@@ -131,7 +168,8 @@ export function narrowedTensors({
 }: GrownLayout): readonly { readonly tensor: TensorInfo; readonly dtype: 'F16' }[] {
   const found = new Map<string, TensorInfo>()
   for (const { source, dtype } of tensors) {
-    if (source.kind === 'base' && dtype === 'F16' && isTensorDtype(source.tensor.dtype)) {
+    const isTaken = source.kind === 'base' || source.kind === 'by_layer'
+    if (isTaken && dtype === 'F16' && isTensorDtype(source.tensor.dtype)) {
       if (source.tensor.dtype !== dtype) found.set(source.tensor.name, source.tensor)
     }
   }

@@ -798,14 +798,14 @@ export class LayerTrainer {
   /** Looks which output matrices (or the norms behind them) are silent, as identity blocks have them. */
   async #findZeros(): Promise<void> {
     const { architecture, config } = this.checkpoint
-    const { silentValue } = architecture
     for (const layer of this.options.settings.layers) {
       const scales = architecture.residualScales(config, layer)
       const outputs = this.#trainedInputs(layer).filter(({ tensor }) => scales.includes(tensor))
       const state = await this.states.get(layer, 'value')
-      for (const { name } of outputs) {
+      for (const { name, tensor } of outputs) {
         const values = await this.runtime.read(state[name]!)
-        if (values.every((value) => value === silentValue)) this.#faster.add(weightOf(layer, name))
+        const silent = architecture.silentValue(tensor)
+        if (values.every((value) => value === silent)) this.#faster.add(weightOf(layer, name))
       }
     }
   }

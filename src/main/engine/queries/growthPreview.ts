@@ -7,7 +7,6 @@ import { planWarnings } from '../growth/layerTypes'
 import { layOut } from '../growth/grownLayout'
 import { tiedHead } from '../growth/grownTensors'
 import { grownConfig } from '../growth/grownConfig'
-import { requireSuited } from '../growth/suited'
 
 /**
  * What growing makes of a model, without computing anything.
@@ -18,7 +17,6 @@ import { requireSuited } from '../growth/suited'
 export async function previewGrowth(folder: string, settings: RunSettings): Promise<GrowthPreview> {
   const checkpoint = await Checkpoint.open(folder)
   try {
-    requireSuited(settings.method.name, checkpoint)
     const plan = planGrowth(settings.method, checkpoint)
     const head = await tiedHead(checkpoint)
     const layout = layOut(checkpoint, {

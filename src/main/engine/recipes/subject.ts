@@ -3,11 +3,13 @@ import { z } from 'zod'
 import { AppError } from '@shared/errors'
 import { METHODS, methodNamed, type Method } from '@shared/methods'
 import {
+  besideLayers,
   decoderPrefix,
   elementsOf,
   isOutsideDecoder,
   placeInLayers,
   type Architecture,
+  type LayerTensor,
 } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
 import type { RecipeLayer, RecipeParameter, RecipeSubject } from './RecipeSubject'
@@ -59,20 +61,28 @@ export function recipeSubject(facts: GrownFacts): RecipeSubject {
   const { architecture, config } = facts
   const lesa = readLesa(facts)
   const { embedTokens, finalNorm, lmHead, names } = architecture
+  const parametersOf = (layer: number): LayerTensor[] =>
+    architecture.layerTensors(config, layer).filter(({ role }) => role !== 'buffer')
   const perLayer = Array.from({ length: config.numHiddenLayers }, (_, layer) =>
-    sum(architecture.layerTensors(config, layer).map(({ shape }) => elementsOf(shape))),
+    sum(parametersOf(layer).map(({ shape }) => elementsOf(shape))),
   )
   const isNew = new Set(lesa.new_layers)
   const newLayers = [...isNew].sort((a, b) => a - b)
   // What the model has and not what the files hold: they may leave out biases, and keep tables that are no parameters.
   const trained = newLayers.flatMap((layer) =>
-    architecture.layerTensors(config, layer).map(({ suffix, shape }): RecipeParameter => ({
+    parametersOf(layer).map(({ suffix, shape }): RecipeParameter => ({
       name: `${names.layerPrefix}${layer}.${suffix}`,
       shape,
     })),
   )
   const tensors = [...facts.tensors]
-  const outside = new Set([embedTokens, finalNorm, ...(config.tieWordEmbeddings ? [] : [lmHead])])
+  const beside = besideLayers(architecture, config).map((tensor) => tensor.name)
+  const outside = new Set([
+    embedTokens,
+    finalNorm,
+    ...beside,
+    ...(config.tieWordEmbeddings ? [] : [lmHead]),
+  ])
   const trainedTensor = tensors.find(({ name: tensor }) =>
     isNew.has(placeInLayers(architecture, tensor)?.layer ?? -1),
   )

@@ -2,6 +2,7 @@ import { AppError } from '@shared/errors'
 import type { SynthSpec, TensorDtype } from '@shared/jobs'
 import { architectureOf } from '../architectures'
 import {
+  besideLayers,
   partsOf,
   elementsOf,
   type Architecture,
@@ -114,10 +115,19 @@ function dtypeKeys(config: RawConfig, name: string): Record<string, string> {
 export function synthesizeTensors(plan: SynthesisPlan, seed: number): OutputTensor[] {
   const { architecture, config } = plan
   const { vocabSize, hiddenSize, numHiddenLayers } = config
-  const table = (name: string, deviation: number): OutputTensor => {
-    const recipe = { family: name, layer: 0, rows: vocabSize, columns: hiddenSize, deviation }
-    return made(plan, name, [vocabSize, hiddenSize], () => matrixBlocks(recipe, seed))
+  const matrix = (
+    name: string,
+    rows: number,
+    columns: number,
+    deviation = EMBEDDING_DEVIATION,
+  ): OutputTensor => {
+    const recipe = { family: name, layer: 0, rows, columns, deviation }
+    return made(plan, name, [rows, columns], () => matrixBlocks(recipe, seed))
   }
+  const vector = (name: string, size: number): OutputTensor =>
+    made(plan, name, [size], () => [
+      normVector({ family: name, layer: 0, size, level: 2, spread: 0.15 }, seed),
+    ])
   const layers = Array.from({ length: numHiddenLayers }, (_, layer) =>
     architecture.layerTensors(config, layer).map((tensor) => {
       const name = `${architecture.layerPrefix}${layer}.${tensor.suffix}`
@@ -125,15 +135,15 @@ export function synthesizeTensors(plan: SynthesisPlan, seed: number): OutputTens
     }),
   )
   return [
-    table(architecture.embedTokens, EMBEDDING_DEVIATION),
+    matrix(architecture.embedTokens, vocabSize, hiddenSize),
+    ...besideLayers(architecture, config).map(({ name, shape: [rows = 1, columns] }) =>
+      columns === undefined ? vector(name, rows) : matrix(name, rows, columns),
+    ),
     ...layers.flat(),
-    made(plan, architecture.finalNorm, [hiddenSize], () => [
-      normVector(
-        { family: architecture.finalNorm, layer: 0, size: hiddenSize, level: 2, spread: 0.15 },
-        seed,
-      ),
-    ]),
-    ...(config.tieWordEmbeddings ? [] : [table(architecture.lmHead, 0.7 / Math.sqrt(hiddenSize))]),
+    vector(architecture.finalNorm, hiddenSize),
+    ...(config.tieWordEmbeddings
+      ? []
+      : [matrix(architecture.lmHead, vocabSize, hiddenSize, 0.7 / Math.sqrt(hiddenSize))]),
   ]
 }
 
@@ -159,6 +169,12 @@ function* layerValues(
     const [rows = 1, columns = 1] = shape
     const deviation = 1 / Math.sqrt(columns)
     yield* matrixBlocks({ family: suffix, layer, rows, columns, deviation }, seed)
+    return
+  }
+  if (role === 'own' || role === 'buffer') {
+    // Decays, steps and kernels of about one.
+    const place = { family: suffix, layer, size: elementsOf(shape) }
+    yield normVector({ ...place, level: 1, spread: 0.3 }, seed)
     return
   }
   const parts = partsOf(architecture.slotsOf(config, layer), role, suffix)

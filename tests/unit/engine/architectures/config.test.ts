@@ -66,6 +66,10 @@ describe('defaults', () => {
     qwen2_moe: [null, 16, 1e-6],
     qwen3_moe: [null, 4, 1e-6],
     olmoe: [null, null, 1e-5],
+    qwen3_5_text: [256, 4, 1e-6],
+    qwen3_next: [256, 2, 1e-6],
+    falcon_h1: [null, 8, 1e-5],
+    gemma4_text: [256, 4, 1e-6],
   }
 
   test('every family is looked at', () => {
@@ -101,11 +105,12 @@ describe('defaults', () => {
       'gemma2',
       'gemma3_text',
       'vaultgemma',
+      'gemma4_text',
     ])
     expect(having('attentionBias')).toEqual(['seed_oss', 'glm', 'glm4', 'qwen2_moe'])
     expect(having('mlpBias')).toEqual([])
     const others = types.filter((type) => parse(type, kv).hiddenAct !== 'silu')
-    expect(others).toEqual(['arcee', 'gemma', 'gemma2', 'gemma3_text', 'vaultgemma'])
+    expect(others).toEqual(['arcee', 'gemma', 'gemma2', 'gemma3_text', 'vaultgemma', 'gemma4_text'])
   })
 
   test('an explicit null of key-value heads means no grouping', () => {

@@ -19,21 +19,17 @@ const NOT = 'Models of this kind cannot be grown: '
 /** What configs have that tells what they are, as the models are published. */
 const PUBLISHED: readonly (readonly [said: string, config: Record<string, unknown>])[] = [
   [
-    `${NOT_YET}Qwen3_5ForConditionalGeneration holds a text model of the type qwen3_5_text, which has layers with linear attention.`,
+    `${NOT_YET}Qwen3_5MoeForConditionalGeneration holds a text model of the type qwen3_5_moe_text, which has layers with linear attention, and experts.`,
     {
-      architectures: ['Qwen3_5ForConditionalGeneration'],
-      model_type: 'qwen3_5',
-      text_config: { model_type: 'qwen3_5_text', full_attention_interval: 4 },
+      architectures: ['Qwen3_5MoeForConditionalGeneration'],
+      model_type: 'qwen3_5_moe',
+      text_config: { model_type: 'qwen3_5_moe_text', full_attention_interval: 4 },
       vision_config: {},
     },
   ],
   [
-    `${NOT_YET}Qwen3_5ForCausalLM has layers with linear attention.`,
-    { architectures: ['Qwen3_5ForCausalLM'], model_type: 'qwen3_5_text' },
-  ],
-  [
-    `${NOT_YET}Qwen3NextForCausalLM has layers with linear attention, and experts.`,
-    { architectures: ['Qwen3NextForCausalLM'], model_type: 'qwen3_next', num_experts: 512 },
+    `${NOT_YET}OlmoHybridForCausalLM has layers with linear attention.`,
+    { architectures: ['OlmoHybridForCausalLM'], model_type: 'olmo_hybrid' },
   ],
   [
     `${NOT_YET}GptOssForCausalLM has attention sinks, and experts with biases and bounds; its weights are quantised as well (mxfp4).`,
@@ -54,11 +50,11 @@ const PUBLISHED: readonly (readonly [said: string, config: Record<string, unknow
     },
   ],
   [
-    `${NOT_YET}Gemma4ForConditionalGeneration holds a text model of the type gemma4_text, which has layers that differ in shape, share keys and values or have embeddings of their own.`,
+    `${NOT_YET}Gemma4UnifiedForConditionalGeneration holds a text model of the type gemma4_unified_text, which has layers that differ in shape, share keys and values or have embeddings of their own.`,
     {
-      architectures: ['Gemma4ForConditionalGeneration'],
-      model_type: 'gemma4',
-      text_config: { model_type: 'gemma4_text' },
+      architectures: ['Gemma4UnifiedForConditionalGeneration'],
+      model_type: 'gemma4_unified',
+      text_config: { model_type: 'gemma4_unified_text' },
     },
   ],
   [

@@ -42,6 +42,8 @@ function origin(layout: GrownLayout, name: string): string {
       return String(source.value)
     case 'base':
       return source.tensor.name
+    case 'by_layer':
+      return `parts of ${source.tensor.name}`
     case 'mean':
       return `mean of ${source.left.name} and ${source.right.name} at ${source.position}`
     case 'filled':

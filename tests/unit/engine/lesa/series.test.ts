@@ -73,7 +73,11 @@ describe('series', () => {
   it('with fewer than three layers are refused, naming what has them', async () => {
     const folder = join(await tempFolder(), 'model')
     const model = await open(await writeExpertModel({ dir: folder, layers: 2 }))
-    const plan = planGrowth(mean([0]), { config: { ...model.config, numHiddenLayers: 3 } })
+    const plan = planGrowth(mean([0]), {
+      architecture: model.architecture,
+      config: { ...model.config, numHiddenLayers: 3 },
+      path: model.path,
+    })
     expect(() => requireLearnable(model, plan)).toThrow(
       'There are too few layers to learn q_proj from: only layers 0 and 1 have it.',
     )

@@ -1,3 +1,5 @@
+import { NOT_RUN } from '@shared/model'
+
 /** The Model view. */
 export const MODEL = {
   tabs: { layers: 'Layers', tensors: 'Tensors', config: 'Config', notes: 'Notes' },
@@ -38,6 +40,9 @@ export const MODEL = {
   next: 'Plan',
   noTokenizer:
     'There is no tokenizer in this folder: the model can be grown, but its perplexity cannot be measured.',
+  notRunTitle: 'This model is grown here, and not run',
+  notRun: (missing: string): string =>
+    `Its layers have ${missing}, which is not computed: ${NOT_RUN}.`,
   remarks: 'How it was read',
   newProject: 'New project…',
   planGrowth: 'Plan growth with this model',
