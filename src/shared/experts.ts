@@ -46,12 +46,43 @@ export interface RouterChoice {
   readonly busiest: number
 }
 
-export function describeRouting({ text, tokens, layers }: RoutingReport): string {
-  const list = layers.map(
-    ({ layer, factor, before, after, neighbours }) =>
-      `layer ${layer} × ${factor.toPrecision(3)} (entropy ${before.entropy.toFixed(2)} → ${after.entropy.toFixed(2)} nats, beside it ${neighbours.entropy.toFixed(2)}; busiest expert ${(100 * after.busiest).toFixed(0)} %, beside it ${(100 * neighbours.busiest).toFixed(0)} %)`,
-  )
-  return `The routers of new layers were scaled on ${tokens} tokens of ${text}: ${list.join(', ')}.`
+/** `layer 4 × 1.02 (entropy 2.07 → 2.06 nats, beside it 2.06; busiest expert 19 %, beside it 25 %)` */
+function describeRouter({
+  layer,
+  factor,
+  before,
+  after,
+  neighbours,
+}: RoutingReport['layers'][number]): string {
+  const busiest = ({ busiest: share }: RouterChoice): string => `${(100 * share).toFixed(0)} %`
+  return `layer ${layer} × ${factor.toPrecision(3)} (entropy ${before.entropy.toFixed(2)} → ${after.entropy.toFixed(2)} nats, beside it ${neighbours.entropy.toFixed(2)}; busiest expert ${busiest(after)}, beside it ${busiest(neighbours)})`
+}
+
+const scaledOn = ({ tokens, text }: RoutingReport): string =>
+  `The routers of new layers were scaled on ${tokens} tokens of ${text}`
+
+export function describeRouting(report: RoutingReport): string {
+  return `${scaledOn(report)}: ${report.layers.map(describeRouter).join(', ')}.`
+}
+
+/**
+ * What a result says of experts that its warnings do not: that they correspond, and how routers were scaled, a line for each
+ * of them.
+ */
+export function readExperts({
+  experts,
+  routing,
+}: {
+  readonly experts?: ExpertReport
+  readonly routing?: RoutingReport
+}): { readonly match: string | null; readonly routing: string | null; readonly routers: string[] } {
+  return {
+    match: experts?.isMeaningful === true ? describeExperts(experts, false) : null,
+    routing: routing
+      ? `${scaledOn(routing)}, so that they decide as sharply as those beside them:`
+      : null,
+    routers: routing?.layers.map(describeRouter) ?? [],
+  }
 }
 
 /** Random orders, and shuffled distances, that a match is compared with. */

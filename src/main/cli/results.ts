@@ -1,9 +1,11 @@
 import { relative } from 'node:path'
 import type { DeviceDecision, DeviceReport } from '@shared/devices'
+import { readExperts } from '@shared/experts'
 import type { ExpandResult, PerplexityResult, PredictorReport, StagesResult } from '@shared/jobs'
 import { readFit } from '@shared/fitReading'
 import { heldOutVerdict, mseOfNoise } from '@shared/heldOut'
 import { METHOD_NAMES } from '@shared/methods'
+import { expertsText, layerTypesText, mlpSizeOf, NO_NUMBER } from '@shared/modelFacts'
 import { NOT_RUN, type ModelSummary } from '@shared/model'
 import { formatGaps } from '@shared/methods/gaps'
 import { formatBytes, formatCount, formatDuration } from '@shared/units'
@@ -19,6 +21,7 @@ export function formatModel(model: ModelSummary): string {
     .map(([dtype, count]) => `${dtype} (${formatCount(count)})`)
     .join(', ')
   const shards = model.shards.length
+  const mlpSize = mlpSizeOf(model)
   return formatFields([
     ['path', model.path],
     ['architecture', model.architecture + (model.supported ? '' : ' (not supported)')],
@@ -31,13 +34,14 @@ export function formatModel(model: ModelSummary): string {
     ...(model.refusal ? [['reason', reasonOf(model.refusal)] as const] : []),
     ['layers', String(model.num_hidden_layers)],
     ['hidden size', String(model.hidden_size)],
-    ['MLP size', String(model.intermediate_size)],
+    ...(model.layer_types ? [['layer types', layerTypesText(model.layer_types)] as const] : []),
+    ...(mlpSize === null ? [] : [['MLP size', String(mlpSize)] as const]),
     ...(model.experts ? [['experts', expertsOf(model)] as const] : []),
-    ['attention heads', `${model.num_attention_heads} (${model.num_key_value_heads} key/value)`],
+    ['attention heads', headsOf(model)],
     ['vocabulary', String(model.vocab_size)],
     [
       'context',
-      model.max_position_embeddings === null ? '–' : String(model.max_position_embeddings),
+      model.max_position_embeddings === null ? NO_NUMBER : String(model.max_position_embeddings),
     ],
     ['tied embeddings', model.tie_word_embeddings ? 'yes' : 'no'],
     ['parameters', parametersOf(model)],
@@ -63,12 +67,17 @@ function parametersOf(model: ModelSummary): string {
 /** `2 of 8 a token, of size 14336, in 16 of 32 layers` */
 function expertsOf({ experts, num_hidden_layers: layers }: ModelSummary): string {
   if (!experts) return ''
-  const { shared_intermediate_size: shared } = experts
   return [
-    `${experts.per_token} of ${experts.count} a token, of size ${experts.intermediate_size}`,
-    ...(shared === null ? [] : [`one of size ${shared} for every token`]),
+    expertsText(experts, String),
     ...(experts.layers === layers ? [] : [`in ${experts.layers} of ${layers} layers`]),
   ].join(', ')
+}
+
+function headsOf({
+  num_attention_heads: heads,
+  num_key_value_heads: shared,
+}: ModelSummary): string {
+  return heads === 0 ? NO_NUMBER : `${heads} (${shared} key/value)`
 }
 
 function reasonOf({ message, hint = '' }: NonNullable<ModelSummary['refusal']>): string {
@@ -95,9 +104,19 @@ export function formatExpansion(result: ExpandResult): string {
     ['time', formatDuration(result.seconds * 1000)],
   ])
   if (result.fit) return `${fields}\n${readFit(result.fit).join('\n')}\n`
+  const experts = expertLines(result)
   return result.predictors.length === 0
-    ? fields
-    : `${fields}\n${heldOutLine(result)}${formatPredictors(result.predictors)}`
+    ? `${fields}${experts}`
+    : `${fields}${experts}\n${heldOutLine(result)}${formatPredictors(result.predictors)}`
+}
+
+/** What became of experts and routers; what a match that means nothing led to is a warning. */
+function expertLines(result: ExpandResult): string {
+  const { match, routing, routers } = readExperts(result)
+  return [
+    ...(match === null ? [] : [`\n${match}\n`]),
+    ...(routing === null ? [] : [`\n${routing}\n`, ...routers.map((line) => `  ${line}\n`)]),
+  ].join('')
 }
 
 /** What a job's folder holds, and what is left to do. */

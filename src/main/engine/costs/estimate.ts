@@ -24,6 +24,7 @@ import { aligningNeed, aligningWork, checkAligning } from '../growth/aligning'
 import { dampingWork, dampOf } from '../growth/damping'
 import { fitRequest } from '../growth/grow'
 import { layOut, writeWork, type LaidOutTensor } from '../growth/grownLayout'
+import { routingWork } from '../growth/routing'
 import type { Placement } from '../onnx/placement'
 import { stageBytes } from '../lesa/disk'
 import {
@@ -221,6 +222,10 @@ async function expandCost(
   try {
     also = await openAlso(spec, checkpoint)
     const plan = planGrowth(spec.method, checkpoint)
+    const growth = { spec, checkpoint, plan }
+    if (spec.align === true) checkAligning(growth)
+    if (spec.damp === 'auto') checkForwardPass(checkpoint)
+    checkMatching(growth)
     const { rest, dtype } = spec
     const layout = layOut(checkpoint, { layers: plan.layers, rest, dtype, damp: dampOf(spec) })
     const { tensors, bytes } = layout
@@ -233,10 +238,7 @@ async function expandCost(
       ),
       copy: await calibration.copyRate(checkpoint, spec.out, request.isQuick),
     }
-    const growth = { spec, checkpoint, plan }
-    if (spec.align === true) checkAligning(growth)
-    if (spec.damp === 'auto') checkForwardPass(checkpoint)
-    checkMatching(growth)
+    const routers = routingWork(growth)
     const last = [
       ...(spec.align === true
         ? [
@@ -273,6 +275,9 @@ async function expandCost(
               ),
             },
           ]
+        : []),
+      ...(routers
+        ? [{ label: 'scale the routers', value: await computedSeconds(routers, spec, rates) }]
         : []),
       { label: 'write checkpoint', value: await secondsOf(writeWork(layout), rates) },
       ...(request.isRecorded === true

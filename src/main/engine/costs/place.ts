@@ -33,7 +33,7 @@ export async function placeCost(
   const runtime = await Runtime.open(device)
   try {
     checkForwardPass(checkpoint)
-    requireFittable(checkpoint)
+    requireFittable(checkpoint, 'places')
     const { textBytes } = await checkTexts([spec.text])
     const text = await sampleText(calibration, checkpoint, { paths: [spec.text], field: 'text' })
     const windows = within(textBytes / text.bytesPerToken, windowsAtMost(spec, checkpoint))

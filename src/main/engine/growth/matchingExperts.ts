@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import {
   describeExperts,
   expertReport,
+  RANDOM_ORDERS,
   type ExpertPairReport,
   type ExpertReport,
 } from '@shared/experts'
@@ -74,14 +75,19 @@ export function checkMatching(growth: Planned): void {
   if (groupsOf(growth).length > 0) requireArrays(matchingNeed(growth.checkpoint))
 }
 
-/** Products of all pairs of neurons of each pair of experts, and their assignments. */
+/**
+ * Products of all pairs of neurons of each pair of experts, and their assignments; of each pair of layers the assignment of
+ * their experts, and those of shuffled distances that it is compared with.
+ */
 export function matchingWork(growth: Planned): Work {
   const { hiddenSize, experts } = growth.checkpoint.config
   const { count = 0, intermediateSize = 0 } = experts ?? {}
-  const pairs = pairsOf(groupsOf(growth)) * count
+  const layers = pairsOf(groupsOf(growth))
+  const pairs = layers * count
   return {
     products:
-      pairs * intermediateSize ** 2 * (6 * hiddenSize + SEARCH_OPERATIONS * intermediateSize),
+      pairs * intermediateSize ** 2 * (6 * hiddenSize + SEARCH_OPERATIONS * intermediateSize) +
+      layers * (1 + RANDOM_ORDERS) * SEARCH_OPERATIONS * count ** 3,
     converted: pairs * FLOAT * 2 * 3 * intermediateSize * hiddenSize,
   }
 }

@@ -18,21 +18,22 @@ import { KernelCache } from '../decoder/KernelCache'
 import { LayerKernels } from '../decoder/LayerKernels'
 import { streamLayers, type StreamedLayer } from '../decoder/layerStream'
 import { normOf } from '../decoder/norms'
+import { scoringWork } from '../evaluation/work'
 import { loadTokenizer } from '../evaluation/tokenizer'
-import { readCalibration } from '../fitting/calibration'
+import { calibrationTokens, readCalibration } from '../fitting/calibration'
 import { mapEvents } from '../lib/reporting'
-import { weightOf } from '../lib/work'
+import { weightOf, type Work } from '../lib/work'
 import { chooseDevice } from '../onnx/devices'
 import { Graph } from '../onnx/graph'
 import type { Kernel } from '../onnx/Runtime'
 import { Runtime } from '../onnx/Runtime'
 import type { StageStore } from '../stages/StageStore'
-import { dampingWork } from './damping'
 import type { Growth } from './grow'
 import { streamGrown, type UnwrittenModel } from './grownPass'
 import { isMatching } from './matchingExperts'
 
 const STEP = 'routers'
+const LABEL = 'scale the routers'
 
 /** Factors that are tried for a router: beyond them it decides nothing, or by one expert alone. */
 const FACTORS = { least: 1 / 16, most: 16 } as const
@@ -66,10 +67,20 @@ export function* tellUnusedText(growth: Planned): Generator<JobEvent, void> {
 }
 
 export function routingSteps(growth: Planned): JobStep[] {
+  const work = routingWork(growth)
+  return work ? [{ id: STEP, label: LABEL, weight: weightOf(work) }] : []
+}
+
+/** A pass through the base's layers and one through the grown model's; `null` where no router is scaled. */
+export function routingWork(growth: Planned): Work | null {
   const { spec, checkpoint, plan } = growth
-  if (!isAsked(growth) || spec.calibration === undefined) return []
-  const weight = weightOf(dampingWork(spec.calibration, checkpoint, plan.layers.length)) / 2
-  return [{ id: STEP, label: 'scale the routers', weight }]
+  if (!isAsked(growth) || spec.calibration === undefined) return null
+  const { config } = checkpoint
+  const layers = config.numHiddenLayers + plan.layers.length
+  const tokens = calibrationTokens(spec.calibration, config) / 4
+  const both = { ...config, numHiddenLayers: layers }
+  const { products = 0, converted = 0 } = scoringWork(both, checkpoint.summarize(), tokens).layers
+  return { products, converted: (converted * layers) / config.numHiddenLayers }
 }
 
 interface Routed {

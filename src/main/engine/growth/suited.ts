@@ -9,7 +9,7 @@ type Model = Pick<Checkpoint, 'architecture' | 'config' | 'path'>
 
 /** @throws AppError `unsupported_architecture` where the model cannot be grown by the method. */
 export function requireSuited(method: Method, model: Model): void {
-  if (fitsText(method)) requireFittable(model)
+  if (fitsText(method)) requireFittable(model, 'growth')
   if (transports(method)) requireTransportable(model)
   if (methodNamed(method).fill !== undefined) requireComputable(method, model)
 }

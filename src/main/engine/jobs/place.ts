@@ -31,7 +31,7 @@ export const run: JobRunner<'place'> = async function* (spec, env) {
   const checkpoint = await Checkpoint.open(spec.model)
   try {
     checkForwardPass(checkpoint)
-    requireFittable(checkpoint)
+    requireFittable(checkpoint, 'places')
     await loadTokenizer(checkpoint.path)
     const { bytes } = await checkTexts([spec.text])
     const decision = await chooseDevice(spec.device)

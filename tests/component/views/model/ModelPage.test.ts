@@ -119,6 +119,43 @@ it('shows between which numbers a row’s colours lie', async () => {
   expect(page.text()).not.toContain('Spectrum share')
 })
 
+it('says of a mixture of experts, and of layers of several types, what they are', async () => {
+  await show({
+    num_hidden_layers: 3,
+    layer_types: ['one MLP', 'experts', 'experts'],
+    experts: {
+      count: 64,
+      per_token: 8,
+      intermediate_size: 1408,
+      shared_intermediate_size: 5632,
+      layers: 2,
+      active_parameters: 2_700_000_000,
+      active_parameters_per_layer: 1,
+    },
+  })
+  const facts = page.get('dl').text()
+  expect(facts).toContain('8 of 64 a token, of size 1,408, one of size 5,632 for every token')
+  expect(facts).toContain('1 × one MLP; 2 × experts')
+  expect(facts).toContain('MLP width344')
+  expect(facts).toContain('Parameters a token2.70 G')
+})
+
+it('says of a cell whose layer does not have the matrix that it is not there', async () => {
+  await show({}, '/model', {
+    'models:statistics': () => ({
+      state: 'ready',
+      statistics: {
+        ...statistics,
+        rows: statistics.rows.map((row) => ({ ...row, cells: [null, cell(2)] })),
+      },
+    }),
+  })
+  page.getComponent(HeatMap).vm.$emit('update:modelValue', { row: 0, column: 0 })
+  await flushPromises()
+  expect(page.get('.readout').text()).toContain('Layer 0 · q_proj')
+  expect(page.get('.readout').text()).toContain('not in this layer')
+})
+
 it('leads from a cell to its tensor, with its figures', async () => {
   await show()
   page.getComponent(HeatMap).vm.$emit('open', 0, 1)

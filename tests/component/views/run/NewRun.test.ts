@@ -1,3 +1,4 @@
+import { AppError } from '@shared/errors'
 import type { Estimate } from '@shared/estimate'
 import { DEFAULT_SETTINGS } from '@shared/settings'
 import { flushPromises, mount, type VueWrapper } from '@vue/test-utils'
@@ -91,6 +92,27 @@ describe('preparing a run', () => {
     expect(view.text()).toContain('Change the limit in Settings')
     expect(view.text()).toContain('of the 1.61 GB limit')
     expect(view.find('progress.danger').exists()).toBe(true)
+  })
+
+  it('does not offer what the model’s family cannot have, and says why', async () => {
+    const message = 'OpT-DeUS does not grow models with experts: MixtralForCausalLM.'
+    const { view } = await open({
+      'runs:estimate': () => {
+        throw new AppError('unsupported_architecture', message, { hint: 'Choose LESA.' })
+      },
+    })
+    expect(go(view).element.disabled).toBe(true)
+    expect(view.text()).toContain(message)
+    expect(view.text()).toContain('Choose LESA.')
+  })
+
+  it('offers what could not be estimated for a reason that may pass', async () => {
+    const { view } = await open({
+      'runs:estimate': () => {
+        throw new AppError('engine_crashed', 'The engine ended.')
+      },
+    })
+    expect(go(view).element.disabled).toBe(false)
   })
 
   it('offers what does not fit but may be tried, and the queue while something runs', async () => {

@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { extrapolateEigen } from '../../../../src/main/engine/costs/calibration'
 import { estimate, judge } from '../../../../src/main/engine/costs/estimate'
 import { PRESET_SETTINGS } from '@shared/predictorSettings'
-import type { PlaceSpec } from '@shared/jobs'
+import type { ExpandSpec, PlaceSpec } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
+import { familyModel } from '../../../support/familyCases'
 import { evaluateSpec, expandSpec } from '../../../support/specs'
 import { tempFolder } from '../../../support/tempFolder'
 
@@ -132,6 +133,45 @@ describe('an estimate', () => {
     expect((await ask(100, true)).diskBytes).toBeGreaterThan(short.diskBytes)
     // Nothing was measured again.
     expect(JSON.parse(await readFile(calibrationFile, 'utf8'))).toEqual(kept)
+  })
+
+  it('of a mixture of experts counts matching them, and scaling the routers on a text', async () => {
+    const folder = await tempFolder()
+    const text = join(folder, 'text')
+    await writeFile(text, 'word '.repeat(1000))
+    const calibrationFile = join(folder, 'speed.json')
+    const spec = expandSpec({
+      model: familyModel('mixtral'),
+      out: join(folder, 'out'),
+      method: { name: 'neighbour-mean', gaps: [1] },
+      align: true,
+    })
+    const seconds = async (changes: Partial<ExpandSpec>): Promise<ReadonlyMap<string, number>> => {
+      const asked = { spec: { ...spec, ...changes }, calibrationFile, isQuick: true }
+      const { breakdown } = await estimate(asked)
+      return new Map(breakdown.seconds.map(({ label, value }) => [label, value]))
+    }
+    const plain = await seconds({})
+    expect(plain.get('match experts')).toBeGreaterThan(0)
+    expect(plain.has('scale the routers')).toBe(false)
+    const [few, many] = [
+      await seconds({ calibration: { text, tokens: 8192 } }),
+      await seconds({ calibration: { text, tokens: 8_388_608 } }),
+    ].map((found) => found.get('scale the routers') ?? NaN)
+    expect(many).toBeGreaterThan(10 * few!)
+  })
+
+  it('refuses OpT-DeUS for a model with experts, as the run would', async () => {
+    const folder = await tempFolder()
+    const spec = expandSpec({
+      model: familyModel('qwen2_moe'),
+      out: join(folder, 'out'),
+      method: { name: 'opt-deus', gaps: [1], asPublished: false },
+    })
+    await expect(estimate({ spec })).rejects.toMatchObject({
+      code: 'unsupported_architecture',
+      message: expect.stringContaining('OpT-DeUS') as string,
+    })
   })
 
   it('judges by the limit that the person has set', async () => {

@@ -198,7 +198,7 @@ describe('what cannot be done is refused before anything is computed', () => {
     'a fit to a text of %s, where norms stand behind its branches or it has experts',
     async (name) => {
       const checkpoint = await open(familyModel(name))
-      const ask = (): void => requireFittable(checkpoint)
+      const ask = (): void => requireFittable(checkpoint, 'growth')
       if (await hasExperts(name)) expect(ask).toThrow('cannot be fitted')
       else if (!POST_NORMS.includes(name)) expect(ask).not.toThrow()
       else {
@@ -208,6 +208,12 @@ describe('what cannot be done is refused before anything is computed', () => {
             context: expect.objectContaining({
               actual: expect.stringContaining('layernorm') as string,
             }) as object,
+          }),
+        )
+        expect(() => requireFittable(checkpoint, 'places')).toThrow(
+          expect.objectContaining({
+            message: expect.stringContaining('cannot be measured') as string,
+            hint: expect.stringContaining('Choose gaps yourself') as string,
           }),
         )
       }

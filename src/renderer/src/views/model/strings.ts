@@ -6,6 +6,7 @@ export const MODEL = {
   tabsLabel: 'Parts of the model',
   facts: {
     layers: 'Layers',
+    layerTypes: 'Layer types',
     parameters: 'Parameters',
     decoder: 'Text decoder',
     perLayer: 'Per layer',
@@ -25,7 +26,6 @@ export const MODEL = {
   untied: 'not tied',
   headsOf: (query: number, keyValue: number): string =>
     query === keyValue ? String(query) : `${query}, ${keyValue} key/value`,
-  expertsOf: (perToken: number, count: number): string => `${perToken} of ${count} a token`,
   files: (count: number): string => (count === 1 ? '1 file' : `${count} files`),
   present: 'present',
   absent: 'none',

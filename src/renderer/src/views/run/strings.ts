@@ -184,6 +184,7 @@ export const RUN = {
   resultText: (before: number, after: number, seconds: string) =>
     `The model grew from ${before} to ${after} layers in ${seconds}.`,
   fit: 'What the fit came to',
+  experts: 'What became of the experts',
   warnings: 'What to know about it',
   next: 'What next',
   seeLayers: 'Look at the layers',
