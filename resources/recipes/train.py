@@ -456,7 +456,11 @@ def stored_views(model):
     transformers holds all experts of a layer in two parameters, gates above ups in one of them, and calls Mixtral's router
     otherwise than its files do.
     """
-    is_mixtral = model.config.get_text_config().model_type == "mixtral"
+    kind_of_model = model.config.get_text_config().model_type
+    is_mixtral = kind_of_model == "mixtral"
+    if kind_of_model == "gemma4_text":
+        # Its files have them as transformers has.
+        return {own: (own, lambda values: values) for own, _ in model.named_parameters()}
     parts = {"gate_up_proj": ["gate_proj", "up_proj"], "down_proj": ["down_proj"]}
     called = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"} if is_mixtral else {}
     views = {}
