@@ -35,7 +35,7 @@ function formatLayers({ layers }: DescentResult): string {
   const shown = layers.filter((one) => one.is_new || one.is_changed)
   const parts = [...new Set(shown.flatMap((one) => one.parts.map(({ part }) => part)))]
   // Weight types by their names; norms and biases are small, and what they did is in the whole layer's numbers.
-  const types = parts.filter((part) => !part.includes('.') && !/norm$/.test(part))
+  const types = parts.filter((part) => part.endsWith('_proj'))
   const right = 'right' as const
   const table = formatTable(
     [

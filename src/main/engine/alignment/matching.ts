@@ -6,7 +6,7 @@ import type { Checkpoint } from '../checkpoint/Checkpoint'
 import type { Runtime } from '../onnx/Runtime'
 import { assign } from './assignment'
 import { LayerUnits } from './features'
-import type { LayerOrder } from './orders'
+import { ownOrder, type LayerOrder } from './orders'
 
 /** Products of two layers' features `[n, width]`, as their assignment needs them. */
 export class LayerMatcher {
@@ -24,19 +24,33 @@ export class LayerMatcher {
   }
 
   /**
-   * For each unit of layer `left` the one of layer `right` that is matched with it.
+   * For each unit of the layers before layer `right`, from `first` on, the one of that layer that is matched with it: heads
+   * are those of the last layer that attends, neurons those of the last one with an MLP. What it has none of, or first,
+   * stays as it is.
    *
    * @param onProgress Called with the share that is done; may throw to stop.
    */
   async match(
-    left: number,
+    first: number,
     right: number,
     onProgress: (done: number) => Promise<void>,
   ): Promise<LayerOrder> {
-    const attention = await this.#heads(left, right)
+    const own = ownOrder(this.checkpoint.config)
+    const attending = this.#lastWith('q_proj', first, right)
+    const attention = attending === null ? own : await this.#heads(attending, right)
     await onProgress(0.1)
-    const neurons = await this.#neurons(left, right, onProgress)
-    return { ...attention, neurons }
+    const dense = this.#lastWith('up_proj', first, right)
+    const neurons = dense === null ? own.neurons : await this.#neurons(dense, right, onProgress)
+    return { groups: attention.groups, heads: attention.heads, neurons }
+  }
+
+  /** `null` where layer `right` has no such slot either. */
+  #lastWith(slot: string, first: number, right: number): number | null {
+    if (!this.checkpoint.hasSlot(slot, right)) return null
+    for (let layer = right - 1; layer >= first; layer -= 1) {
+      if (this.checkpoint.hasSlot(slot, layer)) return layer
+    }
+    return null
   }
 
   async #neurons(
@@ -47,7 +61,7 @@ export class LayerMatcher {
     const n = this.checkpoint.config.intermediateSize
     const cost = new Float32Array(n * n)
     const parts = ['gate_proj', 'up_proj', 'down_proj'].filter((slot) =>
-      [left, right].every((layer) => this.checkpoint.hasSlot(slot, layer)),
+      this.checkpoint.hasSlot(slot, right),
     )
     for (const [index, slot] of parts.entries()) {
       await this.units.subtractNeurons(cost, slot, left, right)

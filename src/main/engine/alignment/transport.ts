@@ -24,7 +24,7 @@ const NEURON_SLOTS = ['gate_proj', 'up_proj'] as const
 export const TRANSPORTED_SLOTS: readonly string[] = [...HEAD_SLOTS, ...NEURON_SLOTS]
 
 /**
- * Refuses models whose layers have more than heads and one MLP.
+ * Refuses models whose layers have several MLPs, convolutions, or more than is computed here.
  *
  * @throws AppError `unsupported_architecture`.
  */
@@ -33,20 +33,28 @@ export function requireTransportable(
 ): void {
   const { config, path } = checkpoint
   requireAllComputed(checkpoint, `OpT-DeUS does not grow ${config.architectureName}`)
-  if (config.experts === null) return
-  throw new AppError(
-    'unsupported_architecture',
-    `OpT-DeUS does not grow models with experts: ${config.architectureName}.`,
-    {
-      hint: 'It transports the neurons of one MLP onto those of another, and says nothing of experts. Choose LESA or the mean of neighbours, which match them.',
-      context: {
-        file: path,
-        field: 'architectures',
-        expected: 'layers with one MLP each',
-        actual: `${config.experts.count} experts`,
-      },
-    },
-  )
+  const { architectureName, experts, convolution } = config
+  const refuse = (what: string, hint: string, context: { expected: string; actual: string }) =>
+    new AppError(
+      'unsupported_architecture',
+      `OpT-DeUS does not grow models with ${what}: ${architectureName}.`,
+      { hint, context: { file: path, field: 'architectures', ...context } },
+    )
+  if (experts !== null) {
+    throw refuse(
+      'experts',
+      'It transports the neurons of one MLP onto those of another, and says nothing of experts. Choose LESA or the mean of neighbours, which match them.',
+      { expected: 'layers with one MLP each', actual: `${experts.count} experts` },
+    )
+  }
+  if (convolution !== null) {
+    const count = convolution.isConvolution.filter(Boolean).length
+    throw refuse(
+      'convolutions',
+      'It transports the heads of one layer onto those of another, and says nothing of the channels of a convolution. Choose another method.',
+      { expected: 'layers that all attend', actual: `${count} layers with convolutions` },
+    )
+  }
 }
 
 /** Transports one layer onto another at a time. */

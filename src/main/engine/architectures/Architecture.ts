@@ -8,10 +8,11 @@ import type { ConfigRules, ModelConfig, RawConfig } from './config'
 import { deepenConfig } from './deepenConfig'
 
 /**
- * What a tensor of a decoder layer is for; `own`, what only its family has: a decay, a convolution's kernel; `buffer`, such
- * a one that no training changes.
+ * What a tensor of a decoder layer is for; `kernel`, of a short convolution; `own`, what only its family has and nothing here
+ * computes: a decay, a state's step; `buffer`, such a one that no training changes.
  */
-export type LayerTensorRole = 'weight' | 'bias' | 'norm' | 'qk_norm' | 'router' | 'own' | 'buffer'
+export type LayerTensorRole =
+  'weight' | 'bias' | 'norm' | 'qk_norm' | 'router' | 'kernel' | 'own' | 'buffer'
 
 /** One tensor of a decoder layer. */
 export interface LayerTensor {
@@ -50,7 +51,7 @@ export interface Slot {
 export type RowPart = 'bias' | 'gain'
 
 /** When a projection has a bias: always, or when the config's flag of this name is set. */
-export type BiasRule = 'always' | 'attentionBias' | 'outputBias' | 'mlpBias'
+export type BiasRule = 'always' | 'attentionBias' | 'outputBias' | 'mlpBias' | 'convolutionBias'
 
 /** A linear map of a layer, by its name in the files. */
 export interface LinearModule {
@@ -84,7 +85,15 @@ export interface OwnModule {
   readonly isBuffer?: true
 }
 
-export type Module = LinearModule | NormModule | RouterModule | OwnModule
+/** A depthwise convolution over the tokens: a few weights for each channel, of hidden size, and a bias. */
+export interface KernelModule {
+  /** `conv.conv` */
+  readonly name: string
+  readonly taps: (config: ModelConfig) => number
+  readonly bias: BiasRule | null
+}
+
+export type Module = LinearModule | NormModule | RouterModule | KernelModule | OwnModule
 
 /** The modules of a layer, where layers differ. */
 export type ModulesOf = (config: ModelConfig, layer: number) => readonly Module[]
@@ -119,6 +128,8 @@ export interface ForwardRules {
    * model is grown, and refused where it would have to be run. Absent where all is computed.
    */
   readonly missing?: string
+  /** The module of the kernel, where layers have a short convolution in place of attention; slots `conv.b_proj` and so on. */
+  readonly convolution?: string
 }
 
 /** The modules that weigh experts. */
@@ -413,7 +424,12 @@ function isOwn(module: Module): module is OwnModule {
   return 'shape' in module
 }
 
-function hasBias({ bias }: LinearModule, config: ModelConfig): boolean {
+function isKernel(module: Module): module is KernelModule {
+  return 'taps' in module
+}
+
+function hasBias({ bias }: LinearModule | KernelModule, config: ModelConfig): boolean {
+  if (bias === 'convolutionBias') return config.convolution?.hasBias === true
   return bias === 'always' || (bias !== null && config[bias])
 }
 
@@ -434,6 +450,14 @@ function tensorsOf(family: Family, module: Module, config: ModelConfig): LayerTe
     if (module.of === 'hidden') return [{ suffix, role: 'norm', shape: [config.hiddenSize] }]
     const size = module.of === 'head' ? config.headDim : shapeOf(family, module.of, config)[0]
     return [{ suffix, role: 'qk_norm', shape: [size] }]
+  }
+  if (isKernel(module)) {
+    const { hiddenSize } = config
+    const bias: LayerTensor = { suffix: `${module.name}.bias`, role: 'bias', shape: [hiddenSize] }
+    return [
+      { suffix, role: 'kernel', shape: [hiddenSize, 1, module.taps(config)] },
+      ...(hasBias(module, config) ? [bias] : []),
+    ]
   }
   if (!isLinear(module)) {
     const rows = module.scores === 'experts' ? (config.experts?.count ?? 0) : 1

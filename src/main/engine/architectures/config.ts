@@ -48,6 +48,18 @@ export interface ModelConfig {
    * What only its family's shapes follow from, by the config's keys, defaults filled in; 1 stands for true and 0 for false.
    */
   readonly own: Readonly<Record<string, number>>
+  /** Of layers that have a short convolution in place of attention; `null` where no layer has. */
+  readonly convolution: ConvolutionConfig | null
+}
+
+/** Short convolutions over the tokens: which layers have one, and how far it sees. */
+export interface ConvolutionConfig {
+  /** Tokens that one sees, itself included. */
+  readonly taps: number
+  /** Of its kernel and of the matrices around it. */
+  readonly hasBias: boolean
+  /** By layer. */
+  readonly isConvolution: readonly boolean[]
 }
 
 /** A mixture of experts: which layers have one, and how a token's are chosen. */
@@ -127,9 +139,15 @@ export interface ConfigRules {
   /** When `head_dim` is absent; `null` means hidden size over heads. */
   readonly defaultHeadDim: number | null
   readonly defaultRmsNormEps: number
+  /** The key of that. */
+  readonly rmsNormEpsKey: string
+  /** Neurons of an MLP. */
+  readonly intermediateSize: (fields: Fields) => number
   readonly activation: ActivationRule
   /** When `tie_word_embeddings` is absent. */
   readonly tiedByDefault: boolean
+  /** The name that older configs have for `tie_word_embeddings`, and that counts before it; `null` without. */
+  readonly olderTieKey: string | null
   /**
    * Where the decoder's keys lie under a path: whether `tie_word_embeddings` at the top counts by itself, or the decoder's
    * own as well, and what its absence at the top means.
@@ -153,6 +171,8 @@ export interface ConfigRules {
   readonly otherTypes: readonly string[]
   /** As of `ModelConfig`. */
   readonly own: (fields: Fields, sizes: OwnSizes) => ModelConfig['own']
+  /** The same for families with short convolutions. */
+  readonly convolution: ((fields: Fields, layers: number) => ConvolutionConfig | null) | null
   /** Lists with one entry per layer that the family goes by, and what a loader takes where the config has none. */
   readonly layerLists: Readonly<Record<string, LayerList>>
   readonly rope: RopeRules
@@ -209,12 +229,12 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
     architectureName: rules.architectureName,
     numHiddenLayers,
     hiddenSize,
-    intermediateSize: fields.natural('intermediate_size'),
+    intermediateSize: rules.intermediateSize(fields),
     numAttentionHeads,
     numKeyValueHeads,
     headDim: sizeOfHead,
     vocabSize: fields.natural('vocab_size'),
-    rmsNormEps: fields.number('rms_norm_eps', { absent: rules.defaultRmsNormEps, least: 0 }),
+    rmsNormEps: fields.number(rules.rmsNormEpsKey, { absent: rules.defaultRmsNormEps, least: 0 }),
     hiddenAct: activation(fields, rules.activation),
     tieWordEmbeddings: isTied(new Fields(raw, file), fields, rules),
     attentionBias: flag(biases.attention),
@@ -252,6 +272,7 @@ export function parseConfig(raw: RawConfig, rules: ConfigRules, file: string): M
       headDim: sizeOfHead,
       numKeyValueHeads,
     }),
+    convolution: rules.convolution?.(fields, numHiddenLayers) ?? null,
   }
 }
 
@@ -263,17 +284,26 @@ export function decoderFields(raw: RawConfig, { path, sizes }: ConfigRules, file
   return new Fields({ ...sizes, ...inner.raw }, file, inner.prefix)
 }
 
-function isTied(top: Fields, decoder: Fields, { tiedByDefault, outerTie }: ConfigRules): boolean {
+function isTied(
+  top: Fields,
+  decoder: Fields,
+  { tiedByDefault, outerTie, olderTieKey }: ConfigRules,
+): boolean {
   const key = 'tie_word_embeddings'
+  if (olderTieKey !== null && decoder.has(olderTieKey)) return decoder.flag(olderTieKey)
   if (outerTie === null) return decoder.flag(key, tiedByDefault)
   const { absent, orDecoder } = outerTie
   return top.flag(key, absent) || (orDecoder && decoder.flag(key, tiedByDefault))
 }
 
 /** Says in a config that the head is a matrix of its own, wherever a loader looks for that. */
-export function untie(config: Record<string, unknown>, { path, outerTie }: ConfigRules): void {
+export function untie(
+  config: Record<string, unknown>,
+  { path, outerTie, olderTieKey }: ConfigRules,
+): void {
   const key = 'tie_word_embeddings'
   config[key] = false
+  if (olderTieKey !== null && olderTieKey in config) config[olderTieKey] = false
   if (path === null) return
   const inner = config[path] as RawConfig
   if (key in inner || outerTie?.orDecoder === true) config[path] = { ...inner, [key]: false }
@@ -304,6 +334,12 @@ export function mlpSize({ intermediateSize, experts }: ModelConfig): MlpSize {
   return isMixedOnly
     ? mixed
     : { features: Math.max(mixed.features, dense.features), rows: mixed.rows }
+}
+
+/** What the layer that makes most of it has before its first output matrix: all heads, or a convolution's channels. */
+export function contextSize(config: ModelConfig): number {
+  const { numAttentionHeads, headDim, hiddenSize, convolution } = config
+  return Math.max(numAttentionHeads * headDim, convolution === null ? 0 : hiddenSize)
 }
 
 /** Layers that each have a shape of their own are another architecture, whatever it calls itself. */

@@ -25,6 +25,7 @@ import { helium } from './helium'
 import { hunyuanV1Dense } from './hunyuanV1Dense'
 import { idefics3 } from './idefics3'
 import { internVl } from './internVl'
+import { lfm2 } from './lfm2'
 import { llama } from './llama'
 import { mixtral } from './mixtral'
 import { llava } from './llava'
@@ -95,6 +96,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen3Next,
   falconH1,
   gemma4Text,
+  lfm2,
 ]
 
 /** Models that see or hear as well, whose decoder is one of these. */

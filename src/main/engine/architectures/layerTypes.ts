@@ -4,6 +4,7 @@ import type { ConfigRules, Fields, LayerList, ModelConfig } from './config'
 export const SLIDING = 'sliding_attention'
 export const FULL = 'full_attention'
 export const LINEAR = 'linear_attention'
+export const CONVOLUTION = 'conv'
 
 /** Every layer has the window, where `layer_types` does not say otherwise. */
 export const ALL_SLIDE: LayerList = () => SLIDING
@@ -27,22 +28,23 @@ export function slidingWindow(
 export function slidingLayers(fields: Fields, rules: ConfigRules, layers: number): boolean[] {
   const { window: rule } = rules
   if (rule?.layers !== 'by_type') return Array<boolean>(layers).fill(rule !== null)
-  return typesAmong(fields, rules, layers, [FULL, SLIDING]).map((type) => type === SLIDING)
+  return listedTypes(fields, rules, layers, [FULL, SLIDING]).map((type) => type === SLIDING)
 }
 
 /** What `layer_types` says of each layer that is of none of attention's types; `null` for the others. */
 export function otherTypes(fields: Fields, rules: ConfigRules, layers: number): (string | null)[] {
   if (rules.otherTypes.length === 0) return Array<null>(layers).fill(null)
-  const types = typesAmong(fields, rules, layers, [FULL, ...rules.otherTypes])
+  const types = listedTypes(fields, rules, layers, [FULL, ...rules.otherTypes])
   return types.map((type) => (type === FULL ? null : type))
 }
 
-function typesAmong(
+/** The type of each layer by `layer_types`, of those that the family has. */
+export function listedTypes(
   fields: Fields,
-  rules: ConfigRules,
+  rules: Pick<ConfigRules, 'layerLists'>,
   layers: number,
   known: readonly string[],
-): string[] {
+): readonly string[] {
   const names = layerList(fields, rules, 'layer_types', layers)
   const types = names.map((name) => {
     const type = String(name)
@@ -81,25 +83,27 @@ const OLDER_TYPES: Readonly<Record<string, string>> = { attention: FULL, mamba: 
 /** What a layer is: a word for each trait, and what is said of it. */
 type Traits = readonly (readonly [word: string, text: string])[]
 
-/** What layers of other types than attention's are. */
-const OTHER_TRAITS: Readonly<Record<string, Traits[number]>> = {
-  [LINEAR]: ['linear', 'linear attention'],
-}
-
 function traitsOf(config: ModelConfig, layer: number): Traits {
-  const { windows, layerRopes, experts, otherTypes, numHiddenLayers, sharingLayers } = config
-  const window = windows[layer] ?? null
+  const { layerRopes, experts, numHiddenLayers, sharingLayers } = config
   return [
-    OTHER_TRAITS[otherTypes[layer] ?? ''] ??
-      (window === null
-        ? ['full', 'full attention']
-        : [`window${window}`, `a window of ${window} tokens`]),
+    mixerOf(config, layer),
     layerRopes[layer] === 'none' ? ['nope', 'no positions'] : ['rope', 'rotary positions'],
     experts?.isSparse[layer] === true ? ['experts', 'experts'] : ['dense', 'one MLP'],
     layer >= numHiddenLayers - sharingLayers
       ? ['sharing', 'keys and values of an earlier layer']
       : ['own', 'keys and values of its own'],
   ]
+}
+
+/** How a layer's tokens see those before them. */
+function mixerOf(config: ModelConfig, layer: number): Traits[number] {
+  const { windows, convolution, otherTypes: others } = config
+  const window = windows[layer] ?? null
+  if (others[layer] === LINEAR) return ['linear', 'linear attention']
+  if (convolution?.isConvolution[layer] === true) return ['conv', 'a short convolution']
+  return window === null
+    ? ['full', 'full attention']
+    : [`window${window}`, `a window of ${window} tokens`]
 }
 
 /** The traits of every layer by which the model's layers differ; where they do not, how they attend. */

@@ -106,8 +106,11 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     defaultKeyValueHeads: null,
     defaultHeadDim: null,
     defaultRmsNormEps: 1e-6,
+    rmsNormEpsKey: 'rms_norm_eps',
+    intermediateSize: (fields) => fields.natural('intermediate_size'),
     activation: { key: 'hidden_act', absent: 'silu' },
     tiedByDefault: false,
+    olderTieKey: null,
     outerTie: null,
     sizes: null,
     biases: {
@@ -123,6 +126,7 @@ const LLAMA: Omit<Family, 'modelType' | 'architectureName'> = {
     layerConfigsKey: null,
     otherTypes: [],
     own: () => ({}),
+    convolution: null,
     layerLists: {},
     rope: LLAMA_ROPE,
     layerIndexLists: [

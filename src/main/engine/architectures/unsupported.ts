@@ -60,7 +60,6 @@ export const BY_TYPE: readonly TypedObstacle[] = [
     ],
   },
   { clause: 'has recurrent layers', types: ['recurrent_gemma', 'rwkv', 'xlstm'] },
-  { clause: 'has layers with short convolutions', types: ['lfm2'] },
   { clause: 'has layers with short convolutions, and experts', types: ['lfm2_moe'] },
   {
     clause: 'has embeddings for every layer, and layers that share keys and values',

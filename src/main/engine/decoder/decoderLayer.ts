@@ -1,5 +1,6 @@
 /**
- * @file One decoder layer as a graph: attention with rotary positions and grouped queries, then an MLP, each between norms.
+ * @file One decoder layer as a graph: attention with rotary positions and grouped queries, or a short convolution, then an
+ * MLP, each between norms.
  * What varies by family is asked of the architecture. Every operator in it has a gradient rule, so the same expression
  * serves training.
  */
@@ -10,6 +11,7 @@ import type { LayerRope, RopeConfig } from '../architectures/ropeConfig'
 import { Graph, type Shape, type Value } from '../onnx/graph'
 import { mixture } from './experts'
 import { normOf } from './norms'
+import { CONVOLUTION_OUTPUT, keptByConvolution, shortConvolution } from './shortConvolution'
 
 /** Queries that are scored against their keys at once: bounds the scores, and skips keys that none of them sees. */
 export const QUERY_CHUNK = 128
@@ -49,17 +51,24 @@ export function shapeKey({ length, window, rope = 'main', form = 0 }: LayerShape
   return `${length}/${window}/${rope}${form === 0 ? '' : `/${form}`}`
 }
 
+/** Whether a layer of the shape has a convolution in place of attention. */
+export function isConvolution({ convolution }: ModelConfig, { form = 0 }: LayerShape): boolean {
+  return convolution?.isConvolution[form] === true
+}
+
 /** The angles of a layer; `null` where nothing is turned. */
-export function ropeOf(config: ModelConfig, { rope = 'main' }: LayerShape): RopeConfig | null {
-  if (rope === 'none') return null
+export function ropeOf(config: ModelConfig, shape: LayerShape): RopeConfig | null {
+  const { rope = 'main' } = shape
+  if (rope === 'none' || isConvolution(config, shape)) return null
   return rope === 'local' ? config.localRope : config.rope
 }
 
-/** The dimensions of a layer's tables: those that its graph takes. */
+/** The dimensions of a layer's tables: those that its graph takes. A convolution takes none. */
 export function tableShapes(
   config: ModelConfig,
   shape: LayerShape,
 ): readonly (readonly [name: TableName, dims: readonly number[]])[] {
+  if (isConvolution(config, shape)) return []
   const { length } = shape
   const rope = ropeOf(config, shape)
   const angles = rope ? ([length, rope.dim / 2] as const) : null
@@ -75,6 +84,19 @@ export function tableShapes(
   ]
 }
 
+/** The dimensions of what a layer keeps of one sequence's tokens, `'past'` as many of them as there are. */
+export function keptShapes(
+  config: ModelConfig,
+  shape: LayerShape,
+): readonly (readonly [name: string, dims: Shape])[] {
+  if (isConvolution(config, shape)) return keptByConvolution(config)
+  const dims = [1, config.numKeyValueHeads, 'past', config.headDim]
+  return [
+    [KEPT.keys, dims],
+    [KEPT.values, dims],
+  ]
+}
+
 /** A weight of the layer as an input of its graph, and where its values lie. */
 export interface LayerInput extends Span {
   /** `q_proj.weight`, `q_proj.bias`, `input_layernorm.weight` */
@@ -82,8 +104,8 @@ export interface LayerInput extends Span {
 }
 
 /**
- * The weights that a layer's graph takes: slots, each on its own, and norms. A fused tensor is split where it is fed, by
- * views of what was read: slicing it in the graph would copy it in every run.
+ * The weights that a layer's graph takes: slots, each on its own, and what lies in none, norms above all. A fused tensor is
+ * split where it is fed, by views of what was read: slicing it in the graph would copy it in every run.
  */
 export function layerInputs(
   architecture: Architecture,
@@ -96,11 +118,12 @@ export function layerInputs(
       { name: `${inputName(slot)}.weight`, ...slot.weight },
       ...(slot.bias === null ? [] : [{ name: `${inputName(slot)}.bias`, ...slot.bias }]),
     ])
-  const norms = architecture
+  const inSlots = new Set(slots.map(({ tensor }) => tensor))
+  const others = architecture
     .layerTensors(config, layer)
-    .filter(({ role }) => role === 'norm' || role === 'qk_norm' || role === 'router')
+    .filter(({ suffix }) => !inSlots.has(suffix))
     .map(({ suffix, shape }) => ({ name: suffix, tensor: suffix, offset: 0, shape }))
-  return [...slots, ...norms]
+  return [...slots, ...others]
 }
 
 /** `q_proj`; of an expert's, `experts.3.gate_proj`. */
@@ -118,18 +141,17 @@ export interface LayerInputs {
   readonly sin?: Value
   /** What queries are multiplied by, in models whose scores grow with the position. */
   readonly growth?: Value
-  /** {@link attentionMask}; with `past`, `[length, past + length]`, a row for each query. */
-  readonly mask: Value
+  /** {@link attentionMask}; with `past`, `[length, past + length]`, a row for each query. Where the layer attends. */
+  readonly mask?: Value
   /** Of the tokens that come before these. */
   readonly past?: LayerPast
 }
 
-/** What attention keeps of tokens, each `[batch, numKeyValueHeads, tokens, headDim]`. */
-export interface LayerPast {
-  /** Turned by their positions' angles. */
-  readonly keys: Value
-  readonly values: Value
-}
+/** What a layer keeps of tokens for those that follow, by the names of {@link keptShapes}. */
+export type LayerPast = Readonly<Record<string, Value>>
+
+/** What attention keeps, each `[batch, numKeyValueHeads, tokens, headDim]`; keys are turned by their positions' angles. */
+const KEPT = { keys: 'keys', values: 'values' } as const
 
 /**
  * A graph of one layer. Inputs: `hidden` `['batch', length, hiddenSize]`, its tables ({@link tableShapes}), and
@@ -190,9 +212,9 @@ export function decoderLayer(
 
 /** What a layer computes on its way; `rows` are all tokens of all sequences. */
 export interface LayerParts {
-  /** `[rows, numAttentionHeads · headDim]`: what `o_proj` is applied to. */
+  /** `[rows, numAttentionHeads · headDim]`: what `o_proj` is applied to; `[rows, hiddenSize]` of a convolution. */
   readonly context: Value
-  /** `[rows, hiddenSize]`: what `o_proj` gives, before any norm or factor. */
+  /** `[rows, hiddenSize]`: what `o_proj` or `conv.out_proj` gives, before any norm or factor. */
   readonly attention: Value
   /** `[rows, intermediateSize]`: what `down_proj` is applied to; of a layer with experts, `[rows, hiddenSize]`, what they see. */
   readonly features: Value
@@ -218,10 +240,9 @@ export function layerParts(
   { isIdentity = false }: { readonly isIdentity?: boolean } = {},
 ): LayerParts {
   const { length } = shape
-  const { hiddenSize, headDim, numKeyValueHeads: groups, scales } = config
+  const { hiddenSize, scales } = config
   const [batch = 1] = hidden.shape
   const rows = typeof batch === 'number' ? batch * length : 'rows'
-  const repeat = config.numAttentionHeads / groups
   const { forward } = architecture
   const weight = (name: string): Value => required(weights, `${name}.weight`)
   const normalise = normOf(architecture)
@@ -240,10 +261,62 @@ export function layerParts(
     const hasGate = weights.has(`${of}gate_proj.weight`)
     return hasGate ? g.mul(act(g, project(x, `${of}gate_proj`)), up) : act(g, up)
   }
-  const bounded = (x: Value): Value => within(g, x, scales.projectionBound)
 
   const residual = g.reshape(hidden, [rows, hiddenSize])
   const x = norm(residual, forward.beforeAttention)
+  const convolves = isConvolution(config, shape)
+  const mixing = { x, dims: hidden.shape, weights, project, past }
+  const { context, kept } = convolves
+    ? shortConvolution(g, architecture, mixing)
+    : attention(g, config, architecture, shape, { ...mixing, ...tables, norm })
+  const mixed = isIdentity ? residual : project(context, convolves ? CONVOLUTION_OUTPUT : 'o_proj')
+  const middle = isIdentity ? residual : added(residual, mixed, forward.afterAttention)
+
+  const y = norm(middle, forward.beforeMlp)
+  const isSparse = config.experts?.isSparse[shape.form ?? 0] === true
+  const features = isSparse ? y : featuresOf(y)
+  const throughMlp = (): Value =>
+    isSparse
+      ? mixture(g, config, architecture, {
+          x: y,
+          weight,
+          mlp: (z, of) => project(featuresOf(z, `${of}.`), `${of}.down_proj`),
+        })
+      : project(features, 'down_proj')
+  const mlp = isIdentity ? residual : throughMlp()
+  const next = isIdentity
+    ? hidden
+    : g.reshape(added(middle, mlp, forward.afterMlp), [batch, length, hiddenSize])
+  return { context, attention: mixed, features, mlp, next, kept }
+}
+
+/** What takes part in mixing a layer's tokens. */
+interface MixingInputs extends Omit<LayerInputs, 'hidden' | 'past'> {
+  /** `[rows, hiddenSize]`, behind the norm where there is one. */
+  readonly x: Value
+  /** The shape of `hidden`. */
+  readonly dims: Shape
+  readonly project: (x: Value, slot: string) => Value
+  readonly past?: LayerPast | undefined
+  /** By the name of its module; `null` for none. */
+  readonly norm: (x: Value, name: string | null) => Value
+}
+
+/** What `o_proj` is applied to, and what is kept of all tokens so far. */
+function attention(
+  g: Graph,
+  config: ModelConfig,
+  { forward }: Architecture,
+  shape: LayerShape,
+  { x, dims, project, norm, past, mask, ...tables }: MixingInputs,
+): Pick<LayerParts, 'context' | 'kept'> {
+  const { length } = shape
+  const { headDim, numKeyValueHeads: groups, scales } = config
+  const [batch = 1] = dims
+  const [rows = 1] = x.shape
+  const repeat = config.numAttentionHeads / groups
+  if (!mask) throw new AppError('bug', 'The decoder layer lacks its mask.')
+  const bounded = (y: Value): Value => within(g, y, scales.projectionBound)
   const { queries = null, keys = null, over = 'head' } = forward.queryKeyNorms ?? {}
   const turn = (y: Value): Value => turned(g, y, tables, forward.ropePairs)
   /** Heads on axes of their own, then their positions' turn, and a norm at its place among these. */
@@ -266,13 +339,16 @@ export function layerParts(
   const here = heads('k_proj', keys, keyDims, [0, 2, 1, 3])
   const values = g.transpose(g.reshape(bounded(project(x, 'v_proj')), keyDims), [0, 2, 1, 3])
   const kept = past
-    ? { keys: g.concat([past.keys, here], 2), values: g.concat([past.values, values], 2) }
+    ? {
+        keys: g.concat([past[KEPT.keys]!, here], 2),
+        values: g.concat([past[KEPT.values]!, values], 2),
+      }
     : { keys: here, values }
   const attends = {
     q: tables.growth ? g.mul(q, tables.growth) : q,
     k: kept.keys,
     v: kept.values,
-    mask: tables.mask,
+    mask,
     cap: scales.attentionCap,
   }
   const attended = past ? attendToAll(g, attends) : attend(g, shape, attends)
@@ -280,25 +356,7 @@ export function layerParts(
     rows,
     groups * repeat * headDim,
   ])
-  const attention = isIdentity ? residual : project(context, 'o_proj')
-  const middle = isIdentity ? residual : added(residual, attention, forward.afterAttention)
-
-  const y = norm(middle, forward.beforeMlp)
-  const isSparse = config.experts?.isSparse[shape.form ?? 0] === true
-  const features = isSparse ? y : featuresOf(y)
-  const throughMlp = (): Value =>
-    isSparse
-      ? mixture(g, config, architecture, {
-          x: y,
-          weight,
-          mlp: (z, of) => project(featuresOf(z, `${of}.`), `${of}.down_proj`),
-        })
-      : project(features, 'down_proj')
-  const mlp = isIdentity ? residual : throughMlp()
-  const next = isIdentity
-    ? hidden
-    : g.reshape(added(middle, mlp, forward.afterMlp), [batch, length, hiddenSize])
-  return { context, attention, features, mlp, next, kept }
+  return { context, kept }
 }
 
 type KeysSeen = Pick<LayerShape, 'length' | 'window'>

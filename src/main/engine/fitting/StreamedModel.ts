@@ -21,11 +21,14 @@ import { buildLayerBackward, SLOPE_IO } from '../pretraining/graphs'
 import { LossHead, type PredictingRows } from '../pretraining/LossHead'
 import { kernelOptions } from '../pretraining/memory'
 import { Vocabulary } from '../pretraining/Vocabulary'
-import { OUTPUT_SLOTS, type OutputSlot } from './graphs'
+import { outputOfInput, type OutputSlot } from './graphs'
 import { KeptStates } from './KeptStates'
 import type { StreamPlan } from './memory'
 
-/** A block's two output matrices, row-major: `o_proj` `[hiddenSize, heads · headDim]`, `down_proj` `[hiddenSize, intermediateSize]`. */
+/**
+ * A block's two output matrices, row-major: `o_proj` `[hiddenSize, heads · headDim]`, or a convolution's `[hiddenSize,
+ * hiddenSize]`, and `down_proj` `[hiddenSize, intermediateSize]`.
+ */
 export type BlockOutputs = Readonly<Record<OutputSlot, Float32Array>>
 
 /** A new block: a copy of a layer, after it, with output matrices of its own and no biases beside them. */
@@ -359,8 +362,8 @@ export class StreamedModel {
     const { architecture, config } = this.checkpoint
     const own: Record<string, Tensor> = {}
     for (const { name, shape } of layerInputs(architecture, config, layer)) {
-      const slot = OUTPUT_SLOTS.find((each) => name.startsWith(`${each}.`))
-      if (!slot) continue
+      const slot = outputOfInput(name)
+      if (slot === null) continue
       const values = name.endsWith('.weight') ? outputs[slot] : new Float32Array(shape[0] ?? 0)
       own[name] = await this.runtime.upload(values, shape)
     }

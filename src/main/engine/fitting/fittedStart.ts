@@ -8,6 +8,7 @@ import type { JobEvent, JobStep } from '@shared/jobs'
 import type { CalibrationSpec } from '@shared/jobs/growth'
 import { pairedDifference } from '@shared/verdict'
 import { removeFolder } from '@system/files'
+import { elementsOf } from '../architectures/Architecture'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 import { mapEvents } from '../lib/reporting'
 import { weightOf } from '../lib/work'
@@ -23,7 +24,7 @@ import {
 } from './calibration'
 import { DAMPING, SOLVER_ITERATIONS } from './direction'
 import { fitRound, measurer, readOutputs, type WindowLosses } from './fit'
-import type { OutputSlot } from './graphs'
+import { outputSlotOf, type OutputSlot } from './graphs'
 import { planStream, type StreamPlan } from './memory'
 import { FIRST_STEP } from './stepSize'
 import { StreamedModel, type Block } from './StreamedModel'
@@ -177,8 +178,6 @@ export async function* fitStart(
     }
     const [text, oldText] = [yield* measured(unseen.text), yield* measured(unseen.oldText)]
     yield { type: 'step', id: STEPS.unseen, done: 1, total: 1 }
-    const { hiddenSize, intermediateSize, numAttentionHeads, headDim } = checkpoint.config
-    const widths = { o_proj: numAttentionHeads * headDim, down_proj: intermediateSize }
     return {
       report: {
         texts: calibration.texts,
@@ -189,12 +188,18 @@ export async function* fitStart(
         unseen_old: oldText,
       },
       outputs: async (block, slot) =>
-        (await blocks[block]?.outputs?.())?.[slot] ?? new Float32Array(hiddenSize * widths[slot]),
+        (await blocks[block]?.outputs?.())?.[slot] ??
+        zeroOutput(checkpoint, layers[block] ?? 0, slot),
     }
   } finally {
     await model.dispose()
     await removeFolder(join(scratch, 'fit'))
   }
+}
+
+function zeroOutput(checkpoint: Checkpoint, layer: number, slot: OutputSlot): Float32Array {
+  const found = checkpoint.slotsOf(layer).find(({ id }) => outputSlotOf(id) === slot)
+  return new Float32Array(elementsOf(found?.weight.shape ?? [0]))
 }
 
 function sizeOf(calibration: Calibration, layers: readonly number[]): FitSize {

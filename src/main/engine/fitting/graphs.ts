@@ -11,13 +11,26 @@ import {
   type LayerInput,
   type LayerShape,
 } from '../decoder/decoderLayer'
+import { CONVOLUTION_OUTPUT } from '../decoder/shortConvolution'
 import { vjp } from '../onnx/gradients'
 import { Graph, type Value } from '../onnx/graph'
 import { SLOPE_IO } from '../pretraining/graphs'
 
-/** The slots whose results go into the residual stream. */
+/** The slots whose results go into the residual stream; `o_proj` stands for a convolution's output matrix as well. */
 export const OUTPUT_SLOTS = ['o_proj', 'down_proj'] as const
 export type OutputSlot = (typeof OUTPUT_SLOTS)[number]
+
+/** Which of them a layer's slot is; `null` for another. */
+export function outputSlotOf(slot: string): OutputSlot | null {
+  return (
+    OUTPUT_SLOTS.find((each) => each === (slot === CONVOLUTION_OUTPUT ? 'o_proj' : slot)) ?? null
+  )
+}
+
+/** The same of a weight or bias, by its name among `layerInputs`. */
+export function outputOfInput(name: string): OutputSlot | null {
+  return outputSlotOf(name.slice(0, name.lastIndexOf('.')))
+}
 
 /**
  * What is summed over tokens t, for features f that an output matrix is applied to and slopes g of the loss at its result:
@@ -40,9 +53,7 @@ interface Model {
 
 /** The weights that a block whose output matrices are zero is computed with. */
 export function identityInputs({ architecture, config }: Model, layer: number): LayerInput[] {
-  return layerInputs(architecture, config, layer).filter(
-    ({ name }) => !OUTPUT_SLOTS.some((slot) => name.startsWith(`${slot}.`)),
-  )
+  return layerInputs(architecture, config, layer).filter(({ name }) => outputOfInput(name) === null)
 }
 
 /** Sums that a kernel gives: in an identity block the slope at both branches' results is the same, so one Σ g gᵀ does. */

@@ -1,5 +1,6 @@
 /** @file What a fit holds where, from its shapes and the bounds that it is given. */
 import type { EstimateItem } from '@shared/estimate'
+import { contextSize } from '../architectures/config'
 import type { Placement } from '../onnx/placement'
 import {
   memoryBound,
@@ -81,8 +82,8 @@ export function planStream(model: TrainingModel, request: StreamRequest): Stream
 
 /** Sums of both output matrices, and what the larger system's solution takes beside them. */
 function solverBytes({ config }: TrainingModel): number {
-  const { hiddenSize, intermediateSize, numAttentionHeads, headDim } = config
-  const attention = numAttentionHeads * headDim
+  const { hiddenSize, intermediateSize } = config
+  const attention = contextSize(config)
   const sums = (width: number): number => width ** 2 + width * hiddenSize
   const widest = Math.max(attention, intermediateSize)
   return (

@@ -1,5 +1,5 @@
 /** @file What a fit does, for progress and for the estimate. */
-import { windowOfLayer, type ModelConfig } from '../architectures/config'
+import { contextSize, windowOfLayer, type ModelConfig } from '../architectures/config'
 import type { Work } from '../lib/work'
 import type { TrainingModel } from '../pretraining/memory'
 import { backwardOperations, layerOperations } from '../pretraining/work'
@@ -19,11 +19,9 @@ export interface FitSize {
 }
 
 /** Floating-point operations of a block's direction: the sums over so many tokens, and what solves both systems. */
-export function directionOperations(
-  { hiddenSize, intermediateSize, numAttentionHeads, headDim }: ModelConfig,
-  tokens: number,
-): number {
-  return [numAttentionHeads * headDim, intermediateSize].reduce((operations, width) => {
+export function directionOperations(config: ModelConfig, tokens: number): number {
+  const { hiddenSize, intermediateSize } = config
+  return [contextSize(config), intermediateSize].reduce((operations, width) => {
     const sums = 2 * (width ** 2 + width * hiddenSize + hiddenSize ** 2)
     const solution = 2 * SOLVER_ITERATIONS * width * hiddenSize * (width + hiddenSize)
     return operations + tokens * sums + solution

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { windowOfLayer } from '../architectures/config'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
-import { LAYER_IO, shapeKey, type LayerShape } from '../decoder/decoderLayer'
+import { keptShapes, LAYER_IO, shapeKey, type LayerShape } from '../decoder/decoderLayer'
 import { scaleEmbeddings } from '../decoder/embedding'
 import { checkForwardPass, requireFinite } from '../decoder/ForwardPass'
 import { buildLogitsHead, HEAD_IO } from '../decoder/head'
@@ -11,7 +11,7 @@ import type { StreamedLayer } from '../decoder/layerStream'
 import { ropeClass } from '../decoder/rope'
 import { layerTables } from '../decoder/tables'
 import type { Results, Runtime, Tensor } from '../onnx/Runtime'
-import { buildFirstLayer, buildNextLayer, CACHE_IO, nextMask } from './cachedLayer'
+import { buildFirstLayer, buildNextLayer, nextMask, pastOf } from './cachedLayer'
 import { MATRIX_ELEMENTS } from './memory'
 import { residentWeights, streamedWeights, type Weights } from './weights'
 
@@ -22,11 +22,8 @@ export interface DecoderOptions {
   readonly matrixElements?: number
 }
 
-/** A layer's keys and values, `[1, numKeyValueHeads, tokens, headDim]` each, where the device keeps them if it does. */
-interface LayerCache {
-  readonly keys: Tensor
-  readonly values: Tensor
-}
+/** What a layer keeps, by the names of `keptShapes`, where the device keeps it if it does. */
+type LayerCache = Readonly<Record<string, Tensor>>
 
 /** Logits of some rows, for the tokens `start … end − 1`: `[rows, end − start]`. */
 export interface LogitsPart {
@@ -35,10 +32,8 @@ export interface LogitsPart {
   readonly end: number
 }
 
-const RESIDENT = [LAYER_IO.output, CACHE_IO.keys, CACHE_IO.values] as const
-
 /**
- * A model over one sequence that grows: what attention needs of the tokens before is kept, so that one more token costs
+ * A model over one sequence that grows: what its layers need of the tokens before is kept, so that one more token costs
  * one row of every product. All methods yield between runs, so that others are heard, and throw the signal's reason.
  */
 export class CachedDecoder {
@@ -47,7 +42,7 @@ export class CachedDecoder {
   readonly #shapes: LayerKernels
   readonly #weights: Weights
   #cache: LayerCache[] = []
-  /** The tokens whose keys and values are kept, and the class of their angles. */
+  /** The tokens of which it is kept, and the class of their angles. */
   #ids: Int32Array = new Int32Array(0)
   #class = ''
   #norm: Tensor | null = null
@@ -95,7 +90,7 @@ export class CachedDecoder {
       const kernel = await this.#kernels.get(
         `first/${shapeKey(shape)}`,
         () => buildFirstLayer(config, architecture, shape),
-        { resident: RESIDENT, keepsMemory: false },
+        { resident: [LAYER_IO.output, ...this.#kept(layer)], keepsMemory: false },
       )
       const tables = this.#shapes.tables(shape, length)
       return kernel.run({ ...weights, ...tables, [LAYER_IO.input]: hidden })
@@ -142,11 +137,15 @@ export class CachedDecoder {
     }
     const places = { tokens: ids.length, first: past }
     const tables = new Map<string, Readonly<Record<string, Tensor>>>()
-    const tablesOf = (shape: LayerShape, mask: Tensor): Readonly<Record<string, Tensor>> => {
+    const tablesOf = (
+      shape: LayerShape,
+      window: number | null,
+    ): Readonly<Record<string, Tensor>> => {
+      const key = `${shapeKey(shape)}/${window}`
       const found =
-        tables.get(shapeKey(shape)) ?? layerTables(this.runtime, config, shape, places, mask)
-      tables.set(shapeKey(shape), found)
-      return { ...found, [LAYER_IO.mask]: mask }
+        tables.get(key) ?? layerTables(this.runtime, config, shape, places, maskOf(window))
+      tables.set(key, found)
+      return found
     }
     const start = this.runtime.float32(await this.#embed(ids.subarray(past)), [
       1,
@@ -154,23 +153,21 @@ export class CachedDecoder {
       config.hiddenSize,
     ])
     return yield* this.#through(ids, start, async ({ layer, weights }, hidden) => {
-      const before = this.#cache[layer]
+      const before = this.#cache[layer] ?? {}
       const shape = { ...this.#shapes.shapeOf(layer, 1), window: null }
       // The past grows with each run, so no plan of memory fits the next one.
       const kernel = await this.#kernels.get(
         `next/${shapeKey(shape)}`,
         () => buildNextLayer(config, architecture, shape),
-        { resident: RESIDENT, plansMemory: false },
+        { resident: [LAYER_IO.output, ...this.#kept(layer)], plansMemory: false },
       )
       const results = await kernel.run({
         ...weights,
-        ...tablesOf(shape, maskOf(windowOfLayer(config, layer))),
+        ...tablesOf(shape, windowOfLayer(config, layer)),
         [LAYER_IO.input]: hidden,
-        ...(before
-          ? { [CACHE_IO.pastKeys]: before.keys, [CACHE_IO.pastValues]: before.values }
-          : {}),
+        ...Object.fromEntries(Object.entries(before).map(([name, kept]) => [pastOf(name), kept])),
       })
-      if (before) this.#release(before)
+      this.#release(before)
       return results
     })
   }
@@ -188,10 +185,9 @@ export class CachedDecoder {
       const results = await run(streamed, hidden)
       this.runtime.release(hidden)
       hidden = results.one(LAYER_IO.output)
-      this.#cache[streamed.layer] = {
-        keys: results.one(CACHE_IO.keys),
-        values: results.one(CACHE_IO.values),
-      }
+      this.#cache[streamed.layer] = Object.fromEntries(
+        this.#kept(streamed.layer).map((name) => [name, results.one(name)]),
+      )
       if (hidden.location === 'cpu')
         this.#requireFinite(hidden.data as Float32Array, streamed.layer)
       yield
@@ -227,9 +223,14 @@ export class CachedDecoder {
     this.#ids = new Int32Array(0)
   }
 
-  #release({ keys, values }: LayerCache): void {
-    this.runtime.release(keys)
-    this.runtime.release(values)
+  #release(cache: LayerCache): void {
+    for (const tensor of Object.values(cache)) this.runtime.release(tensor)
+  }
+
+  /** The names of what a layer keeps. */
+  #kept(layer: number): readonly string[] {
+    const shape = this.#shapes.shapeOf(layer, 1)
+    return keptShapes(this.checkpoint.config, shape).map(([name]) => name)
   }
 
   async #breathe(): Promise<void> {

@@ -1,20 +1,23 @@
-/** @file Decoder layers that keep their keys and values, so that a token that follows is computed alone. */
+/** @file Decoder layers that keep what they need of their tokens, so that one that follows is computed alone. */
 import type { Architecture } from '../architectures/Architecture'
 import type { ModelConfig } from '../architectures/config'
-import { HIDDEN, inputLayer, LAYER_IO, layerParts, type LayerShape } from '../decoder/decoderLayer'
+import {
+  HIDDEN,
+  inputLayer,
+  keptShapes,
+  LAYER_IO,
+  layerParts,
+  tableShapes,
+  type LayerShape,
+} from '../decoder/decoderLayer'
 import { Graph } from '../onnx/graph'
 
-/** The names that {@link buildFirstLayer} and {@link buildNextLayer} have beside those of a layer. */
-export const CACHE_IO = {
-  pastKeys: 'pastKeys',
-  pastValues: 'pastValues',
-  keys: 'keys',
-  values: 'values',
-} as const
+/** What {@link buildNextLayer} calls what was kept of the tokens before. */
+export const pastOf = (name: string): string => `past/${name}`
 
 /**
- * A layer over the tokens of a prompt. As `buildDecoderLayer`, of one sequence, with `keys` and `values`
- * `[1, numKeyValueHeads, length, headDim]` as further outputs.
+ * A layer over the tokens of a prompt. As `buildDecoderLayer`, of one sequence, with what is kept (`keptShapes`) as further
+ * outputs.
  *
  * @throws AppError `unsupported_architecture` for an activation that is not known.
  */
@@ -28,15 +31,14 @@ export function buildFirstLayer(
   const inputs = inputLayer(g, config, architecture, shape, { hidden })
   const { next, kept } = layerParts(g, config, architecture, shape, inputs)
   g.output(LAYER_IO.output, next)
-  g.output(CACHE_IO.keys, kept.keys)
-  g.output(CACHE_IO.values, kept.values)
+  for (const [name, value] of Object.entries(kept)) g.output(name, value)
   return g
 }
 
 /**
- * A layer over one token. Inputs: `hidden` `[1, 1, hiddenSize]`, the tables of its position, `mask` `[1, 'past+1']`
- * ({@link nextMask}), `pastKeys` and `pastValues` `[1, numKeyValueHeads, 'past', headDim]`, and the layer's weights.
- * Outputs: `next` `[1, 1, hiddenSize]`, `keys` and `values` with one token more than the past.
+ * A layer over one token. Inputs: `hidden` `[1, 1, hiddenSize]`, the tables of its position, with a `mask` `[1, 'past+1']`
+ * ({@link nextMask}), what was kept of the tokens before (`keptShapes`, under the names of {@link pastOf}), and the layer's
+ * weights. Outputs: `next` `[1, 1, hiddenSize]`, and what is kept once there is one token more.
  *
  * @param shape Of one token; it has no window, which the mask alone decides.
  */
@@ -46,18 +48,20 @@ export function buildNextLayer(
   shape: LayerShape,
 ): Graph {
   const g = new Graph()
-  const past = (name: string) => g.input(name, [1, config.numKeyValueHeads, 'past', config.headDim])
+  const hasMask = tableShapes(config, shape).some(([name]) => name === LAYER_IO.mask)
   const given = {
     hidden: g.input(LAYER_IO.input, [1, 1, config.hiddenSize]),
-    mask: g.input(LAYER_IO.mask, [1, 'past+1']),
+    ...(hasMask ? { mask: g.input(LAYER_IO.mask, [1, 'past+1']) } : {}),
   }
+  const past = keptShapes(config, shape).map(
+    ([name, dims]) => [name, g.input(pastOf(name), dims)] as const,
+  )
   const { next, kept } = layerParts(g, config, architecture, shape, {
     ...inputLayer(g, config, architecture, shape, given),
-    past: { keys: past(CACHE_IO.pastKeys), values: past(CACHE_IO.pastValues) },
+    past: Object.fromEntries(past),
   })
   g.output(LAYER_IO.output, next)
-  g.output(CACHE_IO.keys, kept.keys)
-  g.output(CACHE_IO.values, kept.values)
+  for (const [name, value] of Object.entries(kept)) g.output(name, value)
   return g
 }
 

@@ -93,17 +93,21 @@ function layerBytes({ architecture, config }: DecodingModel): number {
   return FLOAT * largestLayer(architecture, config)
 }
 
-/** Keys and values, what a layer computes over a prompt, and logits. */
+/** What layers keep of tokens, what one computes over a prompt, and logits. */
 function workingBytes(
   { config }: DecodingModel,
   { positions, scored }: Pick<DecodingRequest, 'positions' | 'scored'>,
 ): number {
   const { numHiddenLayers, numKeyValueHeads, numAttentionHeads, headDim, hiddenSize } = config
-  const kept = 2 * positions * numKeyValueHeads * headDim
+  const { taps = 0, isConvolution = [] } = config.convolution ?? {}
+  const convolving = isConvolution.filter(Boolean).length
+  const [keysAndValues, products] = [2 * positions * numKeyValueHeads * headDim, taps * hiddenSize]
+  // A layer's are there twice while it computes those of the next token.
+  const kept = (numHiddenLayers - convolving + 1) * keysAndValues + (convolving + 1) * products
   const { features, rows } = mlpSize(config)
   const perToken = (2 + 2 * rows) * hiddenSize + 3 * features + 2 * numAttentionHeads * QUERY_CHUNK
   const logits = 2 * scored * Math.min(config.vocabSize, MATRIX_ELEMENTS / hiddenSize)
-  return FLOAT * (kept * (numHiddenLayers + 1) + positions * perToken + logits)
+  return FLOAT * (kept + positions * perToken + logits)
 }
 
 function largestArray(

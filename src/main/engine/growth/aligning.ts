@@ -104,7 +104,7 @@ export async function* alignLayers(
       const matches: LayerOrder[] = []
       for (let layer = first; layer < last; layer += 1) {
         const before = layer - first
-        const found = await matcher.match(layer, layer + 1, (done) =>
+        const found = await matcher.match(first, layer + 1, (done) =>
           report(step((before + done) / (last - first))),
         )
         matches.push(found)

@@ -34,11 +34,15 @@ export const copyCandidate: Candidate = {
     Promise.resolve({ weights, like: gap, release: () => undefined }),
 }
 
-/** The mean of both neighbours. */
+/** The mean of both neighbours, where they have the same tensors. */
 export function meanCandidate(checkpoint: Checkpoint, runtime: Runtime): Candidate {
   return {
     name: 'mean',
-    countAt: (gap) => (gap + 1 < checkpoint.config.numHiddenLayers ? 1 : 0),
+    countAt: (gap) => {
+      const { architecture, config } = checkpoint
+      if (gap + 1 >= config.numHiddenLayers) return 0
+      return architecture.formOf(config, gap) === architecture.formOf(config, gap + 1) ? 1 : 0
+    },
     block: async (gap) => {
       const left = await readLayer(checkpoint, gap)
       const right = await readLayer(checkpoint, gap + 1)
@@ -48,7 +52,7 @@ export function meanCandidate(checkpoint: Checkpoint, runtime: Runtime): Candida
           values[index] = (values[index]! + other[index]!) / 2
         }
       }
-      return fed(checkpoint, runtime, left, gap)
+      return fed(checkpoint, runtime, { layer: gap, like: gap }, left)
     },
   }
 }
@@ -82,12 +86,16 @@ export async function openGrownCandidate(
       block: async (gap, index) => {
         const layer = layersAt(gap)[index]!
         const typeOf = (config: ModelConfig, each: number): string =>
-          `${windowOfLayer(config, each)}/${config.layerRopes[each]}`
+          [
+            windowOfLayer(config, each),
+            config.layerRopes[each],
+            config.convolution?.isConvolution[each] === true,
+          ].join('/')
         const type = typeOf(grown.config, layer)
         const like = [gap, gap + 1].find(
           (each) => each < base.config.numHiddenLayers && typeOf(base.config, each) === type,
         )
-        return fed(grown, runtime, await readLayer(grown, layer), like ?? gap)
+        return fed(grown, runtime, { layer, like: like ?? gap }, await readLayer(grown, layer))
       },
       close: () => grown.close(),
     }
@@ -108,10 +116,10 @@ async function readLayer(checkpoint: Checkpoint, layer: number): Promise<LayerWe
 async function fed(
   checkpoint: Checkpoint,
   runtime: Runtime,
+  { layer, like }: { readonly layer: number; readonly like: number },
   read: LayerWeights,
-  like: number,
 ): Promise<CandidateBlock> {
-  const weights = await feedLayer(checkpoint, runtime, read, like)
+  const weights = await feedLayer(checkpoint, runtime, read, layer)
   return {
     weights,
     like,

@@ -2,14 +2,14 @@
 import { AppError } from '@shared/errors'
 import { meanLoss, pairedDifference, type MeasuredLosses } from '@shared/difference'
 import type { MeasuredLoss, PlacesReport } from '@shared/places'
-import type { ModelConfig } from '../architectures/config'
+import { contextSize, type ModelConfig } from '../architectures/config'
 import type { StreamedModel } from '../fitting/StreamedModel'
 import { mapEvents } from '../lib/reporting'
 import { meanCandidate, copyCandidate, type Candidate } from './candidates'
 import { measureEffects, type Effects } from './effects'
 import { measureSlopes, type GapSlope } from './slopes'
 import { StreamGeometry } from './StreamGeometry'
-import { neighbourCosines } from './weightLikeness'
+import { cosineUnits, neighbourCosines } from './weightLikeness'
 
 export const PLACE_STEPS = ['weights', 'slopes', 'effects'] as const
 export type PlaceStep = (typeof PLACE_STEPS)[number]
@@ -44,8 +44,8 @@ const LONGEST_ANGLE = 8
 
 /** Bytes of the directions of all gaps. */
 export function directionBytes(config: ModelConfig): number {
-  const { numHiddenLayers, hiddenSize, intermediateSize, numAttentionHeads, headDim } = config
-  const columns = numAttentionHeads * headDim + intermediateSize
+  const { numHiddenLayers, hiddenSize, intermediateSize } = config
+  const columns = contextSize(config) + intermediateSize
   return Float32Array.BYTES_PER_ELEMENT * numHiddenLayers * hiddenSize * columns
 }
 
@@ -62,7 +62,7 @@ export async function* measurePlaces(
   const cosines = yield* counted(
     'weights',
     neighbourCosines(checkpoint, options.signal),
-    layers * checkpoint.slotsOf(0).length,
+    cosineUnits(checkpoint),
   )
   const stateBytes = Float32Array.BYTES_PER_ELEMENT * hiddenSize * (layers + 1)
   const geometry = new StreamGeometry(

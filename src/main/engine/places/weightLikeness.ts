@@ -1,38 +1,65 @@
-import { elementsOf } from '../architectures/Architecture'
 import type { Checkpoint } from '../checkpoint/Checkpoint'
 
+/** How often {@link neighbourCosines} yields. */
+export function cosineUnits(checkpoint: Checkpoint): number {
+  return layersWith(checkpoint).reduce((sum, { layers }) => sum + layers.length, 0)
+}
+
 /**
- * Cosine of each layer's matrices and the next one's, all of a layer as one vector; two matrices in memory at a time.
+ * Cosine of each layer's matrices and the next one's, all that both have as one vector; two matrices in memory at a time.
  * Yields after each matrix.
  */
 export async function* neighbourCosines(
   checkpoint: Checkpoint,
   signal: AbortSignal,
 ): AsyncGenerator<void, number[]> {
-  const layers = checkpoint.config.numHiddenLayers
-  const squares = new Float64Array(layers)
-  const dots = new Float64Array(Math.max(0, layers - 1))
-  for (const { weight } of checkpoint.slotsOf(0)) {
-    const elements = [weight.offset, weight.offset + elementsOf(weight.shape)] as const
-    let before: Float32Array | null = null
-    for (let layer = 0; layer < layers; layer += 1) {
+  const gaps = Math.max(0, checkpoint.config.numHiddenLayers - 1)
+  const [lefts, rights, dots] = [0, 0, 0].map(() => new Float64Array(gaps)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ]
+  for (const { type, layers } of layersWith(checkpoint)) {
+    let before: Read | null = null
+    for (const layer of layers) {
       signal.throwIfAborted()
-      const name = checkpoint.layerTensorName(layer, weight.tensor)
-      const values = await checkpoint.readFloat32(name, { elements })
-      let [square, dot] = [0, 0]
-      for (let index = 0; index < values.length; index += 1) {
-        const value = values[index]!
-        square += value * value
-        if (before) dot += value * before[index]!
+      const values = await checkpoint.readSlot(type, { layer })
+      const found: Read = { layer, values, square: dot(values, values) }
+      if (before?.layer === layer - 1) {
+        const gap = layer - 1
+        lefts[gap]! += before.square
+        rights[gap]! += found.square
+        dots[gap]! += dot(values, before.values)
       }
-      squares[layer] = squares[layer]! + square
-      if (layer > 0) dots[layer - 1] = dots[layer - 1]! + dot
-      before = values
+      before = found
       yield
     }
   }
-  return [...dots].map((dot, layer) => {
-    const norms = Math.sqrt(squares[layer]! * squares[layer + 1]!)
-    return norms === 0 ? 0 : dot / norms
+  return [...dots].map((product, gap) => {
+    const norms = Math.sqrt(lefts[gap]! * rights[gap]!)
+    return norms === 0 ? 0 : product / norms
   })
+}
+
+interface Read {
+  readonly layer: number
+  readonly values: Float32Array
+  readonly square: number
+}
+
+/** Each weight type, and the layers that have it. */
+function layersWith(
+  checkpoint: Checkpoint,
+): readonly { readonly type: string; readonly layers: readonly number[] }[] {
+  const all = Array.from({ length: checkpoint.config.numHiddenLayers }, (_, layer) => layer)
+  return checkpoint.weightTypes.map((type) => ({
+    type,
+    layers: all.filter((layer) => checkpoint.hasSlot(type, layer)),
+  }))
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0
+  for (let index = 0; index < a.length; index += 1) sum += a[index]! * b[index]!
+  return sum
 }

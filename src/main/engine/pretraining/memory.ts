@@ -51,11 +51,11 @@ const MATRIX_ELEMENTS = 2 ** 26
 
 /**
  * Floats that a token takes while a layer is run forward and backward, by what they grow with; measured on layers of
- * hidden size 128 to 2,048 (docs/benchmarks.md).
+ * hidden size 128 to 2,048 (docs/benchmarks.md). Those of a convolution's taps, times the hidden size, are counted.
  */
-const BACKWARD_FLOATS = { hidden: 14, intermediate: 9, scores: 2.5 } as const
+const BACKWARD_FLOATS = { hidden: 14, intermediate: 9, scores: 2.5, taps: 3 } as const
 /** The same of what stays of a layer until its backward pass, where nothing is computed twice. */
-const KEPT_FLOATS = { hidden: 11, intermediate: 6, scores: 1.5 } as const
+const KEPT_FLOATS = { hidden: 11, intermediate: 6, scores: 1.5, taps: 1 } as const
 
 export interface TrainingModel {
   readonly architecture: Architecture
@@ -306,18 +306,18 @@ function machineBytes(): number {
 function floatsPerToken(
   config: ModelConfig,
   context: number,
-  floats: { readonly hidden: number; readonly intermediate: number; readonly scores: number },
+  floats: Readonly<Record<'hidden' | 'intermediate' | 'scores' | 'taps', number>>,
 ): number {
   const { hiddenSize, numAttentionHeads } = config
   const { features, rows } = mlpSize(config)
-  const widest = config.windows.reduce<number>(
-    (most, window) => Math.max(most, maskWidth({ length: context, window })),
-    0,
-  )
+  const { taps = 0, isConvolution = [] } = config.convolution ?? {}
+  const widest = config.windows
+    .filter((_, layer) => isConvolution[layer] !== true)
+    .reduce<number>((most, window) => Math.max(most, maskWidth({ length: context, window })), 0)
   // The keys of a chunk of queries grow with its place, up to all of them.
   const keys = (widest + Math.min(widest, QUERY_CHUNK)) / 2
   return (
-    floats.hidden * hiddenSize +
+    (floats.hidden + floats.taps * taps) * hiddenSize +
     // What goes to the chosen experts and comes from them.
     2 * (rows - 1) * hiddenSize +
     floats.intermediate * features +

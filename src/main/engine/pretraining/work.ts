@@ -31,7 +31,7 @@ export interface PlannedTraining extends Pick<
 export interface LayerOperations {
   /** With the layer's matrices. */
   readonly linear: number
-  /** Scores of the keys that a token's chunk of queries sees, and their mean of the values. */
+  /** Scores of the keys that a token's chunk of queries sees, and their mean of the values; or a convolution's products. */
   readonly attention: number
 }
 
@@ -42,14 +42,15 @@ export function layerOperations(
   length: number,
   window: number | null,
 ): LayerOperations {
-  const { numAttentionHeads, headDim } = config
+  const { numAttentionHeads, headDim, hiddenSize, convolution } = config
+  const linear = 2 * multipliedElements(architecture, config, layer)
+  if (convolution?.isConvolution[layer] === true) {
+    return { linear, attention: 2 * convolution.taps * hiddenSize }
+  }
   const widest = maskWidth({ length, window })
   // The keys that a chunk sees grow with its place, up to all that the window lets it see.
   const keys = window === null ? (widest + queryChunk(length)) / 2 : widest
-  return {
-    linear: 2 * multipliedElements(architecture, config, layer),
-    attention: 2 * 2 * numAttentionHeads * headDim * keys,
-  }
+  return { linear, attention: 2 * 2 * numAttentionHeads * headDim * keys }
 }
 
 /** Operations of a layer's backward pass for a token: each product has two derivatives, a frozen matrix only one. */

@@ -26,7 +26,11 @@ ${slices.map((slice) => sliceYaml(slice, subject.baseModel)).join('')}`,
   }
 }
 
-function slicesOf({ layers, damp, isTrained, method, trained }: RecipeSubject): Slice[] | null {
+/** In the names of the matrices that a factor is for. */
+const FILTERS = ['o_proj', 'down_proj']
+
+function slicesOf(subject: RecipeSubject): Slice[] | null {
+  const { layers, damp, isTrained, method, trained } = subject
   // A fitted layer is told as identity and is one no more.
   if (isTrained || method === 'fitted') return null
   // Where a norm follows a sublayer, it is the norm that is damped, and mergekit's filters have other names.
@@ -34,15 +38,25 @@ function slicesOf({ layers, damp, isTrained, method, trained }: RecipeSubject): 
     /\.post_(feedforward|mlp)_layernorm\./.test(name),
   )
   if (hasNormsAfter && damp !== 1) return null
+  const canScale = hasFilteredNames(subject)
   const slices: Slice[] = []
   for (const { kind, source } of layers) {
     if (source === null || !['original', 'copy', 'identity'].includes(kind)) return null
     const scale = kind === 'identity' ? 0 : kind === 'copy' ? damp : 1
+    if (scale !== 1 && !canScale) return null
     const before = slices.at(-1)
     if (before?.scale === scale && before.last + 1 === source) before.last = source
     else slices.push({ first: source, last: source, scale })
   }
   return slices
+}
+
+/** Whether each new layer has matrices that these are in the names of: elsewhere nothing would be scaled. */
+function hasFilteredNames({ layerPrefix, newLayers, trained }: RecipeSubject): boolean {
+  return newLayers.every((layer) => {
+    const own = trained.filter(({ name }) => name.startsWith(`${layerPrefix}${layer}.`))
+    return FILTERS.every((filter) => own.some(({ name }) => name.includes(filter)))
+  })
 }
 
 function sliceYaml({ first, last, scale }: Slice, model: string): string {
@@ -51,10 +65,9 @@ function sliceYaml({ first, last, scale }: Slice, model: string): string {
         layer_range: [${first}, ${last + 1}]
 `
   if (scale === 1) return source
+  const settings = [...FILTERS.map((filter) => `filter: ${filter}, value: ${scale}`), 'value: 1']
   return `${source}        parameters:
           scale:
-            - {filter: o_proj, value: ${scale}}
-            - {filter: down_proj, value: ${scale}}
-            - {value: 1}
+${settings.map((setting) => `            - {${setting}}`).join('\n')}
 `
 }

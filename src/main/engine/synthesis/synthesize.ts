@@ -171,6 +171,12 @@ function* layerValues(
     yield* matrixBlocks({ family: suffix, layer, rows, columns, deviation }, seed)
     return
   }
+  if (role === 'kernel') {
+    const [rows = 1, , taps = 1] = shape
+    const deviation = 1 / Math.sqrt(taps)
+    yield* matrixBlocks({ family: suffix, layer, rows, columns: taps, deviation }, seed)
+    return
+  }
   if (role === 'own' || role === 'buffer') {
     // Decays, steps and kernels of about one.
     const place = { family: suffix, layer, size: elementsOf(shape) }
@@ -178,6 +184,11 @@ function* layerValues(
     return
   }
   const parts = partsOf(architecture.slotsOf(config, layer), role, suffix)
+  // A bias of no slot is that of a kernel.
+  if (parts.length === 0) {
+    const place = { family: suffix, layer, size: elementsOf(shape) }
+    yield biasVector({ ...place, level: 0, spread: OTHER_BIAS_SIZE }, seed)
+  }
   for (const { id, span } of parts) {
     const family = parts.length === 1 ? suffix : `${suffix}/${id}`
     const [rows = 1, columns = 1] = span.shape

@@ -118,6 +118,8 @@ const config = (modelType: string, changes: Record<string, unknown> = {}) => {
     num_key_value_heads: 2,
     head_dim: 24,
     vocab_size: 10,
+    // LFM2's MLP is not of the size that its config says, unless it says so.
+    block_auto_adjust_ff_dim: false,
     ...changes,
   }
   return parseConfig(raw, architecture(modelType).configRules, '')
@@ -166,6 +168,40 @@ describe('slots', () => {
     expect(slots.flatMap(({ id, gain }) => (gain ? [[id, gain]] : []))).toEqual([
       ['q_proj', { tensor: 'self_attn.q_norm.weight', offset: 0, shape: [96] }],
       ['k_proj', { tensor: 'self_attn.k_norm.weight', offset: 0, shape: [48] }],
+    ])
+  })
+
+  test('of LFM2 are those of attention, or the four of a convolution around its kernel', () => {
+    const lfm2 = architecture('lfm2')
+    const changes = { full_attn_idxs: [], conv_bias: true, conv_L_cache: 4 }
+    const known = config('lfm2', changes)
+    expect(
+      lfm2
+        .slotsOf(known, 0)
+        .map(({ id, weight, bias }) => [
+          id,
+          weight.tensor,
+          weight.offset / 64,
+          bias?.offset ?? null,
+        ]),
+    ).toEqual([
+      ['conv.b_proj', 'conv.in_proj.weight', 0, 0],
+      ['conv.c_proj', 'conv.in_proj.weight', 64, 64],
+      ['conv.x_proj', 'conv.in_proj.weight', 128, 128],
+      ['conv.out_proj', 'conv.out_proj.weight', 0, 0],
+      ['gate_proj', 'feed_forward.w1.weight', 0, null],
+      ['up_proj', 'feed_forward.w3.weight', 0, null],
+      ['down_proj', 'feed_forward.w2.weight', 0, null],
+    ])
+    const kernel = lfm2.layerTensors(known, 0).filter(({ suffix }) => suffix.includes('conv.conv'))
+    expect(kernel).toEqual([
+      { suffix: 'conv.conv.weight', role: 'kernel', shape: [64, 1, 4] },
+      { suffix: 'conv.conv.bias', role: 'bias', shape: [64] },
+    ])
+    expect(lfm2.residualScales(known, 0)).toEqual([
+      'conv.out_proj.weight',
+      'conv.out_proj.bias',
+      'feed_forward.w2.weight',
     ])
   })
 
@@ -359,6 +395,21 @@ describe('deepenConfig', () => {
   ])('%s: what its period made of %s is spelled out', (modelType, key, list) => {
     const deepened = architecture(modelType).deepenConfig({ num_hidden_layers: 4 }, SOURCES)
     expect(deepened[key]).toEqual(SOURCES.map((source) => list[source]))
+  })
+
+  test('LFM2: the layers that attend are named at their new places, and the types spelled out', () => {
+    const lfm2 = architecture('lfm2')
+    expect(lfm2.deepenConfig({ num_hidden_layers: 4, full_attn_idxs: [2] }, SOURCES)).toEqual({
+      num_hidden_layers: 6,
+      full_attn_idxs: [3, 4],
+      layer_types: ['conv', 'conv', 'conv', FULL, FULL, 'conv'],
+    })
+    const layer_types = ['conv', 'attention', 'conv', 'conv']
+    expect(lfm2.deepenConfig({ num_hidden_layers: 4, layer_types }, SOURCES)).toEqual({
+      num_hidden_layers: 6,
+      layer_types: SOURCES.map((source) => layer_types[source]),
+    })
+    expect(lfm2.deepenConfig({ num_hidden_layers: 4 }, SOURCES)).toEqual({ num_hidden_layers: 6 })
   })
 
   test('lists of layer indices name the layers’ new places', () => {

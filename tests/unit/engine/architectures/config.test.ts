@@ -70,6 +70,7 @@ describe('defaults', () => {
     qwen3_next: [256, 2, 1e-6],
     falcon_h1: [null, 8, 1e-5],
     gemma4_text: [256, 4, 1e-6],
+    lfm2: [null, 8, 1e-5],
   }
 
   test('every family is looked at', () => {
@@ -106,6 +107,7 @@ describe('defaults', () => {
       'gemma3_text',
       'vaultgemma',
       'gemma4_text',
+      'lfm2',
     ])
     expect(having('attentionBias')).toEqual(['seed_oss', 'glm', 'glm4', 'qwen2_moe'])
     expect(having('mlpBias')).toEqual([])
@@ -364,6 +366,9 @@ describe('a malformed field is named with what was expected and found:', () => {
     ['qwen2', { num_key_value_heads: 4, layer_types: ['full_attention'] }, 'layer_types'],
     ['qwen2', { num_key_value_heads: 4, layer_types: ['a', 'b', 'c', 'd'] }, 'layer_types'],
     ['qwen2', { num_key_value_heads: 4, max_window_layers: -1 }, 'max_window_layers'],
+    ['lfm2', { num_key_value_heads: 4, layer_types: ['conv'] }, 'layer_types'],
+    ['lfm2', { num_key_value_heads: 4, full_attn_idxs: [], conv_L_cache: 0 }, 'conv_L_cache'],
+    ['lfm2', { num_key_value_heads: 4, norm_eps: '1e-5' }, 'norm_eps'],
   ])('%s %j', (modelType, changes, field) => {
     expect(() => parse(modelType, changes)).toThrow(
       expect.objectContaining({
@@ -444,6 +449,47 @@ describe('layers that differ', () => {
       rope: { theta: 3e5, scaling: { type: 'linear', factor: 8 } },
       localRope: { theta: 7e3, scaling: { type: 'default' } },
     })
+  })
+
+  test('LFM2: listed layers attend, or those that the types say; without either, all do', () => {
+    const attending = (changes: Record<string, unknown>): number[] => {
+      const { convolution } = parse('lfm2', { ...kv, ...changes })
+      return [0, 1, 2, 3].filter((layer) => convolution?.isConvolution[layer] !== true)
+    }
+    expect(attending({})).toEqual([0, 1, 2, 3])
+    expect(parse('lfm2', kv).convolution).toBeNull()
+    expect(attending({ full_attn_idxs: [2] })).toEqual([2])
+    const layer_types = ['conv', 'attention', 'conv', 'full_attention']
+    expect(attending({ layer_types, full_attn_idxs: [0] })).toEqual([1, 3])
+    expect(parse('lfm2', { ...kv, full_attn_idxs: [], conv_L_cache: 4 }).convolution).toEqual({
+      taps: 4,
+      hasBias: false,
+      isConvolution: [true, true, true, true],
+    })
+    const bad = { ...kv, layer_types: [...layer_types.slice(1), 'sliding_attention'] }
+    expect(() => parse('lfm2', bad)).toThrow(/layer_types should be only full_attention and conv/)
+    expect(() => parse('lfm2', { ...kv, full_attn_idxs: 2 })).toThrow(/full_attn_idxs.*a list/)
+  })
+
+  test('LFM2’s MLP is two thirds of what the config says, times a factor, up to a multiple', () => {
+    const size = (changes: Record<string, unknown>): number =>
+      parse('lfm2', { ...kv, ...changes }).intermediateSize
+    expect(size({})).toBe(256)
+    expect(size({ block_ff_dim: 12_288 })).toBe(8192)
+    expect(size({ block_ff_dim: 6656 })).toBe(4608)
+    expect(size({ block_multiple_of: 10, block_ffn_dim_multiplier: 1.3 })).toBe(90)
+    expect(size({ block_ffn_dim_multiplier: null })).toBe(64)
+    expect(size({ block_auto_adjust_ff_dim: false })).toBe(96)
+    expect(size({ block_auto_adjust_ff_dim: false, block_ff_dim: 7 })).toBe(7)
+  })
+
+  test('LFM2 is tied unless either key says otherwise, the older one first', () => {
+    const isTied = (changes: Record<string, unknown>): boolean =>
+      parse('lfm2', { ...kv, ...changes }).tieWordEmbeddings
+    expect(isTied({})).toBe(true)
+    expect(isTied({ tie_word_embeddings: false })).toBe(false)
+    expect(isTied({ tie_word_embeddings: true, tie_embedding: false })).toBe(false)
+    expect(isTied({ tie_word_embeddings: false, tie_embedding: true })).toBe(true)
   })
 
   test('tokens that see those after them are refused', () => {

@@ -161,8 +161,10 @@ describe.each(FAMILY_CASES)('%s', (name) => {
   })
 
   test.each(Object.entries(METHOD_SPECS))('grows by %s', async (_, method) => {
-    if (method.name === 'opt-deus' && (await hasExperts(name))) {
-      const refusal = { code: 'unsupported_architecture', message: /OpT-DeUS.*experts/ }
+    const { experts, convolution } = (await open(familyModel(name))).config
+    if (method.name === 'opt-deus' && (experts ?? convolution) !== null) {
+      const message = experts ? /OpT-DeUS.*experts/ : /OpT-DeUS.*convolutions/
+      const refusal = { code: 'unsupported_architecture', message }
       await expect(grown(name, method)).rejects.toMatchObject({
         ...refusal,
         message: expect.stringMatching(refusal.message) as string,
@@ -199,7 +201,7 @@ describe('what cannot be done is refused before anything is computed', () => {
     async (name) => {
       const checkpoint = await open(familyModel(name))
       const ask = (): void => requireFittable(checkpoint, 'growth')
-      if (await hasExperts(name)) expect(ask).toThrow('cannot be fitted')
+      if (checkpoint.config.experts !== null) expect(ask).toThrow('cannot be fitted')
       else if (!POST_NORMS.includes(name)) expect(ask).not.toThrow()
       else {
         expect(ask).toThrow(
@@ -257,10 +259,6 @@ describe('in a model whose layers differ', () => {
     expect(result.predictors.map(({ weightType }) => weightType)).toEqual(WEIGHT_TYPES)
   })
 })
-
-async function hasExperts(name: string): Promise<boolean> {
-  return (await open(familyModel(name))).config.experts !== null
-}
 
 /** The first moments after one step, which are the gradients, by the names of the file's tensors. */
 function gradientsOf(

@@ -12,6 +12,7 @@ it.each([
   ['gemma2', ['fitted']],
   ['gemma3', ['fitted']],
   ['mixtral', ['fitted', 'opt-deus']],
+  ['lfm2', ['opt-deus']],
 ])('says of %s which methods cannot grow it, and why', async (family, methods) => {
   const { refused_methods: refused } = await inspectModel(familyModel(family))
   expect(Object.keys(refused ?? {})).toEqual(methods)

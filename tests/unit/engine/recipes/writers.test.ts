@@ -159,6 +159,30 @@ describe('mergekit.yaml', () => {
   })
 })
 
+describe('mergekit.yaml of a model whose matrices have other names', () => {
+  const renamed = (method: MethodSpec, changes: Partial<RecipeSubject> = {}): RecipeSubject => {
+    const { trained } = subjectOf(method, 4)
+    return subjectOf(method, 4, {
+      trained: trained.map(({ name, shape }) => ({
+        name: name.replace('mlp.down_proj', 'feed_forward.w2'),
+        shape,
+      })),
+      ...changes,
+    })
+  }
+
+  it('is there for plain copies, and not where mergekit would leave them unscaled', () => {
+    const stack: MethodSpec = { name: 'stack' }
+    expect(recipeFiles(renamed(stack))).toHaveProperty(['recipes/mergekit.yaml'])
+    for (const subject of [
+      renamed(stack, { damp: 0.5 }),
+      renamed({ name: 'llama-pro', groups: 2 }),
+    ]) {
+      expect(recipeFiles(subject)).not.toHaveProperty(['recipes/mergekit.yaml'])
+    }
+  })
+})
+
 describe('the shell files', () => {
   let folder: string
   beforeAll(() => {

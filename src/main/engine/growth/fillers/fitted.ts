@@ -1,7 +1,7 @@
 import { AppError } from '@shared/errors'
 import type { ExpansionPlan } from '@shared/plan'
 import type { FittedStart } from '../../fitting/fittedStart'
-import { OUTPUT_SLOTS } from '../../fitting/graphs'
+import { outputSlotOf } from '../../fitting/graphs'
 import type { Filler } from '../grownTensors'
 
 /** The output matrices that a fit left, of the blocks in the order of the plan's new layers. */
@@ -10,9 +10,9 @@ export function fittedMatrices(
   { newLayers }: Pick<ExpansionPlan, 'newLayers'>,
 ): Filler {
   return async function* ({ type, layer }) {
-    const slot = OUTPUT_SLOTS.find((each) => each === type)
+    const slot = outputSlotOf(type)
     const block = newLayers.indexOf(layer)
-    if (slot === undefined || block < 0) {
+    if (slot === null || block < 0) {
       throw new AppError('bug', `${type} of layer ${layer} was not fitted.`)
     }
     yield await start.outputs(block, slot)

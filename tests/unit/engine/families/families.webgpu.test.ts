@@ -11,9 +11,12 @@ import { useSoftwareVulkan } from '../../../support/webgpu'
 
 const webgpu = useSoftwareVulkan()
 
-/** Whether a token's experts are found where the provider lacks operators, and some experts see no token at all. */
-describe.skipIf(!webgpu)('a model with experts on webgpu', () => {
-  test.each(['qwen2_moe', 'qwen3_moe'])('%s agrees with transformers', async (name) => {
+/**
+ * Whether a token's experts are found where the provider lacks operators, and some experts see no token at all; and what a
+ * convolution keeps stays on the device.
+ */
+describe.skipIf(!webgpu)('a model with experts, or with convolutions, on webgpu', () => {
+  test.each(['qwen2_moe', 'qwen3_moe', 'lfm2'])('%s agrees with transformers', async (name) => {
     const runtime = await Runtime.open('webgpu')
     onTestFinished(() => runtime.dispose())
     const checkpoint = await Checkpoint.open(familyModel(name))
