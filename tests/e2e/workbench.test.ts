@@ -28,6 +28,7 @@ import {
   chooseMethod,
   go,
   makeTrainingLong,
+  makeTrainingShort,
   openDemo,
   openView,
   openWindow,
@@ -473,6 +474,7 @@ describe.skipIf(!has('chromium'))('every view of the workbench', () => {
     place = await openDemo(page)
     for (const method of ['SOLAR', 'LESA']) {
       await chooseMethod(page, method)
+      if (method === 'LESA') await makeTrainingShort(page)
       const run = await startRun(page)
       await run.getByText(FINISHED).waitFor()
     }

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { ExpandResult, StagesResult, StagesSpec } from '@shared/jobs'
+import { PRESET_SETTINGS } from '@shared/predictorSettings'
 import { WEIGHT_TYPES, type WeightType } from '../support/weightTypes'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
@@ -16,6 +17,9 @@ import { expandSpec } from '../support/specs'
 import { tempFolder } from '../support/tempFolder'
 
 const SCRIPT = resolve(import.meta.dirname, '../../scripts/lesa.mjs')
+
+/** With small predictors: what they predict does not matter here. */
+const METHOD = learnedMethod('paper', { predictor: { ...PRESET_SETTINGS.paper, hiddenSize: 16 } })
 
 /** Everything a run writes, by name, as digests. */
 async function digests(folder: string): Promise<Record<string, string>> {
@@ -44,7 +48,7 @@ function stagesSpec(model: string, job: string, only: readonly string[]): Stages
     overwrite: __,
     maxShardBytes: ___,
     ...growth
-  } = expandSpec({ model, method: learnedMethod('paper') })
+  } = expandSpec({ model, method: METHOD })
   return { ...growth, kind: 'stages', job, only: [...only] }
 }
 
@@ -70,9 +74,7 @@ describe('parts of a job', () => {
   test('give together the bytes of the job in one go', async () => {
     const { folder, model } = await tiny()
     const job = join(folder, 'job')
-    const whole = await runExpand(
-      expandSpec({ model, out: join(folder, 'whole'), method: learnedMethod('paper') }),
-    )
+    const whole = await runExpand(expandSpec({ model, out: join(folder, 'whole'), method: METHOD }))
     const first = await runStages(stagesSpec(model, job, ['gate_proj', 'q_proj']))
     expect(first).toMatchObject({
       done: ['q_proj', 'gate_proj'],
@@ -127,14 +129,13 @@ describe('a job folder that is used again', () => {
   test('saves the decomposition when only the training differs, and everything when nothing does', async () => {
     const { folder, model } = await tiny()
     const job = join(folder, 'job')
-    const method = learnedMethod('paper')
     const run = (out: string, learningRate: number) =>
       runTask(
         expandSpec({
           model,
           out: join(folder, out),
           job,
-          method: { ...method, predictor: { ...method.predictor, learningRate } },
+          method: { ...METHOD, predictor: { ...METHOD.predictor, learningRate } },
         }),
       )
     const store = join(job, 'stages')
@@ -164,7 +165,7 @@ describe('a job folder that is used again', () => {
       model,
       out: join(folder, 'out'),
       job,
-      method: learnedMethod('paper'),
+      method: METHOD,
     })
     const cancelled = runTask(spec, {
       signal: controller.signal,
@@ -202,8 +203,8 @@ describe('a damaged stage', () => {
   test('is computed again, whichever file it is and whatever befell it, and said so', async () => {
     const { folder, model } = await tiny()
     const job = join(folder, 'job')
-    const method = learnedMethod('paper')
-    const run = (out: string) => runTask(expandSpec({ model, out: join(folder, out), job, method }))
+    const run = (out: string) =>
+      runTask(expandSpec({ model, out: join(folder, out), job, method: METHOD }))
     await run('good')
     const good = await digests(join(folder, 'good'))
     const stages = await readdir(join(job, 'stages'))

@@ -143,6 +143,12 @@ export async function makeTrainingLong(page: Page): Promise<void> {
     .click()
 }
 
+/** Makes training take a moment, where it does not matter what comes of it. */
+export async function makeTrainingShort(page: Page): Promise<void> {
+  await openView(page, 'Parameters')
+  await page.getByLabel('Length', { exact: true }).fill('20')
+}
+
 /** Starts what is planned; answers the Run view's article about it. */
 export async function startRun(page: Page): Promise<Locator> {
   await openView(page, 'Run')

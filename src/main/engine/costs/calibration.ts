@@ -35,7 +35,7 @@ const GEMM_SIZE = 1536
 const TRIAL_STEPS = 80
 const TRIAL_LAYERS = 22
 
-/** Bytes read, and copied, to time a disk. */
+/** Bytes read, and copied, to time a disk; smaller models don't time it. */
 const READ_TRIAL_BYTES = 192e6
 const COPY_TRIAL_BYTES = 384e6
 /** Copied before that, not timed: a disk that was idle is slow at first, which a job of many times the size is not. */
@@ -75,30 +75,31 @@ export class Calibration {
 
   /** Floating-point operations a second in a large float32 product. */
   productRate(runtime: Runtime): Promise<number> {
-    return this.#figure(`${runtime.device}/product`, () => timeProduct(runtime))
+    return this.#figure(`${computerOf(runtime)}/product`, () => timeProduct(runtime))
   }
 
   /** Seconds of an eigenproblem of `n` rows. */
   async eigenSeconds(runtime: Runtime, n: number): Promise<number> {
     const [small, large] = EIGEN_SIZES
-    const [a, b] = [
-      await this.#figure(`${runtime.device}/eigen/${small}`, () => timeEigen(runtime, small)),
-      await this.#figure(`${runtime.device}/eigen/${large}`, () => timeEigen(runtime, large)),
-    ]
-    return extrapolateEigen(n, [small, a], [large, b])
+    const timed = (size: number): Promise<number> =>
+      this.#figure(`${computerOf(runtime)}/eigen/${size}`, () => timeEigen(runtime, size))
+    const seconds = await timed(small)
+    // Between both terms of the law: of so little time that another trial would take longer.
+    if (n <= small) return seconds * (n / small) ** 2
+    return extrapolateEigen(n, [small, seconds], [large, await timed(large)])
   }
 
   /** Seconds of one training step of a predictor for rows of `width`. */
   stepSeconds(runtime: Runtime, width: number, settings: PredictorSettings): Promise<number> {
     const { hiddenSize, batchSize } = settings
-    return this.#figure(`${runtime.device}/step/${width}/${hiddenSize}/${batchSize}`, () =>
+    return this.#figure(`${computerOf(runtime)}/step/${width}/${hiddenSize}/${batchSize}`, () =>
       timeSteps(runtime, width, settings),
     )
   }
 
   /** How fast layers of the trial's model are trained. */
   trainingRates(runtime: Runtime, trial: Trial): Promise<TrainingRates> {
-    const name = (part: string): string => `${runtime.device}/${part}/${trial.name}`
+    const name = (part: string): string => `${computerOf(runtime)}/${part}/${trial.name}`
     const parts = ['forward', 'backward', 'head', 'update'] as const
     return this.#together(parts, name, () => timeTraining(runtime, trial))
   }
@@ -111,21 +112,22 @@ export class Calibration {
   }
 
   /**
-   * Bytes a second read from a checkpoint and converted to float32.
+   * Bytes a second read from a checkpoint and converted to float32. Of a small one an ordinary disk's where this one's is
+   * not known: a trial takes longer than its job, and says nothing of large matrices.
    *
-   * @param isQuick Take an ordinary disk's figure when this one's is not known.
+   * @param isQuick Do so for every checkpoint.
    */
   async readRate(checkpoint: Checkpoint, isQuick = false): Promise<number> {
     const name = `read/${await diskOf(checkpoint.path)}`
-    if (isQuick && !this.figures[name]) return ORDINARY_DISK.read
+    if ((isQuick || isSmall(checkpoint)) && !this.figures[name]) return ORDINARY_DISK.read
     return this.#figure(name, () => timeReading(checkpoint))
   }
 
-  /** Bytes a second copied from a checkpoint to where `path` will be; nothing is left behind. */
+  /** Bytes a second copied from a checkpoint to where `path` will be, as `readRate`; nothing is left behind. */
   async copyRate(checkpoint: Checkpoint, path: string, isQuick = false): Promise<number> {
     const folder = existingFolder(path)
     const name = `copy/${await diskOf(checkpoint.path)}/${await diskOf(folder)}`
-    if (isQuick && !this.figures[name]) return ORDINARY_DISK.copy
+    if ((isQuick || isSmall(checkpoint)) && !this.figures[name]) return ORDINARY_DISK.copy
     return this.#figure(name, () => timeCopying(checkpoint, folder))
   }
 
@@ -285,6 +287,12 @@ async function timeCopying(checkpoint: Checkpoint, folder: string): Promise<numb
   }
 }
 
+/** Whether all of it is less than what a trial reads. */
+function isSmall({ tensors }: Checkpoint): boolean {
+  const bytes = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0)
+  return bytes < READ_TRIAL_BYTES
+}
+
 interface Piece {
   readonly tensor: TensorInfo
   /** The first ones. */
@@ -292,7 +300,7 @@ interface Piece {
   readonly byteLength: number
 }
 
-/** Parts of matrices from all over a model, those of a small one again and again, until there are so many bytes. */
+/** Parts of matrices from all over a model, again and again until there are so many bytes. */
 function* pieces(checkpoint: Checkpoint, bytes: number): Generator<Piece> {
   const matrices = [...checkpoint.tensors.values()].filter(
     ({ dtype, shape }) => shape.length === 2 && isTensorDtype(dtype),
@@ -322,6 +330,11 @@ async function best(attempts: number, run: () => Promise<void>): Promise<number>
     seconds = Math.min(seconds, (performance.now() - start) / 1000)
   }
   return seconds
+}
+
+/** What computes, as the names of its figures have it. */
+function computerOf({ device, threads }: Runtime): string {
+  return threads === null ? device : `${device}×${threads}`
 }
 
 async function diskOf(path: string): Promise<string> {

@@ -30,6 +30,12 @@ const LOG_FATAL = 4
  */
 const FLUSH_TO_ZERO = { set_denormal_as_zero: '1' } as const
 
+/** Names how many threads compute on the CPU; without it, one for each core. */
+const THREADS_VARIABLE = 'LESA_THREADS'
+
+/** More than any machine has cores; the library would start them. */
+const MOST_THREADS = 1024
+
 /** Threads wait for their next work asleep. */
 const NO_SPINNING = { intra_op: { allow_spinning: '0' } } as const
 
@@ -67,13 +73,20 @@ export class Runtime {
     readonly device: Device,
     readonly placement: Placement,
     private readonly ort: typeof Ort,
+    /** That compute on the CPU; `null` where there is one for each core. */
+    readonly threads: number | null,
   ) {}
 
-  /** Loads the runtime; whether the device works shows only when a kernel is compiled. */
+  /**
+   * Loads the runtime; whether the device works shows only when a kernel is compiled.
+   *
+   * @throws AppError `bad_request` when `LESA_THREADS` is no number of threads; what loading the library throws.
+   */
   static async open(device: Device, placement = placementOf(device)): Promise<Runtime> {
+    const threads = threadsFrom(process.env[THREADS_VARIABLE])
     const ort = await loadLibrary()
     ort.env.logLevel = 'fatal'
-    return new Runtime(device, placement, ort)
+    return new Runtime(device, placement, ort, threads)
   }
 
   /** A runtime for what is better done on the host, as it would go to a device each time; ends with this one. */
@@ -94,6 +107,7 @@ export class Runtime {
         executionProviders: [PROVIDERS[this.device]],
         graphOptimizationLevel: 'all',
         logSeverityLevel: LOG_FATAL,
+        ...(this.threads === null ? {} : { intraOpNumThreads: this.threads }),
         enableCpuMemArena: options.keepsMemory ?? true,
         enableMemPattern: options.plansMemory ?? true,
         extra: {
@@ -217,6 +231,16 @@ export class Runtime {
     }
     return kernel
   }
+}
+
+function threadsFrom(text: string | undefined): number | null {
+  if (text === undefined || text === '') return null
+  const threads = Number(text)
+  if (Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS) return threads
+  throw new AppError('bad_request', `${THREADS_VARIABLE} is no number of threads.`, {
+    hint: 'Unset it to use every core.',
+    context: { expected: `a whole number from 1 to ${MOST_THREADS}`, actual: text },
+  })
 }
 
 /** Results of a run by name. */

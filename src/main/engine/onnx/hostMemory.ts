@@ -9,6 +9,9 @@ import { runInNewContext } from 'node:vm'
 /** Arrays may add up to this much before those among them that are not used any more are collected. */
 export const GARBAGE_LIMIT = 48e6
 
+/** While all arrays together are smaller, collecting takes longer than it is worth. */
+const NEGLIGIBLE = 16e6
+
 let collect: (() => void) | null = null
 let handedOut = 0
 
@@ -31,11 +34,12 @@ export function floats(length: number): Float32Array {
 
 /** Frees what has been let go, now: where a stage begins whose peak would otherwise add to that of the one before. */
 export function collectGarbage(): void {
+  handedOut = 0
+  if (process.memoryUsage().external < NEGLIGIBLE) return
   if (!collect) {
     // Works in every kind of process, whatever flags it was started with.
     setFlagsFromString('--expose-gc')
     collect = runInNewContext('gc') as () => void
   }
   collect()
-  handedOut = 0
 }

@@ -81,7 +81,7 @@ describe('an estimate of a training', () => {
     await ask()
     const before = await kept()
     const names = Object.keys((before as { figures: object }).figures)
-    expect(names.filter((name) => name.startsWith('cpu/backward/'))).toHaveLength(1)
+    expect(names.filter((name) => /^cpu.*\/backward\//.test(name))).toHaveLength(1)
     await ask({ models: [{ path: await grown('deeper', 8), name: 'deeper' }] })
     expect(await kept()).toEqual(before)
   })

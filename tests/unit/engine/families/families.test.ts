@@ -61,7 +61,7 @@ async function grown(
 
 const SMALL = learnedMethod('small')
 const LENGTH = { unit: 'steps', value: 20 } as const
-const QUICK = { ...SMALL, predictor: { ...SMALL.predictor, length: LENGTH } }
+const QUICK = { ...SMALL, predictor: { ...SMALL.predictor, length: LENGTH, hiddenSize: 16 } }
 
 /** A quick one of each method, the fitted start aside, which needs a text. */
 const METHOD_SPECS: Readonly<Record<string, MethodSpec>> = {

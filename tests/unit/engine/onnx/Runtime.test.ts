@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { Graph } from '../../../../src/main/engine/onnx/graph'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 
@@ -96,4 +96,34 @@ test('a result that no memory could hold is no defect of the program', async () 
   }
   await expect(kernel.run(feeds)).rejects.toMatchObject({ code: 'not_enough_memory' })
   await kernel.dispose()
+})
+
+describe('LESA_THREADS', () => {
+  afterEach(() => vi.unstubAllEnvs())
+
+  test('gives what one thread for each core gives', async () => {
+    const found: Float32Array[] = []
+    for (const threads of ['1', '3', '']) {
+      vi.stubEnv('LESA_THREADS', threads)
+      const own = await Runtime.open('cpu')
+      expect(own.threads).toBe(threads === '' ? null : Number(threads))
+      const g = new Graph()
+      const x = g.input('x', [64, 64])
+      g.output('y', g.matmul(x, x))
+      const kernel = await own.compile(g)
+      const values = Float32Array.from({ length: 64 ** 2 }, (_, at) => (at % 7) - 3)
+      found.push((await kernel.run({ x: own.float32(values, [64, 64]) })).floats('y'))
+      await own.dispose()
+    }
+    expect(found[1]).toEqual(found[0])
+    expect(found[2]).toEqual(found[0])
+  })
+
+  test.each(['0', '-1', '1.5', 'all', '1e9'])('is refused when it is %s', async (text) => {
+    vi.stubEnv('LESA_THREADS', text)
+    await expect(Runtime.open('cpu')).rejects.toMatchObject({
+      code: 'bad_request',
+      context: { expected: 'a whole number from 1 to 1024', actual: text },
+    })
+  })
 })
