@@ -29,7 +29,7 @@ export function formatModel(model: ModelSummary): string {
       ? []
       : [['not run', `layers have ${model.not_run}: ${NOT_RUN}`] as const]),
     ...Object.entries(model.refused_methods ?? {}).map(
-      ([method, refusal]) => [`no ${method}`, reasonOf(refusal)] as const,
+      ([method, { message }]) => [`no ${method}`, message] as const,
     ),
     ...(model.refusal ? [['reason', reasonOf(model.refusal)] as const] : []),
     ['layers', String(model.num_hidden_layers)],
