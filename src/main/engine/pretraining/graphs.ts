@@ -242,7 +242,7 @@ type Tables = Pick<LayerInputs, TableName>
 function renamedTables(g: Graph, config: ModelConfig, shape: LayerShape): Tables {
   return Object.fromEntries(
     tableShapes(config, shape).map(([name, dims]) => [name, g.input(tableOf(shape, name), dims)]),
-  ) as Tables
+  )
 }
 
 /** What AdamW's graph takes beside the optimiser's state and its scalars. */
