@@ -1,5 +1,10 @@
 /** @file Whether the experts of neighbouring layers correspond, and what is said of it. */
 
+/** Whether a weight type is of experts, each of which has a matrix of its own. */
+export function isOfExperts(weightType: string): boolean {
+  return weightType.startsWith('experts.')
+}
+
 /** How well the experts of two layers go together. */
 export interface ExpertPairReport {
   /** Base layers. */

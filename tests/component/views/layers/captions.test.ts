@@ -146,6 +146,15 @@ describe('the cosines', () => {
     expect(around?.text).toContain('0.800')
   })
 
+  it('say of experts that their order is none', () => {
+    const plain = analysis({})
+    const types = { ...plain.types, 'experts.up_proj': plain.types['q_proj']! }
+    const remarks = cosineRemarks({ ...plain, types }, 'experts.up_proj', 'lesa')
+    expect(remarks[0]?.tone).toBe('neutral')
+    expect(remarks.at(-1)?.text).toContain('by their numbers')
+    expect(cosineRemarks(analysis({}), 'q_proj', 'lesa').at(-1)?.text).not.toContain('numbers')
+  })
+
   it('speak for it where they resemble each other', () => {
     expect(cosineRemarks(analysis({}), 'q_proj', 'lesa')[0]?.tone).toBe('support')
   })

@@ -1,4 +1,5 @@
 import type { DirectionProjection, RunAnalysis } from '@shared/analysis'
+import { isOfExperts } from '@shared/experts'
 import { NO_COSINE, usesPredictions } from '@shared/heldOut'
 import { nameLayers } from '@shared/holdout'
 import type { PredictorReport } from '@shared/jobs'
@@ -162,12 +163,20 @@ export function cosineRemarks(analysis: RunAnalysis, type: string, method: Metho
       (isUnlike
         ? 'as whole matrices they have nothing in common, so a layer is no small change of the one before it.'
         : 'they resemble each other.')
-    // Copies and noise rest on no likeness between neighbours.
-    const restsOnLikeness = ['predicted', 'computed'].includes(normCause(method))
+    // Copies and noise rest on no likeness between neighbours; experts are in an order that means nothing.
+    const restsOnLikeness =
+      ['predicted', 'computed'].includes(normCause(method)) && !isOfExperts(type)
     remarks.push(restsOnLikeness ? (isUnlike ? against : support)(text) : neutral(text))
   }
   if (around.length > 0) {
     remarks.push(neutral(`Next to a new layer it is ${formatValue(average(around))}.`))
+  }
+  if (isOfExperts(type)) {
+    remarks.push(
+      neutral(
+        'Experts are compared by their numbers, not as they were matched: other orders alone make two layers unlike.',
+      ),
+    )
   }
   return remarks
 }
