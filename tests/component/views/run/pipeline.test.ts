@@ -33,6 +33,22 @@ describe('the pipeline', () => {
     expect(others.map(({ id, cell }) => [id, cell.state])).toEqual([['write', 'waiting']])
   })
 
+  it('has what comes before the first weight type before it', () => {
+    const { before, rows, others } = pipelineOf(
+      'running',
+      [
+        step('experts', 1, 2),
+        ...steps.slice(0, 3),
+        step('experts.up_proj/train', 0, 1),
+        ...steps.slice(3),
+      ],
+      [],
+    )
+    expect(before.map(({ id }) => id)).toEqual(['experts'])
+    expect(rows.map(({ type }) => type)).toEqual(['q_proj', 'experts.up_proj'])
+    expect(others.map(({ id }) => id)).toEqual(['write'])
+  })
+
   it('stops where the run was stopped', () => {
     const [row] = pipelineOf('cancelled', steps, []).rows
     expect(row?.cells.train).toEqual({ state: 'stopped', share: 0.3, seconds: null })

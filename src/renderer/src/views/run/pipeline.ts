@@ -21,12 +21,15 @@ export interface PipelineView {
     readonly type: string
     readonly cells: Readonly<Record<Stage, StageCell>>
   }[]
-  /** Steps that belong to no weight type, in order: writing, analysis. */
-  readonly others: readonly {
-    readonly id: string
-    readonly label: string
-    readonly cell: StageCell
-  }[]
+  /** Steps that belong to no weight type, in order: those before the first one (matching), and the others (writing). */
+  readonly before: readonly OtherStep[]
+  readonly others: readonly OtherStep[]
+}
+
+interface OtherStep {
+  readonly id: string
+  readonly label: string
+  readonly cell: StageCell
 }
 
 const WAITING: StageCell = { state: 'waiting', share: null, seconds: null }
@@ -72,10 +75,17 @@ export function pipelineOf(
     const [decompose = idle, train = idle, predict = idle] = own
     return { type, cells: { decompose, train, predict } }
   })
-  const others = [...cells]
-    .filter(([id]) => typeOf(id) === null)
-    .map(([id, { label, cell }]) => ({ id, label, cell }))
-  return { rows, others }
+  const first = [...cells.keys()].findIndex((id) => typeOf(id) !== null)
+  const stepsOf = (entries: [string, { label: string; cell: StageCell }][]): OtherStep[] =>
+    entries
+      .filter(([id]) => typeOf(id) === null)
+      .map(([id, { label, cell }]) => ({ id, label, cell }))
+  const all = [...cells]
+  return {
+    rows,
+    before: stepsOf(all.slice(0, Math.max(0, first))),
+    others: stepsOf(all.slice(Math.max(0, first))),
+  }
 }
 
 function cellOf(done: number, total: number, seconds: number | null, isOpen: boolean): StageCell {
