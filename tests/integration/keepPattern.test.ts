@@ -2,16 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExpandResult } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { layerTypesOf } from '../../src/main/engine/architectures/layerTypes'
-import { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
-import { ForwardPass } from '../../src/main/engine/decoder/ForwardPass'
-import { scoreSequences } from '../../src/main/engine/evaluation/scoring'
+import type { Checkpoint } from '../../src/main/engine/checkpoint/Checkpoint'
 import { Runtime } from '../../src/main/engine/onnx/Runtime'
-import { resultOf } from '../support/decoding'
 import { familyModel, familyReference } from '../support/familyCases'
 import { learnedMethod, runExpand } from '../support/jobs'
 import { expandSpec } from '../support/specs'
+import { lossesOf, openForTest } from '../support/losses'
 import { tempFolder } from '../support/tempFolder'
 
 let runtime: Runtime
@@ -30,18 +28,9 @@ async function grow(model: string, method: MethodSpec): Promise<Grown> {
   return { out, result: await runExpand(expandSpec({ model, out, method })) }
 }
 
-async function open(folder: string): Promise<Checkpoint> {
-  const checkpoint = await Checkpoint.open(folder)
-  onTestFinished(() => checkpoint.close())
-  return checkpoint
-}
-
-async function losses(folder: string, ids: readonly number[]): Promise<readonly number[]> {
-  const pass = new ForwardPass(await open(folder), runtime, new AbortController().signal)
-  onTestFinished(() => pass.dispose())
-  const [score] = await resultOf(scoreSequences(pass, [Int32Array.from(ids)]))
-  return [...(score?.losses ?? [])]
-}
+const open = openForTest
+const losses = (folder: string, ids: readonly number[]): Promise<readonly number[]> =>
+  lossesOf(runtime, folder, ids)
 
 const SMALL = learnedMethod('small')
 const LESA = {

@@ -3,14 +3,12 @@ import type { ExpandResult } from '@shared/jobs'
 import type { MethodSpec } from '@shared/methods'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { elementsOf } from '../../../../src/main/engine/architectures/Architecture'
-import { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
+import type { Checkpoint } from '../../../../src/main/engine/checkpoint/Checkpoint'
 import {
   readFloatTensors,
   type FloatTensor,
 } from '../../../../src/main/engine/checkpoint/floatTensors'
 import { layerInputs } from '../../../../src/main/engine/decoder/decoderLayer'
-import { ForwardPass } from '../../../../src/main/engine/decoder/ForwardPass'
-import { scoreSequences } from '../../../../src/main/engine/evaluation/scoring'
 import { requireFittable } from '../../../../src/main/engine/fitting/fittable'
 import { CachedDecoder } from '../../../../src/main/engine/generation/CachedDecoder'
 import { generate } from '../../../../src/main/engine/generation/generate'
@@ -22,6 +20,7 @@ import { computingAgain, finish, keeping, openTrainer } from '../../../support/l
 import { PRETRAIN_CASES } from '../../../support/pretrainCases'
 import { expandSpec, placeSpec } from '../../../support/specs'
 import { WEIGHT_TYPES } from '../../../support/weightTypes'
+import { lossesOf, openForTest } from '../../../support/losses'
 import { tempFolder } from '../../../support/tempFolder'
 
 let runtime: Runtime
@@ -32,19 +31,9 @@ afterAll(() => runtime.dispose())
 
 const apart = (actual: number, expected = NaN): number => Math.abs(actual / expected - 1)
 
-async function open(folder: string): Promise<Checkpoint> {
-  const checkpoint = await Checkpoint.open(folder)
-  onTestFinished(() => checkpoint.close())
-  return checkpoint
-}
-
-/** −ln p of each token but the first. */
-async function losses(folder: string, ids: readonly number[]): Promise<readonly number[]> {
-  const pass = new ForwardPass(await open(folder), runtime, new AbortController().signal)
-  onTestFinished(() => pass.dispose())
-  const [score] = await resultOf(scoreSequences(pass, [Int32Array.from(ids)]))
-  return [...(score?.losses ?? [])]
-}
+const open = openForTest
+const losses = (folder: string, ids: readonly number[]): Promise<readonly number[]> =>
+  lossesOf(runtime, folder, ids)
 
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length
