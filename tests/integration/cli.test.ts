@@ -116,13 +116,13 @@ describe('lesa inspect', () => {
     cpSync(join(root, 'tests/fixtures/families/gemma/model'), foreign, { recursive: true })
     const file = join(foreign, 'config.json')
     const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
-    const named = { architectures: ['Qwen3_5ForCausalLM'], model_type: 'qwen3_5_text' }
+    const named = { architectures: ['OlmoHybridForCausalLM'], model_type: 'olmo_hybrid' }
     writeFileSync(file, JSON.stringify({ ...config, ...named }))
     const reason =
-      'Models of this kind cannot be grown yet: Qwen3_5ForCausalLM has layers with linear attention.'
+      'Models of this kind cannot be grown yet: OlmoHybridForCausalLM has layers with linear attention.'
     const { code, stdout } = await lesa(['inspect', foreign])
     expect(code).toBe(0)
-    expect(stdout).toContain('Qwen3_5ForCausalLM (not supported)')
+    expect(stdout).toContain('OlmoHybridForCausalLM (not supported)')
     expect(stdout).toContain(`${reason} Supported are Arcee, `)
     const refusal = { code: 'unsupported_architecture', message: reason }
     expect(await json(['inspect', foreign])).toMatchObject({ supported: false, refusal })

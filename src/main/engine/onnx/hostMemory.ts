@@ -35,7 +35,11 @@ export function floats(length: number): Float32Array {
 /** Frees what has been let go, now: where a stage begins whose peak would otherwise add to that of the one before. */
 export function collectGarbage(): void {
   handedOut = 0
-  if (process.memoryUsage().external < NEGLIGIBLE) return
+  if (process.memoryUsage().external >= NEGLIGIBLE) collectAll()
+}
+
+/** The same, however little there is to free. */
+export function collectAll(): void {
   if (!collect) {
     // Works in every kind of process, whatever flags it was started with.
     setFlagsFromString('--expose-gc')

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeTinyCheckpoint } from '../../../support/checkpoints'
-import { collectGarbage } from '../../../../src/main/engine/onnx/hostMemory'
+import { collectAll } from '../../../../src/main/engine/onnx/hostMemory'
 import { Runtime } from '../../../../src/main/engine/onnx/Runtime'
 import type {
   LayerTrainer,
@@ -139,7 +139,7 @@ describe('where things are kept does not matter', () => {
 async function leastHeld(): Promise<number> {
   let least = Infinity
   for (let turn = 0; turn < 20; turn += 1) {
-    collectGarbage()
+    collectAll()
     await setImmediate()
     least = Math.min(least, process.memoryUsage().arrayBuffers)
   }
