@@ -27,10 +27,13 @@ export interface WeightTypeAnalysis {
   readonly energy: SampledCurve | null
   /** Whether {@link DirectionProjection} can be asked for. */
   readonly hasDirections: boolean
-  /** Frobenius norm of each layer's matrix in the grown model. */
-  readonly norms: readonly number[]
-  /** Cosine between layer i's matrix and layer i + 1's, both as one vector: one entry fewer than there are layers. */
-  readonly neighbourCosines: readonly number[]
+  /** Frobenius norm of each layer's matrix in the grown model; `null` where a layer has none. */
+  readonly norms: readonly (number | null)[]
+  /**
+   * Cosine between layer i's matrix and layer i + 1's, both as one vector: one entry fewer than there are layers; `null`
+   * where one of them has none.
+   */
+  readonly neighbourCosines: readonly (number | null)[]
   /** The predictor's error against the two yardsticks; `null` where there is none. */
   readonly predictor: PredictorReport | null
 }

@@ -107,7 +107,7 @@ function typesOf(slot: string, { predictors }: ExpandResult): readonly string[] 
 
 /**
  * Norms and resemblances of each slot's matrices, two of them in memory at a time; the experts of a layer count as one
- * matrix. A layer without the slot has a norm of 0.
+ * matrix. Of a layer without the slot there are none.
  */
 export async function* measureTypes(
   checkpoint: Checkpoint,
@@ -140,12 +140,15 @@ export async function* measureTypes(
 /** Norms of the layers' matrices and the cosines between one layer's and the next one's. Sums are float64. */
 export class NeighbourMeasure {
   readonly #squares: Float64Array
+  /** Whether a layer has any matrix. */
+  readonly #isThere: boolean[]
   /** Of each layer with the next one. */
   readonly #products: Float64Array
   #previous: { readonly layer: number; readonly weights: Float32Array } | null = null
 
   constructor(layers: number) {
     this.#squares = new Float64Array(layers)
+    this.#isThere = Array<boolean>(layers).fill(false)
     this.#products = new Float64Array(Math.max(0, layers - 1))
   }
 
@@ -167,6 +170,7 @@ export class NeighbourMeasure {
       return
     }
     this.#squares[layer]! += square
+    this.#isThere[layer] = true
     const before = this.#previous
     if (before?.layer === layer - 1) {
       let product = 0
@@ -178,13 +182,20 @@ export class NeighbourMeasure {
     this.#previous = { layer, weights: kept }
   }
 
-  get norms(): number[] {
-    return Array.from(this.#squares, Math.sqrt)
+  /** `null` where a layer has none. */
+  get norms(): (number | null)[] {
+    return this.#isThere.map((isThere, layer) =>
+      isThere ? Math.sqrt(this.#squares[layer]!) : null,
+    )
   }
 
-  /** A matrix of zeros (LLaMA Pro's output projections) has no direction: it resembles nothing. */
-  get cosines(): number[] {
+  /**
+   * `null` where one of the two layers has no matrix. One of zeros (LLaMA Pro's output projections) has no direction: it
+   * resembles nothing.
+   */
+  get cosines(): (number | null)[] {
     return Array.from(this.#products, (product, layer) => {
+      if (!this.#isThere[layer] || !this.#isThere[layer + 1]) return null
       const norms = Math.sqrt(this.#squares[layer]!) * Math.sqrt(this.#squares[layer + 1]!)
       return norms > 0 ? product / norms : 0
     })

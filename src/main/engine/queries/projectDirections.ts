@@ -34,13 +34,14 @@ export async function projectDirections(request: ProjectionRequest): Promise<Dir
     })
   }
   const all: PointSet = { count: recorded.length, width, values }
-  const layers = recorded.filter(({ isNew }) => !(isNew && isBaseOnly))
-  const points = isBaseOnly
-    ? pick(
-        all,
-        layers.map(({ index }) => index),
-      )
-    : all
+  // Of layers of other types, and of those without such a matrix, there is no direction.
+  const isThere = (index: number): boolean =>
+    values.subarray(index * width, (index + 1) * width).some((value) => value !== 0)
+  const layers = recorded.filter(({ isNew, index }) => isThere(index) && !(isNew && isBaseOnly))
+  const points = pick(
+    all,
+    layers.map(({ index }) => index),
+  )
   const base = layers.flatMap(({ isNew }, index) => (isNew ? [] : [index]))
   const plane =
     method === 'pca'
@@ -57,8 +58,8 @@ export async function projectDirections(request: ProjectionRequest): Promise<Dir
     })),
     explained: plane.explained,
     continuity: measureContinuity(pick(points, base)),
-    predicted: layers.flatMap(({ isNew }, index) =>
-      isNew ? [{ index, offMidpoint: offMidpoint(points, layers, index) }] : [],
+    predicted: layers.flatMap(({ isNew, index }, at) =>
+      isNew ? [{ index, offMidpoint: offMidpoint(points, layers, at) }] : [],
     ),
   }
 }
@@ -90,14 +91,15 @@ function pick({ width, values }: PointSet, rows: readonly number[]): PointSet {
 function offMidpoint(
   { width, values }: PointSet,
   layers: RunAnalysis['layers'],
-  index: number,
+  at: number,
 ): number {
-  const left = layers.findLastIndex((layer) => layer.index < index && !layer.isNew)
-  const right = layers.findIndex((layer) => layer.index > index && !layer.isNew)
+  const left = layers.findLastIndex((layer, place) => place < at && !layer.isNew)
+  const right = layers.findIndex((layer, place) => place > at && !layer.isNew)
+  if (left < 0 || right < 0) return 0
   let [off, apart] = [0, 0]
   for (let k = 0; k < width; k += 1) {
     const [a, b] = [values[left * width + k]!, values[right * width + k]!]
-    off += (values[index * width + k]! - (a + b) / 2) ** 2
+    off += (values[at * width + k]! - (a + b) / 2) ** 2
     apart += (a - b) ** 2
   }
   return apart > 0 ? (2 * Math.sqrt(off)) / Math.sqrt(apart) : 0

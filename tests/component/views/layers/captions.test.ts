@@ -132,6 +132,15 @@ describe('the norms', () => {
     expect(remark?.tone).toBe(tone)
     expect(remark?.text).toContain(text)
   })
+
+  it('of new layers count beside the nearest that have such a matrix', () => {
+    const [remark] = normRemarks(analysis({ norms: [2, 2, null, 2] }), 'q_proj', 'lesa')
+    expect(remark?.text).toContain('1.00 times the norm')
+    expect(normRemarks(analysis({ norms: [2, null, null, 2] }), 'q_proj', 'lesa')).toEqual([])
+    expect(
+      cosineRemarks(analysis({ neighbourCosines: [null, null, 0.5] }), 'q_proj', 'lesa')[0]?.text,
+    ).toContain('0.5')
+  })
 })
 
 describe('the cosines', () => {

@@ -49,6 +49,21 @@ describe('the picture of directions', () => {
     expect(predicted.map(({ index }) => index)).toEqual([1])
   })
 
+  it('leaves out layers of which there is no direction: they have no such matrix, or are of another type', async () => {
+    const folder = await record()
+    const rows = [
+      [1, 0],
+      [0.5, 0.5],
+      [0, 0],
+      [0, 1],
+    ]
+    await writeFloats(recordFiles.directions(folder, 'q_proj'), Float32Array.from(rows.flat()))
+    const { points, predicted } = await projectDirections({ folder, ...ask })
+    expect(points.map(({ index }) => index)).toEqual([0, 1, 3])
+    // Half way between the two that are left.
+    expect(predicted).toEqual([{ index: 1, offMidpoint: 0 }])
+  })
+
   it('holds the base layers alone, where they were, if the new ones are no predictions', async () => {
     const folder = await record()
     const all = await projectDirections({ folder, ...ask })

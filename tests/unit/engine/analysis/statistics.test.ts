@@ -157,8 +157,8 @@ describe('neighbours', () => {
       )
       measure.add(3, part)
     }
-    expect(measure.norms).toEqual([5, 10, 0, 5])
-    expect(measure.cosines).toEqual([1, 0, 0])
+    expect(measure.norms).toEqual([5, 10, null, 5])
+    expect(measure.cosines).toEqual([1, null, null])
   })
 
   it('that hold something not finite are compared without it', () => {

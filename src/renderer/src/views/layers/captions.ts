@@ -102,10 +102,10 @@ export function spectrumRemarks(analysis: RunAnalysis, type: string): Remark[] {
 export function normRemarks(analysis: RunAnalysis, type: string, method: Method): Remark[] {
   const norms = analysis.types[type]?.norms ?? []
   const ratios = newLayers(analysis).flatMap((index) => {
-    const own = norms[index]
-    const around = baseNeighbours(analysis, index).map((at) => norms[at] ?? 0)
+    const own = norms[index] ?? null
+    const around = normsAround(analysis, norms, index)
     const mean = average(around)
-    return own === undefined || around.length === 0 || mean === 0 ? [] : [own / mean]
+    return own === null || around.length === 0 || mean === 0 ? [] : [own / mean]
   })
   if (ratios.length === 0) return []
   const mean = average(ratios)
@@ -149,10 +149,14 @@ export function cosineRemarks(analysis: RunAnalysis, type: string, method: Metho
   const { layers, types } = analysis
   const cosines = types[type]?.neighbourCosines ?? []
   const between = cosines.flatMap((cosine, index) =>
-    layers[index]?.isNew === false && layers[index + 1]?.isNew === false ? [cosine] : [],
+    cosine !== null && layers[index]?.isNew === false && layers[index + 1]?.isNew === false
+      ? [cosine]
+      : [],
   )
   const around = cosines.flatMap((cosine, index) =>
-    layers[index]?.isNew === true || layers[index + 1]?.isNew === true ? [cosine] : [],
+    cosine !== null && (layers[index]?.isNew === true || layers[index + 1]?.isNew === true)
+      ? [cosine]
+      : [],
   )
   const remarks: Remark[] = []
   if (between.length > 0) {
@@ -241,10 +245,15 @@ function newLayers({ layers }: RunAnalysis): number[] {
 }
 
 /** The nearest base layers before and after. */
-function baseNeighbours({ layers }: RunAnalysis, index: number): number[] {
-  const before = layers.findLastIndex((layer) => layer.index < index && !layer.isNew)
-  const after = layers.findIndex((layer) => layer.index > index && !layer.isNew)
-  return [before, after].filter((at) => at >= 0)
+/** Norms of the nearest base layers on both sides that have such a matrix. */
+function normsAround(
+  { layers }: RunAnalysis,
+  norms: readonly (number | null)[],
+  index: number,
+): number[] {
+  const of = layers.map(({ isNew }, at) => (isNew ? null : (norms[at] ?? null)))
+  const [before, after] = [of.slice(0, index).reverse(), of.slice(index + 1)]
+  return [before, after].flatMap((side) => side.find((norm) => norm !== null) ?? [])
 }
 
 function isOrAre(some: readonly unknown[]): string {
