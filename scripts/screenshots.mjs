@@ -232,6 +232,8 @@ async function train(page) {
     .first()
     .getAttribute('value')
   await page.getByLabel('Watch forgetting on').selectOption(known)
+  // Of another depth, and so not chosen by itself.
+  await page.getByRole('checkbox', { name: 'Train LLaMA Pro' }).check()
   await page.locator('summary', { hasText: 'All settings' }).click()
   await page.getByLabel('Learning rates', { exact: true }).fill('1e-3')
   await page.getByLabel('Output rate factor', { exact: true }).fill('10')
