@@ -151,7 +151,10 @@ async function photograph(place, size, theme) {
   await shoot('train-new')
   await go(page, `${place}/train?training=001-training`)
   await page.getByText('What became of each').waitFor()
-  await page.getByRole('group', { name: /^Loss of / }).waitFor()
+  await page
+    .getByRole('group', { name: /^Loss of / })
+    .first()
+    .waitFor()
   await shoot('train')
   await page.getByRole('heading', { name: 'Steps to the same loss' }).scrollIntoViewIfNeeded()
   await shoot('train-reached')
