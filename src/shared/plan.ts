@@ -121,6 +121,19 @@ export function defaultLayout(
   return own.length > 0 ? own : possible.slice(-usual.length)
 }
 
+/** The gaps that a plan fills, as often as each gets a layer, or a period of them. */
+export function filledGaps(
+  { layers }: Pick<ExpansionPlan, 'layers'>,
+  { period }: Pick<Pattern, 'period'>,
+): number[] {
+  let before = 0
+  const gaps = layers.flatMap(({ kind, source }) => {
+    if (kind === 'original') before = source
+    return kind === 'original' ? [] : [before]
+  })
+  return gaps.filter((_, index) => index % period === 0)
+}
+
 /** Gaps that a method can put layers into. */
 export function gapsOf(
   method: Pick<MethodDefinition, 'fill' | 'options'>,

@@ -12,7 +12,7 @@ import {
 import type { CountOption, LayoutOption, LayoutValue, Option } from '@shared/methods/options'
 import { isLayoutOption } from '@shared/methods/options'
 import type { ModelSummary } from '@shared/model'
-import { patternOf, planExpansion } from '@shared/plan'
+import { filledGaps, patternOf, planExpansion } from '@shared/plan'
 import {
   runSettingsOf,
   startFieldsOf,
@@ -144,13 +144,8 @@ function goalOf(method: MethodSpec, layers: number, types: readonly string[] = [
     const gaps = plan.resolved['gaps'] ?? spreadGaps(added, layers)
     return { added, layers, gaps, periodGaps: null }
   }
-  let gap = 0
-  const gaps = plan.layers.flatMap(({ kind, source }) => {
-    if (kind === 'original') gap = source
-    return kind === 'original' ? [] : [gap]
-  })
-  const { period } = patternOf(isKept, types)
-  return { added, layers, gaps, periodGaps: gaps.filter((_, index) => index % period === 0) }
+  const gaps = filledGaps(plan, { period: 1 })
+  return { added, layers, gaps, periodGaps: filledGaps(plan, patternOf(isKept, types)) }
 }
 
 /** @throws AppError `bad_request` where no value gives that depth. */
